@@ -1,0 +1,399 @@
+"""The words of the domain, as frozen data.
+
+Units, everywhere in the core: integer seconds (times are seconds since the Unix epoch in *depot time*),
+integer metres, WGS 84 degrees in `Location(lat, lon)`. A time window says when service may *begin*;
+both ends are inclusive. Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place on Earth, in degrees."""
+
+    lat: float
+    lon: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """When service may begin; both ends inclusive."""
+
+    start: int
+    end: int
+
+
+class OrderKind(StrEnum):
+    """What a shipper asks for. A delivery's goods start at the depot; a collection's end there."""
+
+    DELIVERY = "delivery"
+    COLLECTION = "collection"
+    SERVICE = "service"
+
+
+class StopState(StrEnum):
+    """Progress of one stop; an absent state means open. See `TERMINAL`."""
+
+    EN_ROUTE = "en_route"
+    ARRIVED = "arrived"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({StopState.COMPLETED, StopState.FAILED, StopState.CANCELLED})
+"""States a stop never leaves."""
+
+
+class TriggerKind(StrEnum):
+    """Reasons to re-solve."""
+
+    ORDER_NEW = "order_new"
+    ORDER_CHANGED = "order_changed"
+    ORDER_CANCELLED = "order_cancelled"
+    STOP_FAILED = "stop_failed"
+    STOP_SKIPPED = "stop_skipped"
+    STOP_DECLINED = "stop_declined"
+    STOP_CONFLICT = "stop_conflict"
+    DRIVER_SILENT = "driver_silent"
+    DRIVER_BACK = "driver_back"
+    DRIVER_OFF_DUTY = "driver_off_duty"
+    DRIVER_ON_DUTY = "driver_on_duty"
+    DRIVER_RETURNED = "driver_returned"
+    ROADS_CHANGED = "roads_changed"
+    SHIFT_CHANGED = "shift_changed"
+    SHIFT_STARTED = "shift_started"
+    REQUESTED = "requested"
+
+
+class ReasonCode(StrEnum):
+    """Why an order is unassigned: the closed list."""
+
+    SKILL = "skill"
+    CAPACITY = "capacity"
+    TIME_WINDOW = "time_window"
+    SHIFT_END = "shift_end"
+    BREAK = "break"
+    MAX_DURATION = "max_duration"
+    MAX_DISTANCE = "max_distance"
+    MAX_STOPS = "max_stops"
+    UNREACHABLE = "unreachable"
+    CLOSED_ROAD = "closed_road"
+    LOCKED_ROUTE = "locked_route"
+    DEPARTED = "departed"
+    DRIVER_DECLINED = "driver_declined"
+    DRIVER_ABSENT = "driver_absent"
+    PRECEDENCE = "precedence"
+    NO_VEHICLE = "no_vehicle"
+    OUTPRIORITISED = "outprioritised"
+    DISRUPTION_BUDGET = "disruption_budget"
+    SOLVER_TIMEOUT = "solver_timeout"
+    INVALID_LOCATION = "invalid_location"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Depot time as a straight line over real time: `depot = depot_zero + scale * (real - real_zero)`.
+
+    Fixed when the depot is made. The default is the identity.
+    """
+
+    scale: float = 1.0
+    real_zero: float = 0.0
+    depot_zero: float = 0.0
+
+    def depot(self, real: float) -> int:
+        """Depot time (s) at real time `real` (s)."""
+        return int(self.depot_zero + self.scale * (real - self.real_zero))
+
+    def real(self, depot: float) -> float:
+        """Real time (s) at which the depot's clock shows `depot` (s)."""
+        return self.real_zero + (depot - self.depot_zero) / self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a depot's operator may set. Prices are in seconds of driving unless said."""
+
+    silent_after: int = 300
+    """Depot seconds without a ping after which a driver on the road counts as silent."""
+    debounce: float = 0.05
+    """Real seconds between a trigger and the re-solve, so that bursts are answered once."""
+    improve_budget: float = 2.0
+    """Real seconds an improvement may search."""
+    horizon: int = 36 * 3600
+    """Depot seconds ahead: shifts that start later are not planned yet."""
+    metres_per_second_price: int = 20
+    """Metres that cost as much as one second of driving."""
+    late_price: int = 3
+    """Price of a second of lateness at priority 0; grows linearly to 11 times that at 100."""
+    move_price: int = 600
+    """Price of giving a planned stop to another driver."""
+    reorder_price: int = 60
+    """Price of a stop that follows another stop than before."""
+    min_gain: int = 120
+    """An improvement is published only if it gains at least this much, disruption included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """The unit of partition: a place, its map, its clock and its policy."""
+
+    id: str
+    tenant: str
+    name: str
+    map: str
+    location: Location
+    dimensions: tuple[str, ...] = ()
+    clock: Clock = Clock()
+    policy: Policy = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A shipper's request, without personal fields.
+
+    `demand` follows the depot's `dimensions`. `hard` windows are never missed (the order is rather left
+    unassigned); otherwise lateness is priced by `priority` (0-100) and flagged.
+    """
+
+    id: str
+    depot_id: str
+    tenant: str
+    shipper: str
+    kind: OrderKind
+    location: Location
+    windows: tuple[TimeWindow, ...] = ()
+    hard: bool = False
+    service_time: int = 0
+    demand: tuple[int, ...] = ()
+    skills: tuple[str, ...] = ()
+    priority: int = 0
+    external_id: str | None = None
+    created_at: int = 0
+    revision: int = 0
+
+    @property
+    def stop_id(self) -> str:
+        """The id of this order's only task once placed in a route."""
+        return f"{self.id}.{self.kind}"
+
+
+def order_of(stop_id: str) -> str:
+    """The order a stop belongs to."""
+    return stop_id.rpartition(".")[0]
+
+
+def depot_of(record_id: str) -> str:
+    """The depot any record id belongs to: ids begin with it."""
+    return record_id.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A person."""
+
+    id: str
+    depot_id: str
+    tenant: str
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """What a driver drives; `capacity` follows the depot's `dimensions`."""
+
+    id: str
+    depot_id: str
+    tenant: str
+    capacity: tuple[int, ...] = ()
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Driver + vehicle + hours + places. `end_location=None` ends at the last stop."""
+
+    id: str
+    depot_id: str
+    tenant: str
+    driver_id: str
+    vehicle_id: str
+    start: int
+    end: int
+    start_location: Location
+    end_location: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoadEvent:
+    """Streets closed (`factor` None) or slowed (travel times multiplied by `factor` > 1) in [start, end)."""
+
+    id: str
+    depot_id: str
+    tenant: str
+    arcs: tuple[int, ...]
+    start: int
+    end: int
+    factor: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A reason to re-solve: what happened (`kind`), to whom (`subject`), at which state revision, when (real s)."""
+
+    kind: TriggerKind
+    subject: str
+    revision: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a driver was last seen, in depot time."""
+
+    location: Location
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopProgress:
+    """One started stop of a shift. Times are depot seconds, None while unknown."""
+
+    stop_id: str
+    state: StopState
+    arrived: int | None = None
+    left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has happened in a shift: `trail` lists the started stops in the order they were started."""
+
+    departed_at: int | None = None
+    returned: bool = False
+    trail: tuple[StopProgress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStop:
+    """A stop in a route with its planned times (depot s). `late_by` > 0 flags a soft window missed."""
+
+    stop_id: str
+    arrive: int
+    begin: int
+    leave: int
+    late_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One driver's ordered stops for one shift."""
+
+    shift_id: str
+    driver_id: str
+    vehicle_id: str
+    stops: tuple[PlannedStop, ...] = ()
+
+    @property
+    def sequence(self) -> tuple[str, ...]:
+        """The stop ids in order: what makes two routes the same."""
+        return tuple(stop.stop_id for stop in self.stops)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one driver (or, with `driver_id` None, nobody) can take an order; `shortfall` in `unit`."""
+
+    code: ReasonCode
+    driver_id: str | None = None
+    shortfall: int | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unassigned:
+    """An order no route serves, with its reasons."""
+
+    order_id: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """What a plan version changed for one driver."""
+
+    driver_id: str
+    gained: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    reordered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What a plan version changed against the version before it."""
+
+    routes: tuple[RouteChange, ...] = ()
+    newly_unassigned: tuple[str, ...] = ()
+    no_longer_unassigned: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.routes or self.newly_unassigned or self.no_longer_unassigned)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All routes of one depot and its unassigned orders, at one version.
+
+    `revision` is the state it answers, `roads` the version of the road overlay it was computed on, `cost`
+    in seconds of driving, `timings` in real milliseconds by step.
+    """
+
+    depot_id: str
+    version: int
+    revision: int
+    roads: int
+    engine: str
+    created_at: int
+    published_at: float
+    cost: int
+    routes: tuple[Route, ...] = ()
+    unassigned: tuple[Unassigned, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A depot's whole state at one revision, as read in one step from the store.
+
+    `orders` holds the open ones; `carried` those that are closed but whose goods are still on a vehicle.
+    `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
+    drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
+    the current plan's routes by shift.
+    """
+
+    depot: Depot
+    revision: int
+    version: int
+    roads: int
+    drivers: dict[str, Driver]
+    vehicles: dict[str, Vehicle]
+    shifts: dict[str, Shift]
+    orders: dict[str, Order]
+    carried: dict[str, Order]
+    goods: dict[str, str]
+    declined: dict[str, tuple[str, ...]]
+    absent: tuple[str, ...]
+    positions: dict[str, Position]
+    progress: dict[str, Progress]
+    sequences: dict[str, tuple[str, ...]]
+    unassigned: tuple[str, ...]
+    road_events: tuple[RoadEvent, ...]
+    record_revisions: dict[str, int]
+    triggers: tuple[Trigger, ...]
