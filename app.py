@@ -1,0 +1,73 @@
+"""The Flask application, and the front that serves it: `granian --interface asgi --factory app:create_front`."""
+
+from __future__ import annotations
+
+import logging
+
+import redis
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from ingest.context import Services
+from ingest.endpoints import access, depots, drivers, fleet, orders, roads
+from ingest.problems import ApiProblem, from_core, render
+from ingest.settings import Settings
+from ingest.store.connection import RETRY_AFTER_S, check_schema, connect
+from routing.errors import LastlegError
+from workers.endpoints import health, plans, routes
+from workers.front import Front
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application.
+
+    Raises
+    ------
+    WrongSchema
+        If Redis holds data of another version of this program.
+    """
+    settings = settings or Settings.read()
+    client = connect(settings)
+    try:
+        check_schema(client)
+    except redis.ConnectionError:
+        log.warning("Redis does not answer yet; serving 503 until it does")
+    app = Flask("lastleg", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    app.extensions["lastleg"] = Services(settings, client)
+    for module in (access, depots, fleet, orders, drivers, roads, plans, routes, health):
+        app.register_blueprint(module.blueprint)
+    app.register_error_handler(ApiProblem, render)
+    app.register_error_handler(LastlegError, lambda error: render(from_core(error)))
+    app.register_error_handler(HTTPException, _http)
+    for kind in (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
+        app.register_error_handler(kind, _redis_away)
+    app.register_error_handler(Exception, _defect)
+    return app
+
+
+def create_front() -> Front:
+    """What the server runs: the application behind the front that holds streams and long polls."""
+    settings = Settings.read()
+    return Front(create_app(settings), settings)
+
+
+def _http(error: HTTPException) -> Response:
+    """What Flask itself refuses: unknown paths, wrong methods, bodies over the limit."""
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+    status = error.code or 500
+    return render(ApiProblem(status, codes.get(status, "http_error"), error.description or error.name))
+
+
+def _redis_away(error: Exception) -> Response:
+    return render(ApiProblem(503, "redis_away", "The store does not answer; nothing was changed that you were told of.",
+                             "Send the same request again, with the same ids.",
+                             headers={"Retry-After": str(RETRY_AFTER_S)}))  # fmt: skip
+
+
+def _defect(error: Exception) -> Response:
+    log.exception("A request failed", exc_info=error)
+    return render(ApiProblem(500, "internal", "This is a defect of the service; it has been logged."))

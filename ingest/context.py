@@ -1,0 +1,129 @@
+"""What every endpoint needs of the request: the services, the caller, and what the caller may see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+import redis
+from flask import current_app, g, request
+
+from ingest import auth
+from ingest.auth import Principal, Role
+from ingest.problems import ApiProblem, not_found
+from ingest.settings import Settings
+from ingest.store import readers
+from routing.errors import MapFileError
+from routing.model import Depot, depot_of
+from routing.roads import maps
+from routing.roads.snapping import Snapper
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ALL_ROLES = (Role.OPERATOR, Role.SHIPPER, Role.DRIVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the application was built with."""
+
+    settings: Settings
+    redis: redis.Redis
+
+
+def services() -> Services:
+    """The running application's services."""
+    return cast(Services, current_app.extensions["lastleg"])
+
+
+def store() -> redis.Redis:
+    """The Redis client."""
+    return services().redis
+
+
+def caller() -> Principal:
+    """Who calls; set by `allow`."""
+    return cast(Principal, g.principal)
+
+
+def allow(*roles: Role) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only these roles call an endpoint: 401 without a valid key, 403 with another role's."""
+
+    def decorate(endpoint: Callable[P, R]) -> Callable[P, R]:
+        @wraps(endpoint)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.principal = _authenticate()
+            if g.principal.role not in roles:
+                raise ApiProblem(403, "forbidden", f"A {g.principal.role} key may not do this.",
+                                 f"Use a key of role {' or '.join(roles)}.")  # fmt: skip
+            return endpoint(*args, **kwargs)
+
+        checked.allowed_roles = roles  # type: ignore[attr-defined]  # read by the test that no endpoint lacks it
+        return checked
+
+    return decorate
+
+
+def _authenticate() -> Principal:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    challenge = {"WWW-Authenticate": 'Bearer realm="lastleg"'}
+    if scheme.lower() != "bearer" or not secret:
+        raise ApiProblem(401, "unauthorized", "This call needs a key.", "Send `Authorization: Bearer KEY`.", headers=challenge)
+    principal = auth.principal_of(store(), secret.strip())
+    if principal is None:
+        raise ApiProblem(401, "unauthorized", "This key is unknown, revoked or expired.", "Ask an operator for a new one.",
+                         headers=challenge)  # fmt: skip
+    return principal
+
+
+def my_depot(depot_id: str) -> Depot:
+    """A depot of the caller's tenant that the caller's key reaches, else 404."""
+    depot = readers.depot(store(), depot_id)
+    who = caller()
+    if depot is None or depot.tenant != who.tenant or (who.depots and depot_id not in who.depots):
+        raise not_found("depot", depot_id)
+    return depot
+
+
+def my_record(family: str, record_id: str) -> tuple[Depot, Any]:
+    """A record (driver, order ...) of a depot the caller reaches, else 404. A shipper sees only its own orders."""
+    depot_id = depot_of(record_id)
+    what = family.removesuffix("s").replace("_", " ")
+    depot = readers.depot(store(), depot_id)
+    record = readers.record(store(), family, depot_id, record_id) if depot else None
+    who = caller()
+    if depot is None or record is None or depot.tenant != who.tenant or (who.depots and depot_id not in who.depots):
+        raise not_found(what, record_id)
+    if who.role is Role.SHIPPER and getattr(record, "shipper", who.id) != who.id:
+        raise not_found(what, record_id)
+    return depot, record
+
+
+def my_driver(driver_id: str) -> tuple[Depot, str]:
+    """The driver named in a path (`me` is the token's own); a driver token reaches no other."""
+    who = caller()
+    if driver_id == "me":
+        if who.driver_id is None:
+            raise ApiProblem(404, "not_found", "Only a driver's token has a `me`.", "Name the driver's id.")
+        driver_id = who.driver_id
+    if who.role is Role.DRIVER and driver_id != who.driver_id:
+        raise not_found("driver", driver_id)
+    depot, driver = my_record("drivers", driver_id)
+    return depot, driver.id
+
+
+def snapper_of(depot: Depot) -> Snapper:
+    """The street index of a depot's map."""
+    try:
+        return maps.snapper(maps.find(depot.map, services().settings.maps))
+    except MapFileError as error:
+        raise ApiProblem(503, "map_file", error.detail, error.remedy, headers={"Retry-After": "60"}) from None
+
+
+def now() -> float:
+    """Real time: the HTTP edge is where the clock is read."""
+    return time.time()

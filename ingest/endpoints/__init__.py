@@ -1,0 +1,1 @@
+"""HTTP endpoints that write, one module per resource."""

@@ -1,0 +1,100 @@
+"""Depots, with their map, clock and policy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from flask import Blueprint
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import ALL_ROLES, allow, caller, my_depot, services, store
+from ingest.problems import ApiProblem, Fault, invalid
+from ingest.schemas import DepotIn, DepotPatch, body, checked, iso, parse, seconds
+from ingest.store import readers, writers
+from routing.errors import MapFileError, OffMap
+from routing.model import Clock, Depot, Policy
+from routing.roads import maps
+
+blueprint = Blueprint("depots", __name__)
+
+
+@blueprint.post("/v1/depots")
+@allow(Role.OPERATOR)
+def make() -> tuple[dict[str, Any], int]:
+    """Make a depot on one of the installed maps."""
+    wanted, right, faults = parse(DepotIn, body())
+    faults += _map_faults(right)
+    if wanted is None or faults:
+        raise invalid(faults)
+    now = context.now()
+    start = seconds(wanted.clock.start) if wanted.clock.start else now
+    identity = wanted.clock.scale == 1.0 and wanted.clock.start is None
+    depot = Depot(
+        id=wanted.id, tenant=caller().tenant, name=wanted.name or wanted.id, map=wanted.map,
+        location=wanted.location.location(), dimensions=tuple(wanted.dimensions),
+        clock=Clock() if identity else Clock(wanted.clock.scale, now, float(start)), policy=wanted.policy.policy(Policy()),
+    )  # fmt: skip
+    if not writers.put_depot(store(), depot):
+        raise ApiProblem(409, "duplicate", f"There is a depot {depot.id!r} already.", "Choose another id.")
+    return view(depot), 201
+
+
+def _map_faults(right: dict[str, Any]) -> list[Fault]:
+    if "map" not in right:
+        return []
+    try:
+        snapper = maps.snapper(maps.find(right["map"], services().settings.maps))
+        if "location" in right:
+            snapper.snap(right["location"].location())
+    except MapFileError as error:
+        return [Fault(error.code, "/map", error.detail, error.remedy)]
+    except OffMap as error:
+        return [Fault(error.code, "/location", error.detail, error.remedy)]
+    return []
+
+
+@blueprint.get("/v1/depots")
+@allow(*ALL_ROLES)
+def listing() -> dict[str, Any]:
+    """The depots this key reaches."""
+    who = caller()
+    depots = (readers.depot(store(), depot_id) for depot_id in readers.depots(store()))
+    mine = [depot for depot in depots if depot and depot.tenant == who.tenant and (not who.depots or depot.id in who.depots)]
+    return {"depots": [view(depot) for depot in mine]}
+
+
+@blueprint.get("/v1/depots/<depot_id>")
+@allow(*ALL_ROLES)
+def one(depot_id: str) -> dict[str, Any]:
+    """One depot, with its time."""
+    return view(my_depot(depot_id))
+
+
+@blueprint.patch("/v1/depots/<depot_id>")
+@allow(Role.OPERATOR)
+def change(depot_id: str) -> dict[str, Any]:
+    """Change the name or the policy while it runs."""
+    depot = my_depot(depot_id)
+    wanted = checked(DepotPatch, body())
+    changed = replace(depot, name=wanted.name or depot.name, policy=wanted.policy.policy(depot.policy))
+    writers.replace_depot(store(), changed, context.now())
+    return view(changed)
+
+
+@blueprint.post("/v1/depots/<depot_id>/resolve")
+@allow(Role.OPERATOR)
+def resolve(depot_id: str) -> tuple[dict[str, Any], int]:
+    """Ask for a re-solve now; the plan that answers it has at least this revision."""
+    depot = my_depot(depot_id)
+    return {"revision": writers.request(store(), depot.id, caller().id, context.now())}, 202
+
+
+def view(depot: Depot) -> dict[str, Any]:
+    """A depot as the API shows it."""
+    return {
+        "id": depot.id, "name": depot.name, "map": depot.map, "location": asdict(depot.location),
+        "dimensions": list(depot.dimensions), "clock": {"scale": depot.clock.scale, "now": iso(depot.clock.depot(context.now()))},
+        "policy": asdict(depot.policy),
+    }  # fmt: skip

@@ -1,0 +1,153 @@
+"""What drivers send: pings, stop events, shift and duty events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, request
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import allow, caller, my_driver, store
+from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
+from ingest.store import readers, writers
+from routing.model import Depot, depot_of
+
+blueprint = Blueprint("drivers", __name__)
+
+MAX_PINGS = 1000
+SKEW_S = 60
+"""Real seconds a phone's clock may be ahead of ours."""
+
+
+class Ping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One position. Decoded with msgspec: this is the hot path."""
+
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    recorded_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**52)]
+    accuracy_m: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    speed: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    heading: Annotated[float, msgspec.Meta(ge=0, le=360)] | None = None
+
+
+_BATCH = msgspec.json.Decoder(list[Ping])
+_ONE = msgspec.json.Decoder(Ping)
+_RAW = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@blueprint.post("/v1/drivers/<driver_id>/pings")
+@allow(Role.OPERATOR, Role.DRIVER)
+def pings(driver_id: str) -> dict[str, Any]:
+    """Store an array of pings. 200 means stored; sent again, they count once; late ones never move a driver back."""
+    depot, driver = my_driver(driver_id)
+    batch = _decode(request.get_data())
+    now = context.now()
+    latest = depot.clock.depot(now) + SKEW_S * max(1.0, depot.clock.scale)
+    faults = [Fault("from_the_future", f"/{number}/recorded_at", "The ping was recorded later than now.",
+                    "Send the phone's UTC time.") for number, ping in enumerate(batch)
+              if ping.recorded_at.timestamp() > latest]  # fmt: skip
+    if faults:
+        raise invalid(faults)
+    if not batch:
+        return {"stored": 0, "duplicates": 0, "late": 0}
+    rows = [(ping.seq, int(ping.recorded_at.timestamp()), _document(ping)) for ping in batch]
+    deadline = now + depot.policy.silent_after / depot.clock.scale
+    new, duplicates, late = writers.pings(store(), depot.id, driver, rows, now=now, deadline=deadline)
+    return {"stored": new, "duplicates": duplicates, "late": late}
+
+
+def _document(ping: Ping) -> str:
+    """As stored: a `Position` with what else the phone told."""
+    rest = {"accuracy_m": ping.accuracy_m, "speed": ping.speed, "heading": ping.heading}
+    told = {name: value for name, value in rest.items() if value is not None}
+    place = {"location": {"lat": ping.lat, "lon": ping.lon}, "at": int(ping.recorded_at.timestamp()), "seq": ping.seq}
+    return msgspec.json.encode(place | told).decode()
+
+
+def _decode(raw: bytes) -> list[Ping]:
+    try:
+        batch = _BATCH.decode(raw)
+    except msgspec.ValidationError:
+        raise invalid(_ping_faults(raw)) from None
+    except msgspec.DecodeError as error:
+        raise ApiProblem(400, "malformed_json", f"The body is not JSON: {error}.", "Send an array of pings.") from None
+    if len(batch) > MAX_PINGS:
+        raise invalid([Fault("out_of_range", "", f"{len(batch)} pings are too many.", f"Send at most {MAX_PINGS}.")])
+    return batch
+
+
+def _ping_faults(raw: bytes) -> list[Fault]:
+    """Off the hot path: decode one by one, to tell all faults at once."""
+    try:
+        items = _RAW.decode(raw)
+    except msgspec.ValidationError:
+        return [Fault("wrong_type", "", "The body must be an array of pings.", "[{lat, lon, recorded_at, seq}]")]
+    faults = []
+    for number, item in enumerate(items):
+        try:
+            _ONE.decode(item)
+        except msgspec.ValidationError as error:
+            message, _, path = str(error).partition(" - at `$")
+            where = f"/{number}" + path.rstrip("`").replace(".", "/")
+            code = "missing" if "missing required" in message else "wrong_value"
+            faults.append(Fault(code, where, message + "."))
+    return faults
+
+
+@blueprint.post("/v1/stops/<stop_id>/events")
+@allow(Role.OPERATOR, Role.DRIVER)
+def stop_event(stop_id: str) -> dict[str, Any]:
+    """Record what a driver reports of a stop: facts always, intentions only while the stop is theirs."""
+    event = checked(StopEventIn, body())
+    if caller().role is Role.OPERATOR and event.driver_id is None:
+        raise invalid([Fault("missing", "/driver_id", "An operator must name the driver.", "Give driver_id.")])
+    depot, driver = my_driver(event.driver_id or "me")
+    if depot_of(stop_id) != depot.id:
+        raise not_found("stop", stop_id)
+    now, at = _moment(depot, event.occurred_at)
+    today = depot.clock.depot(now)
+    told = event.model_dump(mode="json", exclude_none=True) | {"stop_id": stop_id, "driver_id": driver, "at": at}
+    result = writers.stop_event(
+        store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today), stop=stop_id,
+        kind=event.type, at=at, event_id=event.event_id, body=told, now=now, depot_now=today,
+    )  # fmt: skip
+    if result[0] == "unknown":
+        raise not_found("stop", stop_id)
+    route = readers.route_document(store(), depot.id, driver)
+    if result[0] == "refused":
+        raise ApiProblem(409, "stop_moved", "This stop is no longer yours, or it is finished.", "Take the route in this answer.",
+                         extra={"route": route})  # fmt: skip
+    answer: dict[str, Any] = {"recorded": True, "replayed": len(result) > 1, "conflict": result[0] == "conflict"}
+    return answer | ({"route": route} if answer["conflict"] else {})
+
+
+@blueprint.post("/v1/drivers/<driver_id>/events")
+@allow(Role.OPERATOR, Role.DRIVER)
+def driver_event(driver_id: str) -> dict[str, Any]:
+    """Record departure and return, and duty on or off."""
+    depot, driver = my_driver(driver_id)
+    event = checked(DriverEventIn, body())
+    now, at = _moment(depot, event.occurred_at)
+    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now))
+    told = {"driver_id": driver, "shift_id": shift, "at": at}
+    result = writers.driver_event(
+        store(), depot.id, driver=driver, shift=shift, kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
+        deadline=now + depot.policy.silent_after / depot.clock.scale,
+    )  # fmt: skip
+    if result[0] == "no_shift":
+        raise ApiProblem(409, "no_shift", "This driver has no shift now.", "Make a shift first.")
+    return {"recorded": True, "replayed": len(result) > 1}
+
+
+def _moment(depot: Depot, occurred_at: datetime) -> tuple[float, int]:
+    """Real now and the event's depot time, which may not be in the future."""
+    now = context.now()
+    at = seconds(occurred_at)
+    if at > depot.clock.depot(now) + SKEW_S * max(1.0, depot.clock.scale):
+        raise invalid([Fault("from_the_future", "/occurred_at", "It happened later than now.", "Send the phone's UTC time.")])
+    return now, at

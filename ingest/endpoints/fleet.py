@@ -1,0 +1,146 @@
+"""Drivers, vehicles and shifts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, request
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import allow, my_depot, my_record, snapper_of, store
+from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.schemas import DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, seconds
+from ingest.store import readers, writers
+from routing.errors import OffMap
+from routing.model import Depot, Driver, Shift, Vehicle
+
+blueprint = Blueprint("fleet", __name__)
+
+
+@blueprint.post("/v1/drivers")
+@allow(Role.OPERATOR)
+def make_driver() -> tuple[dict[str, Any], int]:
+    """Make a driver. The same request again answers 200 with the same record."""
+    data = body()
+    wanted = checked(DriverIn, data)
+    depot = my_depot(wanted.depot_id)
+    driver = Driver(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, tuple(sorted(set(wanted.skills))))
+    personal = {name: value for name, value in (("name", wanted.name), ("phone", wanted.phone)) if value}
+    return _put("drivers", driver, data, personal)
+
+
+@blueprint.post("/v1/vehicles")
+@allow(Role.OPERATOR)
+def make_vehicle() -> tuple[dict[str, Any], int]:
+    """Make a vehicle."""
+    data = body()
+    wanted, right, faults = parse(VehicleIn, data)
+    depot = my_depot(right["depot_id"]) if "depot_id" in right else None
+    if depot is not None and "capacity" in right:
+        faults += dimension_faults(depot, right["capacity"], "/capacity")
+    if wanted is None or depot is None or faults:
+        raise invalid(faults)
+    capacity = tuple(wanted.capacity.get(name, 0) for name in depot.dimensions)
+    vehicle = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))))
+    return _put("vehicles", vehicle, data, {})
+
+
+@blueprint.post("/v1/shifts")
+@allow(Role.OPERATOR)
+def make_shift() -> tuple[dict[str, Any], int]:
+    """Make a shift of a driver with a vehicle of the same depot."""
+    data = body()
+    wanted, right, faults = parse(ShiftIn, data)
+    depot = my_depot(right["depot_id"]) if "depot_id" in right else None
+    if depot is not None:
+        for name in ("start_location", "end_location"):
+            faults += place_faults(depot, right.get(name), f"/{name}")
+        faults += [Fault("unknown_id", f"/{name}", f"{right[name]!r} is not of depot {depot.id!r}.", "Use its full id.")
+                   for name in ("driver_id", "vehicle_id")
+                   if name in right and not right[name].startswith(f"{depot.id}.")]  # fmt: skip
+    if wanted is None or depot is None or faults:
+        raise invalid(faults)
+    start = wanted.start_location.location() if wanted.start_location else depot.location
+    end = wanted.end_location.location() if wanted.end_location else depot.location
+    shift = Shift(
+        f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
+        seconds(wanted.end), start, None if wanted.open_end else end,
+    )  # fmt: skip
+    return _put("shifts", shift, data, {}, start_real=depot.clock.real(shift.start))
+
+
+def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dict[str, str], *,
+         start_real: float = 0.0) -> tuple[dict[str, Any], int]:  # fmt: skip
+    result = writers.put_record(store(), family, record, print_=writers.fingerprint(data), now=context.now(),
+                                personal=personal, start_real=start_real)  # fmt: skip
+    if result[0] == "conflict":
+        raise ApiProblem(409, "duplicate", f"{record.id!r} exists with other values.", "Choose another id.")
+    if result[0] == "unknown":
+        raise invalid([Fault("unknown_id", f"/{result[1]}", "There is no such record.", "Make it first.")])
+    if result[0] == "overlap":
+        raise ApiProblem(409, "overlap", f"Shift {result[2]} has this {result[1].removesuffix('_id')} at that time.",
+                         "Shifts of one driver or one vehicle may not overlap.",
+                         faults=[Fault("overlap", f"/{result[1]}", f"It is taken by {result[2]}.")])  # fmt: skip
+    return view(record), 201 if result[0] == "created" else 200
+
+
+def dimension_faults(depot: Depot, amounts: dict[str, int], where: str) -> list[Fault]:
+    """A fault for each dimension the depot does not have."""
+    known = ", ".join(depot.dimensions) or "none"
+    return [Fault("unknown_dimension", f"{where}/{name}", f"Depot {depot.id!r} has no dimension {name!r}.",
+                  f"It has: {known}.") for name in amounts if name not in depot.dimensions]  # fmt: skip
+
+
+def place_faults(depot: Depot, place: Place | None, where: str) -> list[Fault]:
+    """A fault if a place is off the depot's map, with the distance to the nearest street."""
+    if place is None:
+        return []
+    try:
+        snapper_of(depot).snap(place.location())
+    except OffMap as error:
+        return [Fault(error.code, where, error.detail, error.remedy)]
+    return []
+
+
+@blueprint.get("/v1/<any(drivers, vehicles, shifts):family>")
+@allow(Role.OPERATOR)
+def listing(family: str) -> dict[str, Any]:
+    """All drivers, vehicles or shifts of a depot (`?depot_id=`)."""
+    depot_id = request.args.get("depot_id", "")
+    if not depot_id:
+        raise invalid([Fault("missing", "", "The query needs depot_id.", f"GET /v1/{family}?depot_id=DEPOT")])
+    depot = my_depot(depot_id)
+    return {family: [view(record) for record in readers.records(store(), family, depot.id)]}
+
+
+@blueprint.get("/v1/<any(drivers, vehicles, shifts):family>/<record_id>")
+@allow(Role.OPERATOR)
+def one(family: str, record_id: str) -> dict[str, Any]:
+    """One driver, vehicle or shift."""
+    return view(my_record(family, record_id)[1])
+
+
+@blueprint.delete("/v1/drivers/<driver_id>/personal")
+@allow(Role.OPERATOR)
+def erase(driver_id: str) -> tuple[str, int]:
+    """Erase a driver's name and phone."""
+    depot, driver = my_record("drivers", driver_id)
+    if not writers.erase_personal(store(), depot.id, driver.id):
+        raise not_found("personal data of", driver_id)
+    return "", 204
+
+
+def view(record: Driver | Vehicle | Shift) -> dict[str, Any]:
+    """A record as the API shows it."""
+    shown = asdict(record)
+    del shown["tenant"]
+    if isinstance(record, Driver):
+        shown |= readers.personal(store(), record.depot_id, record.id)
+    if isinstance(record, Vehicle):
+        depot = readers.depot(store(), record.depot_id)
+        shown["capacity"] = dict(zip(depot.dimensions if depot else (), record.capacity, strict=True))
+    if isinstance(record, Shift):
+        shown |= {"start": iso(record.start), "end": iso(record.end)}
+    return shown

@@ -1,0 +1,190 @@
+"""Orders: accept, read, change, cancel."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, replace
+from typing import Any
+
+from flask import Blueprint, request
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import allow, caller, my_depot, my_record, store
+from ingest.endpoints.fleet import dimension_faults, place_faults
+from ingest.problems import ApiProblem, Fault, invalid
+from ingest.schemas import OrderIn, OrderPatch, Window, body, iso, parse, seconds
+from ingest.store import keys, readers, writers
+from routing import codec
+from routing.model import Depot, Order, OrderKind, TimeWindow, Unassigned
+
+blueprint = Blueprint("orders", __name__)
+
+PAGE = 100
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@blueprint.post("/v1/orders")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Accept an order: 201 means durable and readable at once.
+
+    The same `Idempotency-Key` or `external_id` with the same body answers again without a second order; with
+    another body it is refused.
+    """
+    data = body()
+    wanted, right, faults = parse(OrderIn, data)
+    depot = my_depot(right["depot_id"]) if "depot_id" in right else None
+    if depot is not None:
+        faults += _faults(depot, right)
+    if wanted is None or depot is None or faults:
+        raise invalid(faults)
+    now = context.now()
+    order = Order(
+        id=f"{depot.id}.o{''.join(secrets.choice(_ALPHABET) for _ in range(12))}", depot_id=depot.id, tenant=depot.tenant,
+        shipper=caller().id, kind=wanted.kind, location=wanted.location.location(), windows=_windows(wanted.windows),
+        hard=wanted.lateness == "hard", service_time=wanted.service_time,
+        demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
+        priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now),
+    )  # fmt: skip
+    result, order_id = writers.create_order(
+        store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
+        personal=wanted.recipient.fields() if wanted.recipient else {},
+    )  # fmt: skip
+    if result == "key_reused":
+        raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.", "Use a new key.",
+                         extra={"order_id": order_id})  # fmt: skip
+    if result == "duplicate":
+        raise ApiProblem(409, "duplicate", f"You have an order with external_id {wanted.external_id!r} and other values.",
+                         "PATCH that order, or use another external_id.", extra={"order_id": order_id})  # fmt: skip
+    stored = readers.record(store(), "orders", depot.id, order_id)
+    headers = {"Location": f"/v1/orders/{order_id}"} | ({"Idempotent-Replayed": "true"} if result == "replayed" else {})
+    return view(depot, stored), 201 if result == "created" else 200, headers
+
+
+def _faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
+    """What a schema cannot see: the depot's dimensions, its map, and what cannot be asked of a service."""
+    faults = place_faults(depot, right.get("location"), "/location")
+    faults += dimension_faults(depot, right.get("demand") or {}, "/demand")
+    if right.get("kind") is OrderKind.SERVICE and any((right.get("demand") or {}).values()):
+        faults.append(Fault("inconsistent", "/demand", "A service has no goods.", "Leave demand out, or change kind."))
+    windows = sorted(right.get("windows") or [], key=lambda window: window.start)
+    if any(a.end >= b.start for a, b in zip(windows, windows[1:], strict=False)):
+        faults.append(Fault("overlap", "/windows", "The windows overlap.", "Join them."))
+    return faults
+
+
+def _windows(windows: list[Window]) -> tuple[TimeWindow, ...]:
+    return tuple(sorted((TimeWindow(seconds(w.start), seconds(w.end)) for w in windows), key=lambda w: w.start))
+
+
+@blueprint.get("/v1/orders")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def listing() -> dict[str, Any]:
+    """The caller's orders of a depot (`?depot_id=`), oldest first; `?cursor=` goes on where a page ended."""
+    depot_id, cursor = request.args.get("depot_id", ""), request.args.get("cursor", "0")
+    if not depot_id or not cursor.isdigit():
+        raise invalid([Fault("missing", "", "The query needs depot_id, and cursor as it was given.",
+                             "GET /v1/orders?depot_id=DEPOT")])  # fmt: skip
+    depot = my_depot(depot_id)
+    page = readers.order_page(store(), depot.id, after=int(cursor), limit=PAGE)
+    found = [readers.record(store(), "orders", depot.id, order_id) for _, order_id in page]
+    who = caller()
+    mine = [order for order in found if order and (who.role is Role.OPERATOR or order.shipper == who.id)]
+    following = str(page[-1][0]) if len(page) == PAGE else None
+    return {"orders": [view(depot, order) for order in mine], "next_cursor": following}
+
+
+@blueprint.get("/v1/orders/<order_id>")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def one(order_id: str) -> dict[str, Any]:
+    """One order with its status and, if nobody can serve it, why."""
+    depot, order = my_record("orders", order_id)
+    return view(depot, order)
+
+
+@blueprint.patch("/v1/orders/<order_id>")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def change(order_id: str) -> dict[str, Any]:
+    """Change an open order whose stop nobody has started."""
+    depot, order = my_record("orders", order_id)
+    data = body()
+    wanted, right, faults = parse(OrderPatch, data)
+    faults += _faults(depot, right | {"kind": order.kind})
+    if wanted is None or faults:
+        raise invalid(faults)
+    changed = replace(
+        order,
+        location=wanted.location.location() if wanted.location else order.location,
+        windows=order.windows if wanted.windows is None else _windows(wanted.windows),
+        hard=order.hard if wanted.lateness is None else wanted.lateness == "hard",
+        service_time=order.service_time if wanted.service_time is None else wanted.service_time,
+        demand=order.demand if wanted.demand is None else tuple(wanted.demand.get(name, 0) for name in depot.dimensions),
+        skills=order.skills if wanted.skills is None else tuple(sorted(set(wanted.skills))),
+        priority=order.priority if wanted.priority is None else wanted.priority,
+    )
+    expected = int(store().hget(keys.depot_key(depot.id, "record_rev"), order.id) or 0)
+    result = writers.change_order(
+        store(), changed, expected=expected, print_=writers.fingerprint([order.id, data, expected]), now=context.now(),
+        personal=wanted.recipient.fields() if wanted.recipient else {},
+    )  # fmt: skip
+    if result[0] == "stale":
+        raise ApiProblem(409, "changed_meanwhile", "The order changed while this was under way.", "Read it and try again.")
+    if result[0] != "changed":
+        raise _too_late(result)
+    return view(depot, changed)
+
+
+@blueprint.delete("/v1/orders/<order_id>")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def cancel(order_id: str) -> dict[str, Any]:
+    """Cancel an open order, even one that is being driven to."""
+    depot, order = my_record("orders", order_id)
+    now = context.now()
+    result = writers.cancel_order(store(), order, now=now, at=depot.clock.depot(now))
+    if result[0] == "closed":
+        raise _too_late(result)
+    return view(depot, order)
+
+
+def _too_late(result: list[str]) -> ApiProblem:
+    return ApiProblem(409, "too_late", f"The order is {result[1] or 'closed'}.", "Orders change while nobody has started them.")
+
+
+@blueprint.delete("/v1/orders/<order_id>/personal")
+@allow(Role.OPERATOR, Role.SHIPPER)
+def erase(order_id: str) -> tuple[str, int]:
+    """Erase the recipient's name, phone and note."""
+    depot, order = my_record("orders", order_id)
+    writers.erase_personal(store(), depot.id, order.id)
+    return "", 204
+
+
+def view(depot: Depot, order: Order) -> dict[str, Any]:
+    """An order as the API shows it: what was asked, and what has become of it."""
+    status = _status(depot, order)
+    return {
+        "id": order.id, "depot_id": order.depot_id, "external_id": order.external_id, "kind": order.kind,
+        "location": asdict(order.location), "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
+        "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
+        "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
+        "priority": order.priority, "recipient": readers.personal(store(), depot.id, order.id),
+        "created_at": iso(order.created_at), "stop_id": order.stop_id,
+    } | status  # fmt: skip
+
+
+def _status(depot: Depot, order: Order) -> dict[str, Any]:
+    """Joined at reading: progress beats the plan, and before any plan an order is `accepted`."""
+    progress = readers.progress_of(store(), depot.id, [order.stop_id]).get(order.stop_id)
+    if progress is not None:
+        times = {"arrived_at": progress.arrived, "left_at": progress.left}
+        return {"status": progress.state} | {name: iso(value) for name, value in times.items() if value}
+    text = store().hget(keys.depot_key(depot.id, "unassigned"), order.id)
+    if text is not None:
+        reasons = codec.loads(text, Unassigned).reasons
+        shown = [asdict(reason) for reason in reasons]
+        if caller().role is Role.SHIPPER:  # whose drivers they are is not a shipper's business
+            shown = [{name: value for name, value in reason.items() if name != "driver_id"} for reason in shown]
+        return {"status": "unassigned", "reasons": shown}
+    assigned = store().hexists(keys.depot_key(depot.id, "stop_shift"), order.stop_id)
+    return {"status": "planned" if assigned else "accepted"}

@@ -1,0 +1,91 @@
+"""Road events: streets closed or slowed, by area or by edge."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, request
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import allow, my_depot, my_record, services, snapper_of, store
+from ingest.problems import Fault, invalid
+from ingest.schemas import RoadEventIn, body, iso, parse, seconds
+from ingest.store import readers, writers
+from routing.model import Depot, RoadEvent
+from routing.roads import maps
+from routing.roads.snapping import both_ways
+
+blueprint = Blueprint("roads", __name__)
+
+
+@blueprint.post("/v1/road-events")
+@allow(Role.OPERATOR)
+def close() -> tuple[dict[str, Any], int]:
+    """Close or slow streets until `end`. Areas take both directions; `edges` just those named."""
+    wanted, right, faults = parse(RoadEventIn, body())
+    depot = my_depot(right["depot_id"]) if "depot_id" in right else None
+    if wanted is None or depot is None:
+        raise invalid(faults)
+    now = context.now()
+    start = seconds(wanted.start) if wanted.start else depot.clock.depot(now)
+    if seconds(wanted.end) <= max(start, depot.clock.depot(now)):
+        faults.append(Fault("inconsistent", "/end", "It is over already.", "Give a later end."))
+    arcs = _arcs(depot, wanted, faults)
+    if faults:
+        raise invalid(faults)
+    event = RoadEvent(
+        id=f"{depot.id}.r{secrets.token_hex(5)}", depot_id=depot.id, tenant=depot.tenant, arcs=arcs, start=start,
+        end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason,
+    )  # fmt: skip
+    writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end))
+    return view(event), 201
+
+
+def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, ...]:
+    snapper = snapper_of(depot)
+    network = maps.network(maps.find(depot.map, services().settings.maps))
+    if wanted.edges is not None:
+        faults += [Fault("unknown_id", f"/edges/{number}", f"The map has no edge {edge}.", f"They go to {network.arcs - 1}.")
+                   for number, edge in enumerate(wanted.edges) if edge >= network.arcs]  # fmt: skip
+        return tuple(sorted(set(wanted.edges)))
+    try:
+        if wanted.disc is not None:
+            where, area = "/disc", snapper.disc(wanted.disc.centre.location(), wanted.disc.radius_m)
+        else:
+            where, area = "/polygon", snapper.polygon([place.location() for place in wanted.polygon or []])
+    except ValueError as error:
+        faults.append(Fault("inconsistent", "/polygon", f"{error}."))
+        return ()
+    arcs = both_ways(network, np.asarray(snapper.arcs_within(area)))
+    if not len(arcs):
+        faults.append(Fault("off_map", where, "No street is there.", "Draw it over a street of the depot's map."))
+    return tuple(arcs.tolist())
+
+
+@blueprint.get("/v1/road-events")
+@allow(Role.OPERATOR)
+def listing() -> dict[str, Any]:
+    """What is closed or slowed at a depot (`?depot_id=`), now or later."""
+    depot_id = request.args.get("depot_id", "")
+    depot = my_depot(depot_id)
+    return {"road_events": [view(event) for event in readers.records(store(), "road_events", depot.id)]}
+
+
+@blueprint.delete("/v1/road-events/<event_id>")
+@allow(Role.OPERATOR)
+def reopen(event_id: str) -> tuple[str, int]:
+    """End a road event early."""
+    depot, event = my_record("road_events", event_id)
+    writers.drop_road_event(store(), depot.id, event.id, now=context.now())
+    return "", 204
+
+
+def view(event: RoadEvent) -> dict[str, Any]:
+    """A road event as the API shows it."""
+    shown = asdict(event) | {"start": iso(event.start), "end": iso(event.end), "edges": list(event.arcs)}
+    del shown["tenant"], shown["arcs"]
+    return shown | {"kind": "close" if event.factor is None else "slow"}

@@ -1,0 +1,324 @@
+"""What requests look like. Times are ISO 8601 with an offset, durations whole seconds, places `{lat, lon}` in degrees."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from flask import request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from ingest.problems import ApiProblem, Fault, invalid
+from routing.model import Location, OrderKind, Policy
+
+DAY_S = 86_400
+MAX_AMOUNT = 1_000_000
+"""Demands and capacities above this are typing errors."""
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Skill = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
+Amounts = Annotated[dict[str, Amount], Field(max_length=8)]
+Skills = Annotated[list[Skill], Field(max_length=32)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Place(_Body):
+    """Degrees, WGS 84."""
+
+    lat: float = Field(ge=-90, le=90, allow_inf_nan=False)
+    lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
+
+    def location(self) -> Location:
+        """As the core has it."""
+        return Location(self.lat, self.lon)
+
+
+class Window(_Body):
+    """When service may begin; both ends inclusive. `from` and `to` in JSON."""
+
+    start: AwareDatetime = Field(alias="from")
+    end: AwareDatetime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Window:
+        if self.end < self.start:
+            raise ValueError("the window ends before it begins")
+        return self
+
+
+class ClockIn(_Body):
+    """A depot's own clock: `scale` depot seconds pass per real second, beginning at `start` when it is made."""
+
+    scale: float = Field(default=1.0, gt=0, le=3600, allow_inf_nan=False)
+    start: AwareDatetime | None = None
+
+
+class PolicyIn(_Body):
+    """See `routing.model.Policy` for each field's meaning and unit."""
+
+    silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
+    debounce: float | None = Field(default=None, ge=0, le=60)
+    improve_budget: float | None = Field(default=None, ge=0, le=60)
+    horizon: int | None = Field(default=None, ge=3600, le=14 * DAY_S)
+    metres_per_second_price: int | None = Field(default=None, ge=1, le=MAX_AMOUNT)
+    late_price: int | None = Field(default=None, ge=0, le=1000)
+    move_price: int | None = Field(default=None, ge=0, le=DAY_S)
+    reorder_price: int | None = Field(default=None, ge=0, le=DAY_S)
+    min_gain: int | None = Field(default=None, ge=0, le=DAY_S)
+
+    def policy(self, before: Policy) -> Policy:
+        """The policy with what is given here replaced."""
+        return Policy(**{name: getattr(before, name) if value is None else value for name, value in self})
+
+
+class DepotIn(_Body):
+    """A depot to make."""
+
+    id: Slug
+    name: Name | None = None
+    map: Slug
+    location: Place
+    dimensions: list[Slug] = Field(default_factory=list, max_length=8)
+    clock: ClockIn = ClockIn()
+    policy: PolicyIn = PolicyIn()
+
+
+class DepotPatch(_Body):
+    """What of a depot can be changed while it runs."""
+
+    name: Name | None = None
+    policy: PolicyIn = PolicyIn()
+
+
+class DriverIn(_Body):
+    """A driver to make; `id` becomes `<depot>.<id>`."""
+
+    depot_id: Slug
+    id: Slug
+    name: Name | None = None
+    phone: Annotated[str, Field(max_length=40)] | None = None
+    skills: Skills = Field(default_factory=list)
+
+
+class VehicleIn(_Body):
+    """A vehicle to make; capacities by the depot's dimensions, 0 where absent."""
+
+    depot_id: Slug
+    id: Slug
+    capacity: Amounts = Field(default_factory=dict)
+    skills: Skills = Field(default_factory=list)
+
+
+class ShiftIn(_Body):
+    """A shift to make. Start and end place default to the depot; `open_end` lets it end at its last stop."""
+
+    depot_id: Slug
+    id: Slug
+    driver_id: str
+    vehicle_id: str
+    start: AwareDatetime
+    end: AwareDatetime
+    start_location: Place | None = None
+    end_location: Place | None = None
+    open_end: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ShiftIn:
+        if self.end <= self.start:
+            raise ValueError("the shift ends before it begins")
+        if (self.end - self.start).total_seconds() > DAY_S:
+            raise ValueError("the shift is longer than a day")
+        if self.open_end and self.end_location:
+            raise ValueError("an open end has no end_location")
+        return self
+
+
+class Recipient(_Body):
+    """Who waits there; kept apart from the order, and erased by policy."""
+
+    name: Name | None = None
+    phone: Annotated[str, Field(max_length=40)] | None = None
+    note: Annotated[str, Field(max_length=1000)] | None = None
+
+    def fields(self) -> dict[str, str]:
+        """What is given, by name."""
+        return {name: value for name, value in self if value is not None}
+
+
+class OrderPatch(_Body):
+    """What of an open order can be changed."""
+
+    location: Place | None = None
+    windows: list[Window] | None = Field(default=None, max_length=8)
+    lateness: Literal["soft", "hard"] | None = None
+    service_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
+    demand: Amounts | None = None
+    skills: Skills | None = None
+    priority: int | None = Field(default=None, ge=0, le=100, strict=True)
+    recipient: Recipient | None = None
+
+
+class OrderIn(_Body):
+    """An order to accept."""
+
+    depot_id: Slug
+    external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    kind: OrderKind
+    location: Place
+    windows: list[Window] = Field(default_factory=list, max_length=8)
+    lateness: Literal["soft", "hard"] = "soft"
+    service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
+    demand: Amounts = Field(default_factory=dict)
+    skills: Skills = Field(default_factory=list)
+    priority: int = Field(default=0, ge=0, le=100, strict=True)
+    recipient: Recipient | None = None
+
+
+class KeyIn(_Body):
+    """A key to make: a shipper key (maybe for some depots only), a driver's token, or another operator's key."""
+
+    role: Literal["operator", "shipper", "driver"]
+    name: Name | None = None
+    driver_id: str | None = None
+    depots: list[Slug] = Field(default_factory=list, max_length=100)
+    ttl: int | None = Field(default=None, ge=60, le=366 * DAY_S)
+
+    @model_validator(mode="after")
+    def _driver(self) -> KeyIn:
+        if (self.role == "driver") != (self.driver_id is not None):
+            raise ValueError("driver_id is for driver tokens, which need it")
+        return self
+
+
+class StopEventIn(_Body):
+    """What a driver reports of a stop. `event_id` is the client's own: sent twice, it counts once."""
+
+    event_id: Annotated[str, Field(min_length=1, max_length=100)]
+    type: Literal["accepted", "declined", "en_route", "skipped", "loaded", "arrived", "completed", "failed"]
+    occurred_at: AwareDatetime
+    plan_version_seen: int | None = Field(default=None, ge=0)
+    reason: Annotated[str, Field(max_length=500)] | None = None
+    driver_id: str | None = None
+
+
+class DriverEventIn(_Body):
+    """What a driver reports of the shift or of duty."""
+
+    event_id: Annotated[str, Field(min_length=1, max_length=100)]
+    type: Literal["departed", "returned", "on_duty", "off_duty"]
+    occurred_at: AwareDatetime
+
+
+class Disc(_Body):
+    """A point and a radius in metres."""
+
+    centre: Place
+    radius_m: float = Field(gt=0, le=20_000)
+
+
+class RoadEventIn(_Body):
+    """Streets to close, or to slow by a factor: exactly one of `edges`, `disc`, `polygon` says which."""
+
+    depot_id: Slug
+    kind: Literal["close", "slow"]
+    factor: float | None = Field(default=None, gt=1, le=100)
+    edges: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(default=None, min_length=1, max_length=10_000)
+    disc: Disc | None = None
+    polygon: list[Place] | None = Field(default=None, min_length=3, max_length=1000)
+    start: AwareDatetime | None = None
+    end: AwareDatetime
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RoadEventIn:
+        if sum(area is not None for area in (self.edges, self.disc, self.polygon)) != 1:
+            raise ValueError("give exactly one of edges, disc and polygon")
+        if (self.kind == "slow") != (self.factor is not None):
+            raise ValueError("factor is for kind slow, which needs it")
+        if self.start and self.end <= self.start:
+            raise ValueError("it ends before it begins")
+        return self
+
+
+M = TypeVar("M", bound=BaseModel)
+
+_CODES = {
+    "missing": "missing", "extra_forbidden": "unknown_field", "value_error": "inconsistent",
+    "timezone_aware": "no_offset", "string_pattern_mismatch": "pattern", "enum": "not_one_of", "literal_error": "not_one_of",
+}  # fmt: skip
+
+
+def body() -> Any:
+    """The request's JSON, whatever its shape.
+
+    Raises
+    ------
+    ApiProblem
+        400 if it is none.
+    """
+    import json
+
+    try:
+        return json.loads(request.get_data())
+    except ValueError as error:
+        raise ApiProblem(400, "malformed_json", f"The body is not JSON: {error}.", "Send JSON in UTF-8.") from None
+
+
+def parse(kind: type[M], data: Any) -> tuple[M | None, dict[str, Any], list[Fault]]:
+    """Validate a body: the model (None if it has faults), the fields that are right in any case, and the faults.
+
+    The right fields let an endpoint look for further faults (a place off the map) and tell all at once.
+    """
+    try:
+        model = kind.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault(item) for item in error.errors(include_url=False)]
+        wrong = {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
+        return None, _right_fields(kind, data, wrong), faults
+    return model, dict(model), []
+
+
+def checked(kind: type[M], data: Any) -> M:
+    """Validate a body that needs no further checks; raises 422 with all faults."""
+    model, _, faults = parse(kind, data)
+    if model is None:
+        raise invalid(faults)
+    return model
+
+
+def _right_fields(kind: type[BaseModel], data: Any, wrong: set[str]) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {}
+    return {
+        name: TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python(data[name])
+        for name, field in kind.model_fields.items()
+        if name in data and name not in wrong
+    }
+
+
+def _fault(item: ErrorDetails) -> Fault:
+    kind = str(item["type"])
+    code = _CODES.get(kind) or ("wrong_type" if kind.endswith(("_type", "_parsing")) else "out_of_range")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return Fault(code, pointer(item["loc"]), message[:1].upper() + message[1:] + ".")
+
+
+def pointer(path: tuple[str | int, ...] | list[str | int]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def seconds(moment: datetime) -> int:
+    """Epoch seconds, as the core has times."""
+    return int(moment.timestamp())
+
+
+def iso(moment: float) -> str:
+    """A time for the API: ISO 8601 in UTC."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,36 @@
+"""Settings, read from the environment once per process; `docs/configuration.md` is their table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All there is to set. Paths are absolute; `redis_url` None means the embedded server."""
+
+    redis_url: str | None
+    state: Path
+    maps: tuple[Path, ...]
+    host: str
+    port: int
+    body_limit: int
+    archive: Path
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment (or any mapping)."""
+        env = os.environ if environment is None else environment
+        state = Path(env.get("LASTLEG_STATE") or ROOT / "var").resolve()
+        extra = [Path(path).resolve() for path in env.get("LASTLEG_MAPS", "").split(os.pathsep) if path]
+        return cls(
+            redis_url=env.get("REDIS_URL") or None, state=state, maps=(*extra, state / "maps", ROOT / "data"),
+            host=env.get("LASTLEG_HOST", "127.0.0.1"), port=int(env.get("LASTLEG_PORT", "8080")),
+            body_limit=int(env.get("LASTLEG_BODY_LIMIT", str(1 << 20))),
+            archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(),
+        )  # fmt: skip

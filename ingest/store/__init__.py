@@ -1,0 +1,1 @@
+"""The Redis state store: key names, Lua scripts, writers and all readers."""

@@ -1,0 +1,69 @@
+"""Connections and scripts: the only place that makes Redis clients."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from ingest.settings import Settings
+from ingest.store import embedded, keys
+from routing.errors import LastlegError
+
+LUA = Path(__file__).parent / "lua"
+RETRY_AFTER_S = 2
+"""What a client is told to wait when Redis is away."""
+
+
+class WrongSchema(LastlegError):
+    """Redis holds data of another version of this program."""
+
+    code = "schema_version"
+
+
+def connect(settings: Settings, *, blocking: float | None = None) -> redis.Redis:
+    """A client. Reads that block for up to `blocking` seconds need a socket timeout above that."""
+    timeout = 3.0 if blocking is None else blocking + 3.0
+    client: redis.Redis = redis.Redis.from_url(
+        embedded.url(settings), decode_responses=True, socket_timeout=timeout, socket_connect_timeout=2.0)  # fmt: skip
+    return client
+
+
+def check_schema(client: redis.Redis) -> None:
+    """Mark an empty Redis as ours; refuse data of another version.
+
+    Raises
+    ------
+    WrongSchema
+        If the data's version is not this program's.
+    """
+    client.set(keys.shared_key("schema"), keys.SCHEMA, nx=True)
+    found = client.get(keys.shared_key("schema"))
+    if found != keys.SCHEMA:
+        raise WrongSchema(
+            f"Redis holds data of schema {found}; this program reads {keys.SCHEMA}.",
+            remedy="Start the version that wrote them, or point REDIS_URL (or LASTLEG_STATE) to an empty place.",
+        )
+
+
+@cache
+def _source(path: Path, extra: tuple[str, ...]) -> str:
+    names = ", ".join(f"{name} = KEYS[{number}]" for number, name in enumerate((*keys.DEPOT, *keys.SHARED), 1))
+    count = len(keys.DEPOT) + len(keys.SHARED)
+    own = "".join(f"local {name} = KEYS[{count + number}]\n" for number, name in enumerate(extra, 1))
+    depot = "local DEPOT = string.match(KEYS[1], '{(.-)}')\n"
+    return f"local K = {{{names}}}\n{depot}{own}{(LUA / 'prelude.lua').read_text()}\n{path.read_text()}"
+
+
+@cache
+def _script(path: Path, extra: tuple[str, ...]) -> Any:
+    return redis.Redis().register_script(_source(path, extra))
+
+
+def run(client: redis.Redis, depot_id: str, script: str, args: list[Any], *, folder: Path = LUA, **extra: str) -> Any:
+    """Run a script on a depot. `extra` names further keys: `PERSONAL=...` is the Lua local `PERSONAL`."""
+    names = tuple(extra)
+    return _script(folder / f"{script}.lua", names)(
+        keys=[*keys.script_keys(depot_id), *extra.values()], args=args, client=client)  # fmt: skip

@@ -1,0 +1,73 @@
+"""Every key this program keeps in Redis; `docs/keys.md` says what is in them and who writes them.
+
+All keys of a depot begin with `lastleg:{depot}:`. Scripts get the fixed list `DEPOT` and then `SHARED` as
+KEYS, and know them by name (`K.orders`), so that no script can invent a key unseen.
+"""
+
+from __future__ import annotations
+
+PREFIX = "lastleg"
+
+DEPOT = (
+    "depot", "rev", "drivers", "vehicles", "shifts", "orders", "open", "order_index", "external", "fingerprints",
+    "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
+    "shift_driver", "road_events", "roads", "triggers", "version", "plan", "sequences", "stop_shift", "routes",
+    "route_versions", "unassigned", "versions", "snapshots",
+)  # fmt: skip
+"""One key each per depot."""
+
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "schema")
+"""One key each per Redis."""
+
+SCHEMA = "1"
+"""Raised when stored data change shape; a start on other data is refused."""
+
+
+def depot_key(depot_id: str, name: str) -> str:
+    """Key `name` of a depot."""
+    return f"{PREFIX}:{{{depot_id}}}:{name}"
+
+
+def shared_key(name: str) -> str:
+    """Key `name` of the whole Redis."""
+    return f"{PREFIX}:{name}"
+
+
+def script_keys(depot_id: str) -> list[str]:
+    """The KEYS of every script."""
+    return [*(depot_key(depot_id, name) for name in DEPOT), *(shared_key(name) for name in SHARED)]
+
+
+def personal(depot_id: str, record_id: str) -> str:
+    """Names, phones and notes of one record: a hash that expires and can be erased."""
+    return depot_key(depot_id, f"personal:{record_id}")
+
+
+def once(depot_id: str, scope: str, token: str) -> str:
+    """The stored answer of something that may be sent twice."""
+    return depot_key(depot_id, f"once:{scope}:{token}")
+
+
+def ping_seqs(depot_id: str, driver_id: str) -> str:
+    """The last thousand ping numbers of a driver."""
+    return depot_key(depot_id, f"ping_seqs:{driver_id}")
+
+
+def route_stream(depot_id: str, driver_id: str) -> str:
+    """A driver's route versions; entry ids are `<route version>-0`."""
+    return depot_key(depot_id, f"route:{driver_id}")
+
+
+def route_channel(depot_id: str, driver_id: str) -> str:
+    """The pub/sub channel of a driver's route. A hint: what is said while nobody listens is gone."""
+    return f"{PREFIX}:{depot_id}:route:{driver_id}"
+
+
+def lease(depot_id: str, role: str) -> str:
+    """Who works on a depot's `repair` or `improve` right now."""
+    return depot_key(depot_id, f"lease:{role}")
+
+
+def hint(depot_id: str, role: str) -> str:
+    """A wake-up that is already under way."""
+    return depot_key(depot_id, f"hint:{role}")

@@ -1,0 +1,38 @@
+-- What a driver reports of the shift or of duty.
+-- KEYS: all of keys.py, then the answer of this event id.
+-- ARGV: driver, shift, type ('departed'|'returned'|'on_duty'|'off_duty'), occurred at (depot s), event body,
+--       now (real s), once ttl, deadline of the next ping (real s).
+-- -> {'recorded'|'no_shift', 'replayed' if seen before}
+local driver, shift, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local known = redis.call('GET', ONCE)
+if known then return {known, 'replayed'} end
+if shift == '' and (kind == 'departed' or kind == 'returned') then return {'no_shift'} end
+local rev = emit('driver.' .. kind, body)
+if kind == 'departed' then
+  if depart(shift, at) then redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver) end
+elseif kind == 'returned' then
+  redis.call('HSETNX', K.departed, shift, at)
+  redis.call('HSET', K.returned, shift, at)
+  local current = current_of(shift)
+  if current then trail_drop(shift, current) end
+  local goods = redis.call('HGETALL', K.goods)
+  for i = 1, #goods, 2 do
+    if goods[i + 1] == shift then
+      redis.call('HDEL', K.goods, goods[i])
+      touch(goods[i], rev)
+    end
+  end
+  redis.call('ZREM', K.heard, DEPOT .. ' ' .. driver)
+  touch(driver, rev)
+  trigger('driver_returned', driver, rev, now)
+elseif kind == 'off_duty' then
+  redis.call('HSET', K.absent, driver, 'off_duty')
+  touch(driver, rev)
+  trigger('driver_off_duty', driver, rev, now)
+else
+  redis.call('HDEL', K.absent, driver)
+  touch(driver, rev)
+  trigger('driver_on_duty', driver, rev, now)
+end
+redis.call('SET', ONCE, 'recorded', 'EX', ttl)
+return {'recorded'}

@@ -1,0 +1,26 @@
+-- Something the clock brings: a timer, or a driver not heard of. Fires once, whoever asks first.
+-- KEYS: all of keys.py. ARGV: 'timer'|'silence', member, kind, subject, now (real s).
+-- -> 1 if this call fired it
+local source, member, kind, subject, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local zset = source == 'timer' and K.timers or K.heard
+local score = redis.call('ZSCORE', zset, member)
+if not score or tonumber(score) > tonumber(now) then return 0 end
+redis.call('ZREM', zset, member)
+if kind == 'driver_silent' then
+  local busy = false
+  local shifts = redis.call('HGETALL', K.shift_driver)
+  for i = 1, #shifts, 2 do
+    if shifts[i + 1] == subject and redis.call('HEXISTS', K.departed, shifts[i]) == 1
+        and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then busy = true end
+  end
+  if not busy or redis.call('HEXISTS', K.absent, subject) == 1 then return 0 end
+  redis.call('HSET', K.absent, subject, 'silent')
+elseif kind == 'road_start' or kind == 'road_end' then
+  redis.call('INCR', K.roads)
+  if kind == 'road_end' then redis.call('HDEL', K.road_events, subject) end
+  kind = 'roads_changed'
+end
+local rev = emit(kind, cjson.encode({subject = subject}))
+if kind == 'driver_silent' then touch(subject, rev) end
+trigger(kind, subject, rev, now)
+return 1

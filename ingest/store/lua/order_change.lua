@@ -1,0 +1,21 @@
+-- Replace an open order's document if nobody else has since, and its stop has not been started.
+-- KEYS: all of keys.py, then the order's personal hash.
+-- ARGV: id, stop id, document, expected record revision, fingerprint, event body, now (real s), personal ttl,
+--       number of personal fields, their names and values.
+-- -> {'changed'|'closed'|'started'|'stale', state}
+local id, stop, document, expected, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local state = state_of(stop)
+if redis.call('SISMEMBER', K.open, id) == 0 then return {'closed', state or ''} end
+if state then return {'started', state} end
+if redis.call('HGET', K.record_rev, id) ~= expected then return {'stale'} end
+local rev = emit('order.changed', body)
+redis.call('HSET', K.orders, id, document)
+redis.call('HSET', K.fingerprints, id, print_)
+touch(id, rev)
+local fields = tonumber(ARGV[9])
+if fields > 0 then
+  redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
+  redis.call('EXPIRE', PERSONAL, ttl)
+end
+trigger('order_changed', id, rev, now)
+return {'changed'}

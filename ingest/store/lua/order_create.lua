@@ -1,0 +1,35 @@
+-- Accept an order: idempotent by key and by the shipper's own id, durable, and dirty from this moment.
+-- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
+-- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
+--       once ttl (0: no idempotency key), personal ttl, number of personal fields, their names and values.
+-- -> {'created'|'replayed'|'key_reused'|'duplicate', order id}
+local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local once_ttl, personal_ttl, fields = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+if once_ttl > 0 then
+  local known = redis.call('GET', ONCE)
+  if known then
+    local print_before, order = string.match(known, '^(%S+) (%S+)$')
+    return {print_before == print_ and 'replayed' or 'key_reused', order}
+  end
+end
+if external ~= '' then
+  local order = redis.call('HGET', K.external, external)
+  if order then
+    local same = redis.call('HGET', K.fingerprints, order) == print_
+    return {same and 'replayed' or 'duplicate', order}
+  end
+  redis.call('HSET', K.external, external, id)
+end
+local rev = emit('order.created', body)
+redis.call('HSET', K.orders, id, document)
+redis.call('HSET', K.fingerprints, id, print_)
+redis.call('SADD', K.open, id)
+redis.call('ZADD', K.order_index, rev, id)
+touch(id, rev)
+if fields > 0 then
+  redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
+  redis.call('EXPIRE', PERSONAL, personal_ttl)
+end
+if once_ttl > 0 then redis.call('SET', ONCE, print_ .. ' ' .. id, 'EX', once_ttl) end
+trigger('order_new', id, rev, now)
+return {'created', id}

@@ -1,0 +1,92 @@
+-- In front of every script. `K` names the KEYS (generated from keys.py); the functions below are shared.
+
+-- The depot's next revision, with the event appended. -> revision
+local function emit(kind, body)
+  local rev = redis.call('INCR', K.rev)
+  redis.call('XADD', K.events, '*', 'depot', DEPOT, 'rev', rev, 'type', kind, 'data', body)
+  return rev
+end
+
+-- Ask for a re-solve: the trigger waits until a plan, or a no-op, has answered revision `rev`.
+local function trigger(kind, subject, rev, now)
+  redis.call('ZADD', K.triggers, rev, cjson.encode({kind = kind, subject = subject, revision = rev, at = tonumber(now)}))
+  redis.call('ZADD', K.dirty, 'NX', now, DEPOT)
+end
+
+local function touch(record, rev) redis.call('HSET', K.record_rev, record, rev) end
+
+local function order_of(stop) return string.match(stop, '^(.*)%.[^.]*$') end
+
+local TERMINAL = {completed = true, failed = true, cancelled = true}
+
+local function state_of(stop) return redis.call('HGET', K.progress, stop .. '|state') end
+
+local function words(text)
+  local list = {}
+  for word in string.gmatch(text or '', '%S+') do list[#list + 1] = word end
+  return list
+end
+
+-- The stop a shift is driving to or serving, if any.
+local function current_of(shift)
+  for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do
+    if not TERMINAL[state_of(stop)] then return stop end
+  end
+  return nil
+end
+
+local function trail_has(shift, stop)
+  for _, other in ipairs(words(redis.call('HGET', K.trail, shift))) do
+    if other == stop then return true end
+  end
+  return false
+end
+
+local function trail_add(shift, stop)
+  if trail_has(shift, stop) then return end
+  local trail = redis.call('HGET', K.trail, shift)
+  redis.call('HSET', K.trail, shift, trail and trail ~= '' and trail .. ' ' .. stop or stop)
+end
+
+-- Take an unfinished stop out of a shift's trail: it is open again.
+local function trail_drop(shift, stop)
+  local kept = {}
+  for _, other in ipairs(words(redis.call('HGET', K.trail, shift))) do
+    if other ~= stop then kept[#kept + 1] = other end
+  end
+  redis.call('HSET', K.trail, shift, table.concat(kept, ' '))
+  redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived')
+end
+
+-- A shift on the road with no current stop drives to the next open one of its route (never `except`).
+local function advance(shift, except)
+  if redis.call('HEXISTS', K.departed, shift) == 0 or redis.call('HEXISTS', K.returned, shift) == 1 then return end
+  if current_of(shift) then return end
+  for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
+    if stop ~= except and not state_of(stop) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1 then
+      redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+      trail_add(shift, stop)
+      return
+    end
+  end
+end
+
+-- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
+local function depart(shift, at, except)
+  if redis.call('HEXISTS', K.departed, shift) == 1 then return false end
+  redis.call('HSET', K.departed, shift, at)
+  for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
+    local order = order_of(stop)
+    if string.sub(stop, -9) == '.delivery' and redis.call('SISMEMBER', K.open, order) == 1 then
+      redis.call('HSETNX', K.goods, order, shift)
+    end
+  end
+  advance(shift, except)
+  return true
+end
+
+local function close_order(order)
+  redis.call('SREM', K.open, order)
+  redis.call('HDEL', K.unassigned, order)
+  redis.call('HDEL', K.declined, order)
+end

@@ -1,0 +1,37 @@
+-- Create or replace a driver, vehicle or shift.
+-- KEYS: all of keys.py, then the record's personal hash.
+-- ARGV: family ('drivers'|'vehicles'|'shifts'), id, document, fingerprint, event body, now (real s), personal ttl,
+--       number of personal fields, their names and values, then for shifts: driver, vehicle, start, end, start (real s).
+-- -> {'created'|'same'|'conflict'|'unknown'|'overlap', detail}
+local family, id, document, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local fields = tonumber(ARGV[8])
+local rest = 9 + 2 * fields
+local known = redis.call('HGET', K.fingerprints, family .. '|' .. id)
+if known then
+  if known == print_ then return {'same'} end
+  return {'conflict', id}
+end
+if family == 'shifts' then
+  local driver, vehicle, first, last = ARGV[rest], ARGV[rest + 1], tonumber(ARGV[rest + 2]), tonumber(ARGV[rest + 3])
+  if redis.call('HEXISTS', K.drivers, driver) == 0 then return {'unknown', 'driver_id'} end
+  if redis.call('HEXISTS', K.vehicles, vehicle) == 0 then return {'unknown', 'vehicle_id'} end
+  for _, text in ipairs(redis.call('HVALS', K.shifts)) do
+    local other = cjson.decode(text)
+    if first < other['end'] and other.start < last and redis.call('HEXISTS', K.returned, other.id) == 0 then
+      if other.driver_id == driver then return {'overlap', 'driver_id', other.id} end
+      if other.vehicle_id == vehicle then return {'overlap', 'vehicle_id', other.id} end
+    end
+  end
+  redis.call('HSET', K.shift_driver, id, driver)
+  redis.call('ZADD', K.timers, ARGV[rest + 4], DEPOT .. ' shift_started ' .. id)
+end
+redis.call('HSET', K[family], id, document)
+redis.call('HSET', K.fingerprints, family .. '|' .. id, print_)
+if fields > 0 then
+  redis.call('HSET', PERSONAL, unpack(ARGV, 9, rest - 1))
+  redis.call('EXPIRE', PERSONAL, ttl)
+end
+local rev = emit(family .. '.created', body)
+touch(id, rev)
+if family == 'shifts' then trigger('shift_changed', id, rev, now) end
+return {'created'}

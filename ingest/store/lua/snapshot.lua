@@ -1,0 +1,36 @@
+-- The whole state of a depot at one revision, read in one step.
+-- KEYS: all of keys.py. ARGV: none.
+-- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle, goods,
+--     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
+--     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers}; hashes as lists.
+local function some(key, ids)
+  local rows = {}
+  for i = 1, #ids, 500 do
+    local part = redis.call('HMGET', key, unpack(ids, i, math.min(i + 499, #ids)))
+    for _, value in ipairs(part) do rows[#rows + 1] = value or '' end
+  end
+  return rows
+end
+local open = redis.call('SMEMBERS', K.open)
+local goods = redis.call('HGETALL', K.goods)
+local carried = {}
+for i = 1, #goods, 2 do carried[#carried + 1] = goods[i] end
+local trail = redis.call('HGETALL', K.trail)
+local stops, progress = {}, {}
+for i = 2, #trail, 2 do
+  for _, stop in ipairs(words(trail[i])) do stops[#stops + 1] = stop end
+end
+for _, stop in ipairs(stops) do
+  local row = redis.call('HMGET', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left')
+  progress[#progress + 1] = stop
+  for i = 1, 3 do progress[#progress + 1] = row[i] or '' end
+end
+return {
+  redis.call('GET', K.rev) or '0', redis.call('GET', K.version) or '0', redis.call('GET', K.roads) or '0',
+  redis.call('HGETALL', K.drivers), redis.call('HGETALL', K.vehicles), redis.call('HGETALL', K.shifts),
+  some(K.orders, open), some(K.orders, carried), goods, redis.call('HGETALL', K.declined),
+  redis.call('HKEYS', K.absent), redis.call('HGETALL', K.positions), redis.call('HGETALL', K.departed),
+  redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
+  redis.call('HKEYS', K.unassigned), redis.call('HVALS', K.road_events), redis.call('HGETALL', K.record_rev),
+  redis.call('ZRANGE', K.triggers, 0, -1),
+}

@@ -1,0 +1,81 @@
+-- What a driver reports of a stop. Facts (arrived, completed, failed, loaded) are always recorded; intentions
+-- (accepted, declined, en_route, skipped) are refused when the stop is no longer theirs.
+-- KEYS: all of keys.py, then the answer of this event id.
+-- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl, now (depot s).
+-- -> {'recorded'|'conflict'|'refused'|'unknown', 'replayed' if seen before}
+local driver, shift, stop, kind, at, body, now, ttl, today = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local known = redis.call('GET', ONCE)
+if known then return {known, 'replayed'} end
+local order = order_of(stop)
+if not order or redis.call('HEXISTS', K.orders, order) == 0 then return {'unknown'} end
+local holder = redis.call('HGET', K.stop_shift, stop)
+local theirs = holder and redis.call('HGET', K.shift_driver, holder) == driver
+local state = state_of(stop)
+local fact = kind == 'arrived' or kind == 'completed' or kind == 'failed' or kind == 'loaded'
+if theirs then shift = holder end
+
+if not fact then
+  if not theirs or TERMINAL[state] then return {'refused'} end
+  local rev = emit('stop.' .. kind, body)
+  if kind == 'declined' or kind == 'skipped' then
+    if trail_has(shift, stop) then trail_drop(shift, stop) end
+    if kind == 'declined' then
+      local before = redis.call('HGET', K.declined, order)
+      redis.call('HSET', K.declined, order, before and before .. ' ' .. driver or driver)
+    end
+    touch(order, rev)
+    advance(shift, stop)
+    trigger('stop_' .. kind, stop, rev, now)
+  elseif kind == 'en_route' then
+    depart(shift, at, stop)
+    local current = current_of(shift)
+    if current ~= stop then
+      if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
+      if not current or state_of(current) ~= 'arrived' then
+        redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+        trail_add(shift, stop)
+        trigger('stop_conflict', stop, rev, now)
+      end
+    end
+  end
+  redis.call('SET', ONCE, 'recorded', 'EX', ttl)
+  return {'recorded'}
+end
+
+local rev = emit('stop.' .. kind, body)
+local result = theirs and 'recorded' or 'conflict'
+if kind == 'loaded' then
+  if not TERMINAL[state] then redis.call('HSET', K.goods, order, shift) end
+  touch(order, rev)
+elseif TERMINAL[state] and state ~= 'cancelled' then
+  if kind == 'arrived' then redis.call('HSETNX', K.progress, stop .. '|arrived', at) end
+elseif state == 'cancelled' and kind == 'arrived' then
+  result = 'conflict'
+else
+  if shift ~= '' then depart(shift, at, stop) end
+  if holder and not theirs and trail_has(holder, stop) then
+    trail_drop(holder, stop)
+    advance(holder, stop)
+  end
+  local current = shift ~= '' and current_of(shift) or nil
+  local jumped = current and current ~= stop
+  if jumped and state_of(current) == 'en_route' then trail_drop(shift, current) end
+  if state == 'cancelled' then result = 'conflict' end
+  if shift ~= '' then trail_add(shift, stop) end
+  touch(order, rev)
+  if kind == 'arrived' then
+    redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
+  else
+    redis.call('HSETNX', K.progress, stop .. '|arrived', at)
+    redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
+    close_order(order)
+    if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
+    if kind == 'completed' and string.sub(stop, -11) == '.collection' and shift ~= '' then redis.call('HSET', K.goods, order, shift) end
+    if shift ~= '' then advance(shift) end
+    if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
+  end
+  if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
+end
+if result == 'conflict' then trigger('stop_conflict', stop, rev, now) end
+redis.call('SET', ONCE, result, 'EX', ttl)
+return {result}

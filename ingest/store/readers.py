@@ -1,0 +1,231 @@
+"""Everything that reads the state, plans included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+import redis
+
+from ingest.store import keys
+from ingest.store.connection import run
+from routing import codec
+from routing.model import (
+    Depot,
+    Driver,
+    Order,
+    Plan,
+    Position,
+    Progress,
+    RoadEvent,
+    Route,
+    Shift,
+    Snapshot,
+    StopProgress,
+    StopState,
+    Trigger,
+    Unassigned,
+    Vehicle,
+)
+
+T = TypeVar("T")
+
+FAMILIES: dict[str, type[Any]] = {"drivers": Driver, "vehicles": Vehicle, "shifts": Shift, "orders": Order,
+                                  "road_events": RoadEvent}  # fmt: skip
+"""Record families that are stored as documents by id."""
+
+
+class VersionRecord(msgspec.Struct, frozen=True):
+    """One plan version as stored: what it changed. Whole routes of those that changed, all unassigned."""
+
+    version: int
+    revision: int
+    roads: int
+    engine: str
+    created_at: int
+    published_at: float
+    cost: int
+    routes: tuple[Route, ...]
+    over: tuple[str, ...]
+    unassigned: tuple[Unassigned, ...]
+    triggers: tuple[Trigger, ...]
+    timings: dict[str, float]
+    diff: Any
+
+
+def depot(client: redis.Redis, depot_id: str) -> Depot | None:
+    """A depot, or None."""
+    text = client.get(keys.depot_key(depot_id, "depot"))
+    return None if text is None else codec.loads(text, Depot)
+
+
+def depots(client: redis.Redis) -> list[str]:
+    """All depot ids, sorted."""
+    return sorted(client.smembers(keys.shared_key("depots")))
+
+
+def record(client: redis.Redis, family: str, depot_id: str, record_id: str) -> Any | None:
+    """One driver, vehicle, shift, order or road event, or None."""
+    text = client.hget(keys.depot_key(depot_id, family), record_id)
+    return None if text is None else codec.loads(text, FAMILIES[family])
+
+
+def records(client: redis.Redis, family: str, depot_id: str) -> list[Any]:
+    """All records of a family, by id."""
+    rows = client.hvals(keys.depot_key(depot_id, family))
+    return sorted((codec.loads(row, FAMILIES[family]) for row in rows), key=lambda item: item.id)
+
+
+def order_page(client: redis.Redis, depot_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+    """(cursor, order id) of orders accepted after a cursor, oldest first."""
+    rows = client.zrangebyscore(keys.depot_key(depot_id, "order_index"), f"({after}", "+inf", start=0, num=limit,
+                                withscores=True)  # fmt: skip
+    return [(int(score), order_id) for order_id, score in rows]
+
+
+def personal(client: redis.Redis, depot_id: str, record_id: str) -> dict[str, str]:
+    """Name, phone and note of a record, as far as they have not expired."""
+    return dict(client.hgetall(keys.personal(depot_id, record_id)))
+
+
+def snapshot(client: redis.Redis, depot_id: str) -> Snapshot | None:
+    """The depot's whole state at one revision, or None if there is no such depot."""
+    owner = depot(client, depot_id)
+    if owner is None:
+        return None
+    (rev, version, roads, drivers, vehicles, shifts, open_, carried, goods, declined, absent, positions, departed,
+     returned, trail, progress, sequences, unassigned, road_events, revisions, triggers) = run(
+        client, depot_id, "snapshot", [])  # fmt: skip
+    started = _started(progress)
+    left, back = _pairs(departed), _pairs(returned)
+    trails = {shift: tuple(started[stop] for stop in text.split()) for shift, text in _pairs(trail).items()}
+    return Snapshot(
+        depot=owner, revision=int(rev), version=int(version), roads=int(roads),
+        drivers=_documents(drivers, Driver), vehicles=_documents(vehicles, Vehicle), shifts=_documents(shifts, Shift),
+        orders=_by_id(open_), carried=_by_id(carried), goods=_pairs(goods),
+        declined={order: tuple(text.split()) for order, text in _pairs(declined).items()}, absent=tuple(sorted(absent)),
+        positions=_documents(positions, Position),
+        progress={shift: Progress(int(left[shift]) if shift in left else None, shift in back, trails.get(shift, ()))
+                  for shift in {*left, *back, *trails}},
+        sequences={shift: tuple(text.split()) for shift, text in _pairs(sequences).items()},
+        unassigned=tuple(sorted(unassigned)), road_events=tuple(codec.loads(text, RoadEvent) for text in road_events),
+        record_revisions={key: int(value) for key, value in _pairs(revisions).items()},
+        triggers=tuple(codec.loads(text, Trigger) for text in triggers),
+    )  # fmt: skip
+
+
+def _pairs(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _documents(flat: list[str], kind: type[T]) -> dict[str, T]:
+    return {key: codec.loads(text, kind) for key, text in _pairs(flat).items()}
+
+
+def _by_id(texts: Iterable[str]) -> dict[str, Order]:
+    orders = (codec.loads(text, Order) for text in texts if text)
+    return {order.id: order for order in orders}
+
+
+def _started(flat: list[str]) -> dict[str, StopProgress]:
+    rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
+    return {stop: StopProgress(stop, StopState(state or "en_route"), _time(arrived), _time(left))
+            for stop, state, arrived, left in rows}  # fmt: skip
+
+
+def _time(text: str | None) -> int | None:
+    return int(float(text)) if text else None
+
+
+def progress_of(client: redis.Redis, depot_id: str, stops: list[str]) -> dict[str, StopProgress]:
+    """Progress of those stops that have any."""
+    if not stops:
+        return {}
+    fields = [f"{stop}|{name}" for stop in stops for name in ("state", "arrived", "left")]
+    values = client.hmget(keys.depot_key(depot_id, "progress"), fields)
+    rows = zip(stops, values[::3], values[1::3], values[2::3], strict=True)
+    return {stop: StopProgress(stop, StopState(state), _time(arrived), _time(left))
+            for stop, state, arrived, left in rows if state}  # fmt: skip
+
+
+def plan(client: redis.Redis, depot_id: str) -> Plan | None:
+    """The plan in force, or None before the first."""
+    text = client.get(keys.depot_key(depot_id, "plan"))
+    return None if text is None else codec.loads(text, Plan)
+
+
+def version_record(client: redis.Redis, depot_id: str, version: int) -> VersionRecord | None:
+    """What one version changed, or None if there is no such version."""
+    text = client.hget(keys.depot_key(depot_id, "versions"), str(version))
+    return None if text is None else codec.loads(text, VersionRecord)
+
+
+def plan_at(client: redis.Redis, depot_id: str, version: int) -> tuple[Plan, VersionRecord] | None:
+    """Any version of the plan, put together from the snapshot before it and the changes since."""
+    asked = version_record(client, depot_id, version)
+    if asked is None:
+        return None
+    base = (version // SNAPSHOT_EVERY) * SNAPSHOT_EVERY
+    routes: dict[str, Route] = {}
+    text = client.hget(keys.depot_key(depot_id, "snapshots"), str(base)) if base else None
+    if text is not None:
+        routes = {route.shift_id: route for route in codec.loads(text, Plan).routes}
+    later = [str(number) for number in range(base + 1, version + 1)]
+    for row in client.hmget(keys.depot_key(depot_id, "versions"), later) if later else []:
+        change = codec.loads(row, VersionRecord)
+        routes.update((route.shift_id, route) for route in change.routes)
+        for shift in change.over:
+            routes.pop(shift, None)
+    plan_ = Plan(depot_id, version, asked.revision, asked.roads, asked.engine, asked.created_at, asked.published_at,
+                 asked.cost, tuple(routes.values()), asked.unassigned, asked.triggers, asked.timings)  # fmt: skip
+    return plan_, asked
+
+
+SNAPSHOT_EVERY = 50
+"""Every so many versions the whole plan is kept beside the changes."""
+
+
+def route_version(client: redis.Redis, depot_id: str, driver_id: str) -> int:
+    """The last plan version that changed this driver's route; 0 before the first."""
+    return int(client.hget(keys.depot_key(depot_id, "route_versions"), driver_id) or 0)
+
+
+def route_document(client: redis.Redis, depot_id: str, driver_id: str) -> dict[str, Any] | None:
+    """The driver's route as published, or None before the first."""
+    text = client.hget(keys.depot_key(depot_id, "routes"), driver_id)
+    return None if text is None else dict(json.loads(text))
+
+
+def missed_routes(client: redis.Redis, depot_id: str, driver_id: str, after: int, limit: int) -> list[tuple[int, str]] | None:
+    """(version, document) of a driver's route versions after one, or None if they are too many or trimmed away."""
+    stream = keys.route_stream(depot_id, driver_id)
+    rows = client.xrange(stream, min=f"({after}-0", max="+", count=limit + 1)
+    first = client.xrange(stream, count=1)
+    trimmed = bool(first) and after > 0 and int(first[0][0].split("-")[0]) > after
+    if len(rows) > limit or trimmed:
+        return None
+    return [(int(entry.split("-")[0]), fields["route"]) for entry, fields in rows]
+
+
+def events(client: redis.Redis, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:
+    """All events of this Redis after an id, oldest first."""
+    while rows := client.xrange(keys.shared_key("events"), min=f"({after}" if after != "0" else "-", count=1000):
+        yield from rows
+        after = rows[-1][0]
+
+
+def current_shift(client: redis.Redis, depot_id: str, driver_id: str, now: int) -> str:
+    """The shift a driver's reports belong to: the one on the road, else the next not over; '' if none."""
+    mine = [shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id]
+    if not mine:
+        return ""
+    ids = [shift.id for shift in mine]
+    departed = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "departed"), ids), strict=True))
+    returned = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "returned"), ids), strict=True))
+    live = sorted((shift for shift in mine if not returned[shift.id]), key=lambda shift: shift.start)
+    for shift in live:
+        if departed[shift.id]:
+            return str(shift.id)
+    return next((str(shift.id) for shift in live if shift.end >= now), "")

@@ -1,0 +1,74 @@
+"""`python -m routing solve|check`: replay a problem without Redis, a server or a map."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from routing import codec
+from routing.errors import BadProblem, LastlegError
+from routing.model import Plan
+from routing.solve.checker import check
+from routing.solve.engines import ENGINES
+from routing.solve.plan import publishable
+from routing.solve.problem import Problem
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Exit status 1: the plan breaks rules; 2: the input cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m routing", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("solve", help="print a plan for a problem")
+    command.add_argument("problem", type=Path)
+    command.add_argument("--engine", choices=sorted(ENGINES), default="ortools")
+    command.add_argument("--budget", type=float, default=2.0, help="seconds of search (default 2)")
+    command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
+    command.set_defaults(run=_solve)
+    command = commands.add_parser("check", help="list every rule a plan breaks")
+    command.add_argument("problem", type=Path)
+    command.add_argument("plan", type=Path)
+    command.set_defaults(run=_check)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except LastlegError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadProblem(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _solve(arguments: argparse.Namespace) -> int:
+    problem = codec.loads(_read(arguments.problem), Problem)
+    solution = ENGINES[arguments.engine](problem, budget=arguments.budget, stop=lambda: False)
+    plan = publishable(problem, solution, progress={}, engine=arguments.engine)
+    text = codec.dumps(plan).decode()
+    if arguments.out:
+        arguments.out.write_text(text)
+    else:
+        print(text)
+    stops = sum(len(route.stops) for route in plan.routes)
+    print(f"{stops} stops in {len(plan.routes)} routes, {len(plan.unassigned)} unassigned, cost {plan.cost}", file=sys.stderr)
+    return _report(problem, plan)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    return _report(codec.loads(_read(arguments.problem), Problem), codec.loads(_read(arguments.plan), Plan))
+
+
+def _report(problem: Problem, plan: Plan) -> int:
+    violations = check(problem, plan)
+    for violation in violations:
+        print(f"{violation.code} {violation.subject}: {violation.detail}", file=sys.stderr)
+    print("no violations" if not violations else f"{len(violations)} violations", file=sys.stderr)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Problem, evaluation, engines, checker, diff and explanation. Pure functions over frozen data."""

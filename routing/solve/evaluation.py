@@ -1,0 +1,186 @@
+"""What a route costs and whether it may be driven: the one evaluator every engine uses.
+
+The checker deliberately does not use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routing.model import OrderKind, ReasonCode
+from routing.roads.travel import UNREACHABLE
+from routing.solve.problem import Crew, Problem, Solution, Task
+
+UNASSIGNED_PRICE = 10_000_000
+"""Price of an unassigned order at priority 0: above any lateness, so an order is left out only when it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A stop's planned times in depot seconds."""
+
+    task: int
+    arrive: int
+    begin: int
+    leave: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule a route breaks, by how much (in `unit`), and from which position on."""
+
+    code: ReasonCode
+    shortfall: int
+    unit: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCost:
+    """A route's price in seconds of driving, and its first breach if it may not be driven."""
+
+    cost: int
+    breach: Breach | None
+
+
+def begin_service(task: Task, arrive: int) -> tuple[int, int]:
+    """When service begins after arriving, and how late that is after the last window (0 in time)."""
+    for window in task.windows:
+        if arrive <= window.end:
+            return max(arrive, window.start), 0
+    return arrive, arrive - task.windows[-1].end if task.windows else 0
+
+
+def walk(problem: Problem, crew: Crew, route: Sequence[int]) -> list[Visit]:
+    """Times along a route: no waiting but for windows, and nothing frozen ends before now."""
+    seconds, visits = problem.matrix.seconds, []
+    place, time = crew.place, crew.ready
+    live = len(crew.frozen) if crew.departed else 0
+    for position, number in enumerate(route):
+        task = problem.tasks[number]
+        arrive = time + int(seconds[place, task.place])
+        if live and position == 0 and not crew.serving:
+            arrive = max(arrive, problem.now)
+        begin, late = begin_service(task, arrive)
+        leave = begin + task.service_time
+        if live and position == 0:
+            leave = max(leave, problem.now)
+        visits.append(Visit(number, arrive, begin, leave, late))
+        place, time = task.place, leave
+    return visits
+
+
+def home_time(problem: Problem, crew: Crew, visits: Sequence[Visit]) -> int:
+    """When a crew is back at its end place, or free after its last stop if it has none."""
+    place = problem.tasks[visits[-1].task].place if visits else crew.place
+    time = visits[-1].leave if visits else crew.ready
+    return time if crew.end_place is None else time + int(problem.matrix.seconds[place, crew.end_place])
+
+
+def deadline(problem: Problem, crew: Crew) -> int:
+    """The end of the shift, or, where the frozen prefix already breaks it, the earliest end still possible."""
+    return max(crew.shift_end, home_time(problem, crew, walk(problem, crew, crew.frozen)))
+
+
+def barred(crew: Crew, task: Task) -> ReasonCode | None:
+    """Why this crew may never take this task, whatever its route; None if it may."""
+    if not task.skills <= crew.skills:
+        return ReasonCode.SKILL
+    if crew.driver_id in task.declined_by:
+        return ReasonCode.DRIVER_DECLINED
+    if task.kind is OrderKind.DELIVERY:
+        if task.goods_on is not None and task.goods_on != crew.shift_id:
+            return ReasonCode.PRECEDENCE
+        if task.goods_on is None and crew.departed:
+            return ReasonCode.DEPARTED
+    if crew.absent and task.goods_on != crew.shift_id:
+        return ReasonCode.DRIVER_ABSENT
+    return None
+
+
+def late_weight(problem: Problem, task: Task) -> int:
+    """Price of one second of lateness."""
+    return problem.policy.late_price * (10 + task.priority) // 10
+
+
+def unassigned_price(task: Task) -> int:
+    """Price of leaving a task out."""
+    return UNASSIGNED_PRICE * (10 + task.priority) // 10
+
+
+def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | None = None) -> RouteCost:
+    """Price one route: driving, distance and lateness; and find its first breach.
+
+    `ends_by` is `deadline(problem, crew)`, given by callers that evaluate many routes of one crew.
+    """
+    fixed = len(crew.frozen)
+    breach = _load_breach(problem, crew, route)
+    visits = walk(problem, crew, route)
+    cost, place = 0, crew.place
+    for position, visit in enumerate(visits):
+        task = problem.tasks[visit.task]
+        leg = int(problem.matrix.seconds[place, task.place])
+        cost += leg + int(problem.matrix.metres[place, task.place]) // problem.policy.metres_per_second_price
+        cost += visit.late * late_weight(problem, task)
+        if position >= fixed and breach is None:
+            if leg >= UNREACHABLE:
+                breach = Breach(ReasonCode.UNREACHABLE, 0, "", position)
+            elif task.hard and visit.late:
+                breach = Breach(ReasonCode.TIME_WINDOW, visit.late, "seconds", position)
+        place = task.place
+    if crew.end_place is not None and (visits or crew.departed):
+        leg = int(problem.matrix.seconds[place, crew.end_place])
+        cost += leg + int(problem.matrix.metres[place, crew.end_place]) // problem.policy.metres_per_second_price
+        if leg >= UNREACHABLE and breach is None and len(visits) > fixed:
+            breach = Breach(ReasonCode.UNREACHABLE, 0, "", len(visits) - 1)
+    if breach is None and len(visits) > fixed:
+        over = home_time(problem, crew, visits) - (ends_by if ends_by is not None else deadline(problem, crew))
+        if over > 0:
+            breach = Breach(ReasonCode.SHIFT_END, over, "seconds", len(visits) - 1)
+    return RouteCost(cost, breach)
+
+
+def _load_breach(problem: Problem, crew: Crew, route: Sequence[int]) -> Breach | None:
+    """The first place where a dimension is over capacity: goods from the depot are on board from the start."""
+    tasks = [problem.tasks[number] for number in route]
+    for axis, capacity in enumerate(crew.capacity):
+        load = crew.load[axis]
+        load += sum(task.demand[axis] for task in tasks if task.kind is OrderKind.DELIVERY and task.goods_on is None)
+        worst, at = (load, len(crew.frozen)) if not crew.departed else (0, 0)
+        for position, task in enumerate(tasks):
+            if task.kind is OrderKind.DELIVERY:
+                load -= task.demand[axis]
+            elif task.kind is OrderKind.COLLECTION:
+                load += task.demand[axis]
+            if position >= len(crew.frozen) and task.kind is OrderKind.COLLECTION and load > worst:
+                worst, at = load, position
+        if worst > capacity and len(route) > len(crew.frozen):
+            return Breach(ReasonCode.CAPACITY, worst - capacity, problem.dimensions[axis], at)
+    return None
+
+
+def disruption(problem: Problem, solution: Solution) -> int:
+    """Price of what a solution changes against the current plan: stops that changed driver or predecessor."""
+    owner: dict[int, int] = {}
+    before: dict[int, int | None] = {}
+    for number, crew in enumerate(problem.crews):
+        route = crew.frozen + crew.base
+        for position, task in enumerate(route):
+            owner[task], before[task] = number, route[position - 1] if position else None
+    price = 0
+    for number, route in enumerate(solution.routes):
+        for position, task in enumerate(route):
+            if task in owner and owner[task] != number:
+                price += problem.policy.move_price
+            elif task in owner and before[task] != (route[position - 1] if position else None):
+                price += problem.policy.reorder_price
+    return price
+
+
+def total(problem: Problem, solution: Solution) -> int:
+    """Price of a whole solution, disruption included."""
+    cost = sum(evaluate(problem, crew, route).cost for crew, route in zip(problem.crews, solution.routes, strict=True))
+    cost += sum(unassigned_price(problem.tasks[task]) for task in solution.unassigned)
+    return cost + disruption(problem, solution)

@@ -1,0 +1,206 @@
+"""Improvement by OR-Tools' routing solver: the only module that knows its types.
+
+Each crew starts at the end of its frozen prefix with the time and load it has there, so the model holds
+decisions only. Load follows the goods: `L` is what is on board; for a crew still at the depot its start is
+tied to the sum of the depot goods it will deliver (`A` at the end of its route).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ortools.constraint_solver import pywrapcp, routing_enums_pb2
+
+from routing.model import OrderKind
+from routing.solve import insertion
+from routing.solve.evaluation import barred, deadline, late_weight, total, unassigned_price, walk
+from routing.solve.problem import Problem, Solution
+
+SLICE_S = 0.4
+"""The solver holds the interpreter lock while it runs: short slices let the lease be renewed and a newer plan seen."""
+
+
+def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callable[[], bool] = lambda: False,
+            solutions: int | None = None) -> Solution:  # fmt: skip
+    """Search from `initial` for at most `budget` real seconds and return the best plan by our own prices.
+
+    `stop` is asked between slices. `solutions` bounds the search by count instead of by time, for tests.
+    Never returns anything worse than `initial`.
+    """
+    best, best_cost = initial, total(problem, initial)
+    if not any(len(crew.frozen) < len(route) for crew, route in zip(problem.crews, initial.routes, strict=True)):
+        return best
+    model = _Model(problem)
+    slices = 1 if solutions else max(1, round(budget / SLICE_S))
+    for _ in range(slices):
+        if stop():
+            break
+        found = model.solve(best, seconds=budget / slices, solutions=solutions)
+        if found is None:
+            break
+        cost = total(problem, found)
+        if cost < best_cost:
+            best, best_cost = found, cost
+    return best
+
+
+class _Model:
+    """One OR-Tools model of a problem, solved again and again from better starts."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        fixed = {task for crew in problem.crews for task in crew.frozen}
+        self.tasks = [task for task in range(len(problem.tasks)) if task not in fixed]
+        self.node = {task: node for node, task in enumerate(self.tasks)}
+        self.visits = [walk(problem, crew, crew.frozen) for crew in problem.crews]
+        self.closed = False
+        count, crews = len(self.tasks), len(problem.crews)
+        starts = list(range(count, count + crews))
+        ends = list(range(count + crews, count + 2 * crews))
+        self.manager = pywrapcp.RoutingIndexManager(count + 2 * crews, crews, starts, ends)
+        self.routing = pywrapcp.RoutingModel(self.manager)
+        self._costs_and_times()
+        self._loads()
+        self._choices()
+
+    def _place_of_node(self) -> list[int]:
+        """Matrix place of each node; -1 for an open end."""
+        problem = self.problem
+        starts = [problem.tasks[visits[-1].task].place if visits else crew.place
+                  for crew, visits in zip(problem.crews, self.visits, strict=True)]  # fmt: skip
+        ends = [-1 if crew.end_place is None else crew.end_place for crew in problem.crews]
+        return [*(problem.tasks[task].place for task in self.tasks), *starts, *ends]
+
+    def _costs_and_times(self) -> None:
+        problem, routing = self.problem, self.routing
+        places = np.array(self._place_of_node())
+        open_end = places < 0
+        seconds = problem.matrix.seconds[np.ix_(places, places)].astype(np.int64)
+        metres = problem.matrix.metres[np.ix_(places, places)].astype(np.int64)
+        for matrix in (seconds, metres):
+            matrix[:, open_end] = 0
+        cost = seconds + metres // problem.policy.metres_per_second_price
+        service = np.array([problem.tasks[task].service_time for task in self.tasks])
+        owner = self._owners()
+        for number in range(len(problem.crews)):
+            mine = cost.copy()
+            moved = (owner >= 0) & (owner != number)
+            mine[: len(self.tasks)][moved] += problem.policy.move_price  # paid on leaving a stop taken from another
+            routing.SetArcCostEvaluatorOfVehicle(routing.RegisterTransitMatrix(mine.tolist()), number)
+        seconds[: len(self.tasks)] += service[:, None]
+        transit = routing.RegisterTransitMatrix(seconds.tolist())
+        ends = [deadline(problem, crew) for crew in problem.crews]
+        self.zero = min((crew.ready for crew in problem.crews), default=problem.now) - 1
+        horizon = max(ends) - self.zero + 1
+        routing.AddDimension(transit, horizon, horizon, False, "time")
+        self.time = routing.GetDimensionOrDie("time")
+        for number, (crew, visits) in enumerate(zip(problem.crews, self.visits, strict=True)):
+            ready = (visits[-1].leave if visits else crew.ready) - self.zero
+            self.time.CumulVar(routing.Start(number)).SetRange(ready, ready)
+            self.time.CumulVar(routing.End(number)).SetMax(max(ready, ends[number] - self.zero))
+
+    def _owners(self) -> Any:
+        owner = np.full(len(self.tasks), -1)
+        for number, crew in enumerate(self.problem.crews):
+            for task in crew.base:
+                owner[self.node[task]] = number
+        return owner
+
+    def _loads(self) -> None:
+        problem, routing = self.problem, self.routing
+        solver = routing.solver()
+        pad = [0] * (2 * len(problem.crews))
+        for axis in range(len(problem.dimensions)):
+            change, depot_goods = [], []
+            for number in self.tasks:
+                task = problem.tasks[number]
+                delivery = task.kind is OrderKind.DELIVERY
+                sign = -1 if delivery else int(task.kind is OrderKind.COLLECTION)
+                change.append(sign * task.demand[axis])
+                depot_goods.append(task.demand[axis] if delivery and task.goods_on is None else 0)
+            loads = [self._load_after_prefix(number, axis) for number in range(len(problem.crews))]
+            capacity = [max(crew.capacity[axis], load) for crew, load in zip(problem.crews, loads, strict=True)]
+            routing.AddDimensionWithVehicleCapacity(
+                routing.RegisterUnaryTransitVector(change + pad), 0, capacity, False, f"L{axis}")  # fmt: skip
+            routing.AddDimensionWithVehicleCapacity(
+                routing.RegisterUnaryTransitVector(depot_goods + pad), 0, capacity, True, f"A{axis}")  # fmt: skip
+            on_board, taken = routing.GetDimensionOrDie(f"L{axis}"), routing.GetDimensionOrDie(f"A{axis}")
+            for number, crew in enumerate(problem.crews):
+                start = on_board.CumulVar(routing.Start(number))
+                if crew.departed:
+                    start.SetRange(loads[number], loads[number])
+                else:
+                    solver.Add(start == taken.CumulVar(routing.End(number)) + loads[number])
+
+    def _load_after_prefix(self, number: int, axis: int) -> int:
+        crew = self.problem.crews[number]
+        load = crew.load[axis]
+        for task in (self.problem.tasks[task] for task in crew.frozen):
+            if task.kind is OrderKind.COLLECTION:
+                load += task.demand[axis]
+            elif task.kind is OrderKind.DELIVERY and task.goods_on is not None:
+                load -= task.demand[axis]
+        return max(load, 0)
+
+    def _choices(self) -> None:
+        """Who may take what, when, and what it costs to leave it out."""
+        problem, routing = self.problem, self.routing
+        for number, index in ((task, self.manager.NodeToIndex(node)) for task, node in self.node.items()):
+            task = problem.tasks[number]
+            allowed = [i for i, crew in enumerate(problem.crews) if barred(crew, task) is None]
+            routing.VehicleVar(index).SetValues([-1, *allowed])
+            routing.AddDisjunction([index], unassigned_price(task))
+            if not task.windows:
+                continue
+            cumul = self.time.CumulVar(index)
+            cumul.SetMin(max(0, task.windows[0].start - self.zero))
+            for before, after in zip(task.windows, task.windows[1:], strict=False):
+                cumul.RemoveInterval(before.end + 1 - self.zero, after.start - 1 - self.zero)
+            end = task.windows[-1].end - self.zero
+            if task.hard and end >= cumul.Min():
+                cumul.SetMax(end)
+            elif task.hard:
+                routing.VehicleVar(index).SetValues([-1])
+            else:
+                self.time.SetCumulVarSoftUpperBound(index, max(0, end), late_weight(problem, task))
+
+    def solve(self, start: Solution, *, seconds: float, solutions: int | None) -> Solution | None:
+        """Search from `start`; None if OR-Tools finds that start infeasible."""
+        parameters = pywrapcp.DefaultRoutingSearchParameters()
+        parameters.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
+        parameters.time_limit.FromMilliseconds(60_000 if solutions else max(1, int(seconds * 1000)))
+        if solutions:
+            parameters.solution_limit = solutions
+        if not self.closed:
+            self.routing.CloseModelWithParameters(parameters)
+            self.closed = True
+        routes = [[self.manager.NodeToIndex(self.node[task]) for task in route[len(crew.frozen) :]]
+                  for crew, route in zip(self.problem.crews, start.routes, strict=True)]  # fmt: skip
+        initial = self.routing.ReadAssignmentFromRoutes(routes, True)
+        if initial is None:
+            return None
+        found = self.routing.SolveFromAssignmentWithParameters(initial, parameters)
+        return None if found is None else self._solution(found)
+
+    def _solution(self, assignment: Any) -> Solution:
+        routes = []
+        for number, crew in enumerate(self.problem.crews):
+            route = list(crew.frozen)
+            index = assignment.Value(self.routing.NextVar(self.routing.Start(number)))
+            while not self.routing.IsEnd(index):
+                route.append(self.tasks[self.manager.IndexToNode(index)])
+                index = assignment.Value(self.routing.NextVar(index))
+            routes.append(tuple(route))
+        return Solution(tuple(routes), _left(self.problem, routes))
+
+
+def _left(problem: Problem, routes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    placed = {task for route in routes for task in route}
+    return tuple(task for task in range(len(problem.tasks)) if task not in placed)
+
+
+def from_scratch(problem: Problem, *, budget: float) -> Solution:
+    """Repair, then improve: what `python -m routing solve` does with a fresh problem."""
+    return improve(problem, insertion.repair(problem), budget=budget)

@@ -1,0 +1,249 @@
+"""A frozen, self-contained instance: the live situation of one depot with its travel matrix.
+
+Times are depot seconds, distances metres; `place` fields index the matrix. Built from a snapshot by
+`build`; written to and read from JSON by `routing.codec`, so that a bug report can be replayed anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from routing.model import (
+    TERMINAL,
+    Location,
+    Order,
+    OrderKind,
+    Policy,
+    Progress,
+    Shift,
+    Snapshot,
+    StopState,
+    TimeWindow,
+    order_of,
+)
+from routing.roads.travel import UNREACHABLE, Matrix
+
+MatrixOf = Callable[[Sequence[Location]], Matrix]
+"""Travel times between locations; never raises for places off the map, which are `UNREACHABLE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One stop to place. `goods_on` is the shift whose vehicle carries the goods (deliveries only)."""
+
+    stop_id: str
+    order_id: str
+    kind: OrderKind
+    place: int
+    windows: tuple[TimeWindow, ...]
+    hard: bool
+    service_time: int
+    demand: tuple[int, ...]
+    skills: frozenset[str]
+    priority: int
+    declined_by: frozenset[str]
+    goods_on: str | None
+    revision: int
+    was_unassigned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """One shift as it stands: where it is, what it carries, what is behind it and what it may not change.
+
+    `ready` is when it leaves `place` (for a stop in progress: when it arrived there). `done` are the stop
+    ids behind it; `frozen` indexes the tasks ahead that no plan may touch, the first of which is being
+    driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now.
+    `revisions` are those of its shift, driver and vehicle, which a commit compares.
+    """
+
+    shift_id: str
+    driver_id: str
+    vehicle_id: str
+    place: int
+    ready: int
+    end_place: int | None
+    shift_end: int
+    capacity: tuple[int, ...]
+    load: tuple[int, ...]
+    skills: frozenset[str]
+    departed: bool
+    absent: bool
+    serving: bool
+    done: tuple[str, ...]
+    frozen: tuple[int, ...]
+    base: tuple[int, ...]
+    revisions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What an engine gets. `matrix` is (P, P) over the places."""
+
+    depot_id: str
+    now: int
+    revision: int
+    version: int
+    roads: int
+    dimensions: tuple[str, ...]
+    policy: Policy
+    tasks: tuple[Task, ...]
+    crews: tuple[Crew, ...]
+    matrix: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Task indices per crew, frozen ones first, and those nobody serves."""
+
+    routes: tuple[tuple[int, ...], ...]
+    unassigned: tuple[int, ...]
+
+
+def current(problem: Problem) -> Solution:
+    """The plan that is in force, as a solution; what it does not place is unassigned."""
+    routes = tuple(crew.frozen + crew.base for crew in problem.crews)
+    placed = {task for route in routes for task in route}
+    return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+
+
+def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, now: int, freeze: int) -> Problem:
+    """Freeze a snapshot into a problem.
+
+    Parameters
+    ----------
+    matrix_of, free_flow_of
+        Travel times on today's roads, and with no closure at all; the latter is asked only for legs of
+        the frozen prefix that today's roads have cut, so that a driver caught in a closure still has a plan.
+    now
+        Depot time of the decision.
+    freeze
+        Depot seconds from `now` for which drivers keep moving while this problem is solved: stops they will
+        be driving to by then are frozen too.
+    """
+    shifts = [shift for shift in snapshot.shifts.values() if _in_play(shift, snapshot, now)]
+    shifts.sort(key=lambda shift: (shift.start, shift.id))
+    orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
+    places: list[Location] = []
+    tasks = tuple(_task(order, snapshot, _place(places, order.location)) for order in orders)
+    index = {task.stop_id: number for number, task in enumerate(tasks)}
+    crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
+    problem = Problem(
+        depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
+        roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
+        tasks=tasks, crews=crews, matrix=matrix_of(places),
+    )  # fmt: skip
+    problem = _reopen_cut_legs(problem, places, free_flow_of)
+    return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
+
+
+def _place(places: list[Location], location: Location) -> int:
+    places.append(location)
+    return len(places) - 1
+
+
+def _in_play(shift: Shift, snapshot: Snapshot, now: int) -> bool:
+    """Not over, and not so far ahead that planning it would be noise. Unfinished goods keep a shift in play."""
+    progress = snapshot.progress.get(shift.id, Progress())
+    if progress.returned or shift.start > now + snapshot.depot.policy.horizon:
+        return False
+    return now <= shift.end or progress.departed_at is not None
+
+
+def _task(order: Order, snapshot: Snapshot, place: int) -> Task:
+    return Task(
+        stop_id=order.stop_id, order_id=order.id, kind=order.kind, place=place, windows=order.windows, hard=order.hard,
+        service_time=order.service_time, demand=order.demand, skills=frozenset(order.skills), priority=order.priority,
+        declined_by=frozenset(snapshot.declined.get(order.id, ())),
+        goods_on=snapshot.goods.get(order.id) if order.kind is OrderKind.DELIVERY else None,
+        revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,
+    )  # fmt: skip
+
+
+def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[Task, ...],
+          places: list[Location], now: int) -> Crew:  # fmt: skip
+    driver, vehicle = snapshot.drivers[shift.driver_id], snapshot.vehicles[shift.vehicle_id]
+    progress = snapshot.progress.get(shift.id, Progress())
+    done = tuple(stop.stop_id for stop in progress.trail if stop.state in TERMINAL)
+    started = [stop for stop in progress.trail if stop.state not in TERMINAL and stop.stop_id in index]
+    begun = {stop.stop_id for stop in progress.trail}
+    sequence = snapshot.sequences.get(shift.id, ())
+    where, ready = _whereabouts(shift, progress, snapshot, now)
+    absent = shift.driver_id in snapshot.absent
+    carried = [order for order in (*snapshot.orders.values(), *snapshot.carried.values())
+               if snapshot.goods.get(order.id) == shift.id]  # fmt: skip
+    load = tuple(map(sum, zip(*(order.demand for order in carried), strict=True))) or (0,) * len(vehicle.capacity)
+    base = (index[stop] for stop in sequence if stop in index and stop not in begun)
+    records = (shift.id, shift.driver_id, shift.vehicle_id)
+    return Crew(
+        shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),
+        ready=ready, end_place=_place(places, shift.end_location) if shift.end_location else None, shift_end=shift.end,
+        capacity=vehicle.capacity, load=load, skills=frozenset(driver.skills) | frozenset(vehicle.skills),
+        departed=progress.departed_at is not None, absent=absent,
+        serving=bool(started) and started[0].state is StopState.ARRIVED, done=done,
+        frozen=tuple(index[stop.stop_id] for stop in started),
+        base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)),
+        revisions={record: snapshot.record_revisions.get(record, 0) for record in records},
+    )  # fmt: skip
+
+
+def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:
+    """Whether the driver's own plan may still hold this stop; an absent driver keeps only what is in the van."""
+    if shift.driver_id in task.declined_by:
+        return False
+    return task.goods_on == shift.id if absent else task.goods_on in (None, shift.id)
+
+
+def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int) -> tuple[Location, int]:
+    """Where a crew is and when it can leave there: the newest of start, last stop and last ping."""
+    if progress.departed_at is None:
+        return shift.start_location, max(shift.start, now)
+    serving = next((stop for stop in progress.trail if stop.state is StopState.ARRIVED), None)
+    if serving and order_of(serving.stop_id) in snapshot.orders:
+        return snapshot.orders[order_of(serving.stop_id)].location, serving.arrived or now
+    last = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at)
+    seen = snapshot.positions.get(shift.driver_id)
+    if seen is not None and seen.at >= last:
+        return seen.location, max(seen.at, now)
+    for stop in reversed(progress.trail):
+        order = snapshot.orders.get(order_of(stop.stop_id)) or snapshot.carried.get(order_of(stop.stop_id))
+        if stop.left is not None and order is not None:
+            return order.location, last
+    return (seen.location if seen else shift.start_location), last
+
+
+def _reopen_cut_legs(problem: Problem, places: list[Location], free_flow_of: MatrixOf) -> Problem:
+    """Give legs of frozen prefixes that a closure has cut their free-flow times."""
+    legs = []
+    for crew in problem.crews:
+        path = [crew.place, *(problem.tasks[task].place for task in crew.frozen)]
+        legs += list(zip(path, path[1:], strict=False))
+        if crew.end_place is not None:  # home must stay reachable from wherever the prefix ends
+            legs.append((path[-1], crew.end_place))
+    cut = [(a, b) for a, b in legs if problem.matrix.seconds[a, b] >= UNREACHABLE]
+    if not cut:
+        return problem
+    seconds, metres = problem.matrix.seconds.copy(), problem.matrix.metres.copy()
+    wanted = sorted({place for leg in cut for place in leg})
+    free = free_flow_of([places[place] for place in wanted])
+    for a, b in cut:
+        i, j = wanted.index(a), wanted.index(b)
+        seconds[a, b], metres[a, b] = free.seconds[i, j], free.metres[i, j]
+    return replace(problem, matrix=Matrix(np.asarray(seconds), np.asarray(metres)))
+
+
+def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
+    """Move stops that will be driven to by `until` from the base route into the frozen prefix."""
+    from routing.solve.evaluation import walk
+
+    frozen, base = list(crew.frozen), list(crew.base)
+    while base and crew.departed and not crew.absent:
+        visits = walk(problem, crew, [*frozen, base[0]])
+        leaves = visits[-2].leave if frozen else crew.ready
+        if frozen and leaves > until:
+            break
+        frozen.append(base.pop(0))
+    return replace(crew, frozen=tuple(frozen), base=tuple(base))

@@ -1,0 +1,90 @@
+"""`python -m workers run|dispatch|archive|key|env`: the processes behind the API."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+
+from ingest.auth import Role, make_key
+from ingest.settings import Settings
+from ingest.store.connection import check_schema, connect
+from routing.errors import LastlegError
+from workers import archive, dispatcher, supervisor
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; errors are one line on stderr and exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, run, text in (
+        ("run", _run, "start everything on this machine, until Ctrl-C"),
+        ("dispatch", _dispatch, "run a dispatcher"),
+        ("archive", _archive, "run the archiver"),
+        ("env", _env, "print what RQ's command line must be told, for eval"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(run=run)
+    command = commands.add_parser("key", help="make an operator key")
+    command.add_argument("--tenant", default=supervisor.TENANT)
+    command.set_defaults(run=_key)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except LastlegError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    del arguments
+    stop = _stop_on_signal()
+    settings = Settings.read()
+    with supervisor.Stack(settings) as stack:
+        print(f"API           {stack.url}")
+        print(f"operator key  {settings.state / 'operator.key'}")
+        print(f"logs          {settings.state / 'log'}")
+        print("Ctrl-C stops everything.", flush=True)
+        while not stop.wait(0.5):
+            stack.watch()
+        print("stopping", flush=True)
+
+
+def _dispatch(arguments: argparse.Namespace) -> None:
+    del arguments
+    dispatcher.run(Settings.read(), _stop_on_signal())
+
+
+def _archive(arguments: argparse.Namespace) -> None:
+    del arguments
+    archive.run(Settings.read(), _stop_on_signal())
+
+
+def _env(arguments: argparse.Namespace) -> None:
+    del arguments
+    for name, value in supervisor.rq_environment().items():
+        print(f"export {name}={value}")
+
+
+def _key(arguments: argparse.Namespace) -> None:
+    client = connect(Settings.read())
+    check_schema(client)
+    secret, principal = make_key(client, Role.OPERATOR, tenant=arguments.tenant, name=f"cli {time.strftime('%F')}")
+    print(f"{secret}  (operator of tenant {principal.tenant}; shown once)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

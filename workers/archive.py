@@ -1,0 +1,105 @@
+"""The archiver: events and pings to Parquet, and only then out of Redis.
+
+A consumer group of its own reads each stream. A batch is written to a file named after its first and last
+entry and then acknowledged: killed in between, the same batch is written to the same file again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+import polars as pl
+import redis
+
+from ingest.settings import Settings
+from ingest.store import keys
+from ingest.store.connection import connect
+
+log = logging.getLogger(__name__)
+
+GROUP = "archive"
+CONSUMER = "archive"
+BATCH = 10_000
+EVERY_S = 30.0
+"""Batches are written at most this often, so that files are worth reading."""
+
+KEEP = 10_000
+"""Entries a stream keeps though archived, for those who read them live."""
+
+STREAMS = {"events": ("depot", "rev", "type", "data"), "pings": ("depot", "driver", "pings")}
+
+
+def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) -> None:
+    """Archive until `stop` is set, and once more then."""
+    client = connect(settings)
+    while True:
+        last = stop.wait(every)
+        for name in STREAMS:
+            try:
+                while archive(client, settings.archive, name) == BATCH:
+                    pass
+            except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+                log.warning("Redis is away: %s", error)
+        if last:
+            return
+
+
+def archive(client: redis.Redis, folder: Path, name: str) -> int:
+    """Write one batch of a stream to Parquet, acknowledge and trim it; how many entries."""
+    stream = keys.shared_key(name)
+    try:
+        rows = _pending(client, stream) or _fresh(client, stream)
+    except redis.ResponseError as error:
+        if "NOGROUP" not in str(error):
+            raise
+        client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+        return archive(client, folder, name)
+    if not rows:
+        return 0
+    _write(folder / name, name, rows)
+    client.xack(stream, GROUP, *(entry for entry, _ in rows))
+    _trim(client, stream)
+    return len(rows)
+
+
+def _pending(client: redis.Redis, stream: str) -> list[tuple[str, dict[str, str]]]:
+    found = client.xreadgroup(GROUP, CONSUMER, {stream: "0"}, count=BATCH)
+    return [row for _, rows in found or [] for row in rows if row[1]]
+
+
+def _fresh(client: redis.Redis, stream: str) -> list[tuple[str, dict[str, str]]]:
+    found = client.xreadgroup(GROUP, CONSUMER, {stream: ">"}, count=BATCH)
+    return [row for _, rows in found or [] for row in rows]
+
+
+def _write(folder: Path, name: str, rows: list[tuple[str, dict[str, str]]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {"id": [entry for entry, _ in rows]}
+    columns |= {field: [fields.get(field) for _, fields in rows] for field in STREAMS[name]}
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(
+        pl.from_epoch(pl.col("id").str.split("-").list.first().cast(pl.Int64), time_unit="ms").alias("at"))  # fmt: skip
+    path = folder / f"{rows[0][0]}_{rows[-1][0]}.parquet"
+    temporary = path.with_suffix(".part")
+    frame.write_parquet(temporary)
+    temporary.replace(path)
+
+
+def _trim(client: redis.Redis, stream: str) -> None:
+    """Drop what every group has read and acknowledged, but for the last `KEEP` entries."""
+    if client.xlen(stream) <= KEEP:
+        return
+    oldest = []
+    for group in client.xinfo_groups(stream):
+        pending = client.xpending(stream, group["name"])
+        oldest.append(pending["min"] or group["last-delivered-id"])
+    kept = client.xrevrange(stream, count=KEEP)
+    if kept:
+        oldest.append(kept[-1][0])
+    client.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
+
+
+def _order(entry: str) -> tuple[int, int]:
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number or 0)

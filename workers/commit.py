@@ -1,0 +1,87 @@
+"""The one way a plan is published: a single Lua call that compares, writes and tells everybody."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from ingest.store import keys
+from ingest.store.connection import run
+from ingest.store.readers import SNAPSHOT_EVERY
+from routing import codec
+from routing.model import Diff, Order, Plan, Route, Snapshot, order_of
+from routing.solve.problem import Problem
+from workers.documents import route_document, version_record
+
+LUA = Path(__file__).parent / "lua"
+
+
+class Outcome(StrEnum):
+    """What became of a plan; all but the first mean: start again from the new state."""
+
+    PUBLISHED = "published"
+    OUTDATED = "outdated"
+    MOVED = "moved"
+    CHANGED = "changed"
+
+
+def publish(client: redis.Redis, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, *,
+            improve: bool) -> tuple[Outcome, str]:  # fmt: skip
+    """Publish a checked plan, unless the state it was made from has moved on; says which record stood in the way."""
+    changed = [route for route in plan.routes if snapshot.sequences.get(route.shift_id) != route.sequence]
+    orders = _orders(client, snapshot, changed)
+    documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
+    arguments = {
+        "version": snapshot.version, "revision": snapshot.revision, "now": plan.published_at, "improve": improve,
+        "plan": codec.dumps(plan).decode(), "snapshot": plan.version % SNAPSHOT_EVERY == 0,
+        "record": codec.dumps(version_record(snapshot, plan, diff, changed)).decode(),
+        "touched": [_touched(problem, snapshot, route) for route in changed],
+        "records": _records(problem, diff, changed),
+        "unassigned": {item.order_id: codec.dumps(item).decode() for item in plan.unassigned},
+        "documents": documents,
+        "streams": {driver: [keys.route_stream(plan.depot_id, driver), keys.route_channel(plan.depot_id, driver)]
+                    for driver in documents},
+    }  # fmt: skip
+    outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
+    return Outcome(outcome), detail
+
+
+def answered(client: redis.Redis, snapshot: Snapshot, *, improve: bool, now: float) -> bool:
+    """Say that the plan in force answers a snapshot's triggers; False if it is no longer in force."""
+    arguments = [snapshot.version, snapshot.revision, "improve" if improve else "", now]
+    return bool(run(client, snapshot.depot.id, "answered", arguments, folder=LUA))
+
+
+def _orders(client: redis.Redis, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
+    """The orders of all stops in changed routes, finished ones included."""
+    orders = {**snapshot.carried, **snapshot.orders}
+    missing = sorted({order_of(stop) for route in changed for stop in route.sequence} - orders.keys())
+    texts = client.hmget(keys.depot_key(snapshot.depot.id, "orders"), missing) if missing else []
+    return orders | {key: codec.loads(text, Order) for key, text in zip(missing, texts, strict=True) if text}
+
+
+def _touched(problem: Problem, snapshot: Snapshot, route: Route) -> dict[str, Any]:
+    crew = next(crew for crew in problem.crews if crew.shift_id == route.shift_id)
+    frozen = [*crew.done, *(problem.tasks[task].stop_id for task in crew.frozen)]
+    before = snapshot.sequences.get(route.shift_id, ())
+    return {
+        "shift": crew.shift_id, "driver": crew.driver_id, "departed": crew.departed, "frozen": frozen,
+        "sequence": " ".join(route.sequence), "gone": [stop for stop in before if stop not in route.sequence],
+    }  # fmt: skip
+
+
+def _records(problem: Problem, diff: Diff, changed: list[Route]) -> dict[str, int]:
+    """The records a plan rests on, with the revisions it knows: changed routes' crews and movable orders."""
+    shifts = {route.shift_id for route in changed}
+    frozen = {task for crew in problem.crews for task in crew.frozen}
+    stops = {stop for route in changed for stop in route.sequence}
+    known = {task.order_id: task.revision for number, task in enumerate(problem.tasks)
+             if number not in frozen and (task.stop_id in stops or task.order_id in diff.newly_unassigned)}  # fmt: skip
+    for crew in problem.crews:
+        if crew.shift_id in shifts:
+            known |= crew.revisions
+    return known

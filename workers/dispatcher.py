@@ -1,0 +1,91 @@
+"""The dispatcher: turns what happened, and what the clock brings, into wake-up hints. Any number may run.
+
+It holds no state of its own. Events only wake it; what is to do stands in Redis: dirty depots, depots worth
+improving, timers, and when each driver must be heard of. Everything it does is safe to do twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from ingest.settings import Settings
+from ingest.store import embedded, keys, readers, writers
+from ingest.store.connection import connect
+
+log = logging.getLogger(__name__)
+
+GROUP = "dispatch"
+TICK_S = 0.1
+"""How long to wait for an event before looking at the clock."""
+
+HINT_S = 2.0
+"""A hint that no worker has taken by then counts as lost."""
+
+JOB_TIMEOUT_S = 120
+FAILED_JOB_TTL_S = 3600
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Dispatch until `stop` is set, through any outage of Redis."""
+    client = connect(settings, blocking=TICK_S)
+    raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0)
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
+    consumer = f"{socket.gethostname()}-{os.getpid()}"
+    while not stop.is_set():
+        try:
+            _listen(client, consumer)
+            now = time.time()
+            _clock(client, now)
+            _wake(client, queues, now)
+        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+            log.warning("Redis is away: %s", error)
+            stop.wait(0.5)
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            client.xgroup_create(keys.shared_key("events"), GROUP, id="$", mkstream=True)
+
+
+def _listen(client: redis.Redis, consumer: str) -> None:
+    """Wait for an event, or a tick. What it says does not matter here: the state it changed does."""
+    stream = keys.shared_key("events")
+    for _, rows in client.xreadgroup(GROUP, consumer, {stream: ">"}, count=500, block=int(TICK_S * 1000)) or []:
+        if rows:
+            client.xack(stream, GROUP, *(entry for entry, _ in rows))
+
+
+def _clock(client: redis.Redis, now: float) -> None:
+    """Fire due timers, and tell of drivers not heard of in time."""
+    for member in client.zrangebyscore(keys.shared_key("timers"), "-inf", now, start=0, num=200):
+        depot_id, kind, subject = member.split(" ")
+        writers.due(client, depot_id, "timer", member, kind, subject, now)
+    for member in client.zrangebyscore(keys.shared_key("heard"), "-inf", now, start=0, num=200):
+        depot_id, driver = member.split(" ")
+        writers.due(client, depot_id, "silence", member, "driver_silent", driver, now)
+
+
+def _wake(client: redis.Redis, queues: dict[str, Queue], now: float) -> None:
+    """One hint per depot and role, unless one is under way or somebody works on it: this is the sweep, too."""
+    for depot_id, since in client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True):
+        depot = readers.depot(client, depot_id)
+        if depot is not None and since + depot.policy.debounce <= now:
+            _hint(client, queues["repair"], depot_id, "repair")
+    for depot_id in client.zrange(keys.shared_key("improvable"), 0, -1):
+        if client.zscore(keys.shared_key("dirty"), depot_id) is None:
+            _hint(client, queues["improve"], depot_id, "improve")
+
+
+def _hint(client: redis.Redis, queue: Queue, depot_id: str, role: str) -> None:
+    if client.exists(keys.lease(depot_id, role)):
+        return
+    if client.set(keys.hint(depot_id, role), "1", nx=True, px=int(HINT_S * 1000)):
+        queue.enqueue_call(f"workers.jobs.{role}", args=(depot_id,), timeout=JOB_TIMEOUT_S, result_ttl=0,
+                           failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip

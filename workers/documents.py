@@ -1,0 +1,49 @@
+"""What is published for people to read: a driver's route, and a plan version's record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ingest.schemas import iso
+from ingest.store.readers import VersionRecord
+from routing.model import Diff, Order, Plan, PlannedStop, Route, RouteChange, Snapshot, Trigger, order_of
+
+
+def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: dict[str, Order]) -> dict[str, Any]:
+    """A driver's whole route with what changed and why. No names or phones: those are joined when it is read."""
+    mine = [route for route in plan.routes if route.driver_id == change.driver_id]
+    return {
+        "driver_id": change.driver_id, "depot_id": plan.depot_id, "route_version": plan.version,
+        "published_at": iso(plan.created_at),
+        "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
+                    "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops]}
+                   for route in mine],
+        "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered},
+        "triggers": [trigger_view(trigger) for trigger in snapshot.triggers],
+    }  # fmt: skip
+
+
+def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:
+    """A stop with its planned times."""
+    shown: dict[str, Any] = {"stop_id": stop.stop_id, "order_id": order_of(stop.stop_id)}
+    if order is not None:
+        shown |= {"kind": order.kind, "location": asdict(order.location), "service_time": order.service_time,
+                  "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows]}  # fmt: skip
+    return shown | {"arrive": iso(stop.arrive), "begin": iso(stop.begin), "leave": iso(stop.leave), "late_by": stop.late_by}
+
+
+def trigger_view(trigger: Trigger) -> dict[str, Any]:
+    """A trigger; `at` is real time in seconds."""
+    return {"kind": trigger.kind, "subject": trigger.subject, "revision": trigger.revision, "at": trigger.at}
+
+
+def version_record(snapshot: Snapshot, plan: Plan, diff: Diff, changed: list[Route]) -> VersionRecord:
+    """What is kept of a version: the routes it changed, and why."""
+    planned = {route.shift_id for route in plan.routes}
+    return VersionRecord(
+        version=plan.version, revision=plan.revision, roads=plan.roads, engine=plan.engine, created_at=plan.created_at,
+        published_at=plan.published_at, cost=plan.cost, routes=tuple(changed),
+        over=tuple(shift for shift in snapshot.sequences if shift not in planned), unassigned=plan.unassigned,
+        triggers=plan.triggers, timings=plan.timings, diff=asdict(diff),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""HTTP endpoints that read plans and routes, and say whether the service lives."""

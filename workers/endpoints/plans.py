@@ -1,0 +1,106 @@
+"""Plans: the one in force, every older version with what it changed and why, and the problem behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ingest.auth import Role
+from ingest.context import allow, my_depot, services, store
+from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.schemas import iso
+from ingest.store import keys, readers
+from ingest.store.readers import VersionRecord
+from routing import codec
+from routing.model import Depot, Order, Plan, order_of
+from routing.solve.problem import build
+from workers import travel
+from workers.documents import stop_view, trigger_view
+
+blueprint = Blueprint("plans", __name__)
+
+PAGE = 100
+
+
+@blueprint.get("/v1/depots/<depot_id>/plan")
+@allow(Role.OPERATOR)
+def current(depot_id: str) -> dict[str, Any]:
+    """The plan in force, each stop with its live state."""
+    depot = my_depot(depot_id)
+    plan = readers.plan(store(), depot.id)
+    if plan is None:
+        raise ApiProblem(404, "no_plan", "This depot has no plan yet.", "Add a shift and an order.")
+    record = readers.version_record(store(), depot.id, plan.version)
+    return _view(depot, plan, record)
+
+
+@blueprint.get("/v1/depots/<depot_id>/plans")
+@allow(Role.OPERATOR)
+def listing(depot_id: str) -> dict[str, Any]:
+    """Versions after `?after=`, oldest first: what each changed for whom, why, and how long it took."""
+    depot = my_depot(depot_id)
+    after = request.args.get("after", "0")
+    if not after.isdigit():
+        raise invalid([Fault("wrong_type", "", "after must be a plan version.", "?after=12")])
+    newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
+    numbers = range(int(after) + 1, min(newest, int(after) + PAGE) + 1)
+    found = (readers.version_record(store(), depot.id, number) for number in numbers)
+    return {"version": newest, "plans": [_summary(record) for record in found if record]}
+
+
+@blueprint.get("/v1/depots/<depot_id>/plans/<int:version>")
+@allow(Role.OPERATOR)
+def one(depot_id: str, version: int) -> dict[str, Any]:
+    """Any version, whole, with its diff and triggers."""
+    depot = my_depot(depot_id)
+    found = readers.plan_at(store(), depot.id, version)
+    if found is None:
+        raise not_found("plan version", str(version))
+    return _view(depot, *found)
+
+
+@blueprint.get("/v1/depots/<depot_id>/problem")
+@allow(Role.OPERATOR)
+def problem(depot_id: str) -> Response:
+    """The state as a problem, for `python -m routing solve|check`: what a bug report needs. No names or phones."""
+    depot = my_depot(depot_id)
+    snapshot = readers.snapshot(store(), depot.id)
+    assert snapshot is not None  # my_depot found it
+    now = depot.clock.depot(time.time())
+    live, free = travel.matrices(services().settings, snapshot, now)
+    return Response(codec.dumps(build(snapshot, live, free, now=now, freeze=0)), content_type="application/json")
+
+
+def _summary(record: VersionRecord) -> dict[str, Any]:
+    oldest = min((trigger.at for trigger in record.triggers), default=None)
+    return {
+        "version": record.version, "revision": record.revision, "roads": record.roads, "engine": record.engine,
+        "created_at": iso(record.created_at), "published_at": record.published_at, "cost": record.cost,
+        "latency_s": round(record.published_at - oldest, 3) if oldest is not None else None,
+        "triggers": [trigger_view(trigger) for trigger in record.triggers], "diff": record.diff, "timings": record.timings,
+    }  # fmt: skip
+
+
+def _view(depot: Depot, plan: Plan, record: VersionRecord | None) -> dict[str, Any]:
+    stops = [stop.stop_id for route in plan.routes for stop in route.stops]
+    progress = readers.progress_of(store(), depot.id, stops)
+    orders = _orders(depot.id, stops)
+    routes = [
+        {
+            "shift_id": route.shift_id, "driver_id": route.driver_id, "vehicle_id": route.vehicle_id,
+            "stops": [stop_view(stop, orders.get(order_of(stop.stop_id)))
+                      | {"state": progress[stop.stop_id].state if stop.stop_id in progress else "open"}
+                      for stop in route.stops],
+        }
+        for route in plan.routes
+    ]  # fmt: skip
+    unassigned = [codec.builtins(item) for item in plan.unassigned]
+    return (_summary(record) if record else {}) | {"depot_id": depot.id, "routes": routes, "unassigned": unassigned}
+
+
+def _orders(depot_id: str, stops: list[str]) -> dict[str, Order]:
+    ids = sorted({order_of(stop) for stop in stops})
+    texts = store().hmget(keys.depot_key(depot_id, "orders"), ids) if ids else []
+    return {order_id: codec.loads(text, Order) for order_id, text in zip(ids, texts, strict=True) if text}

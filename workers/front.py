@@ -1,0 +1,235 @@
+"""The ASGI front on the one public port: it waits and streams, Flask decides everything else.
+
+Streams and long polls cost a coroutine each, not a thread. One reader of the `published` stream serves all of
+them; it resumes where it was after any gap, so a subscriber misses nothing while Redis is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import redis
+import redis.asyncio
+from a2wsgi import WSGIMiddleware
+from flask import Flask
+
+from ingest.settings import Settings
+from ingest.store import embedded, keys
+from workers.endpoints.routes import event
+
+log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+THREADS = 16
+"""Requests Flask works on at a time."""
+
+HEARTBEAT_S = 15.0
+BACKLOG = 100
+"""Versions a slow client may be behind before its stream is closed; it resumes by Last-Event-ID."""
+
+_BLOCK_MS = 5000
+
+
+class Hub:
+    """Routes as they are published, to whoever subscribed to their driver."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = embedded.url(settings)
+        self._subscribers: dict[str, set[asyncio.Queue[tuple[int, str] | None]]] = {}
+        self._last = ""
+
+    def subscribe(self, driver: str) -> asyncio.Queue[tuple[int, str] | None]:
+        """A queue of (route version, document); None means: too slow, or the end."""
+        queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
+        self._subscribers.setdefault(driver, set()).add(queue)
+        return queue
+
+    def unsubscribe(self, driver: str, queue: asyncio.Queue[tuple[int, str] | None]) -> None:
+        """Stop delivering to a queue."""
+        queues = self._subscribers.get(driver, set())
+        queues.discard(queue)
+        if not queues:
+            self._subscribers.pop(driver, None)
+
+    def close(self) -> None:
+        """End all streams, so that their clients go elsewhere."""
+        for queues in self._subscribers.values():
+            for queue in queues:
+                queue.put_nowait(None)
+
+    async def run(self) -> None:
+        """Read what is published, for ever."""
+        client = redis.asyncio.Redis.from_url(self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5)
+        while True:
+            try:
+                if not self._last:
+                    newest = await client.xrevrange(keys.shared_key("published"), count=1)
+                    self._last = newest[0][0] if newest else "0"
+                found = await client.xread({keys.shared_key("published"): self._last}, block=_BLOCK_MS, count=200)
+                for _, rows in found or []:
+                    for entry, fields in rows:
+                        self._last = entry
+                        self._deliver(int(fields["version"]), json.loads(fields["routes"]))
+            except (redis.RedisError, OSError) as error:
+                log.warning("The hub cannot read: %s", error)
+                await asyncio.sleep(0.5)
+
+    def _deliver(self, version: int, documents: dict[str, str]) -> None:
+        for driver, text in documents.items():
+            for queue in self._subscribers.get(driver, ()):
+                queue.put_nowait((version, text) if queue.qsize() < BACKLOG else None)
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._flask = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # Flask is a WSGI application
+        self._hub = Hub(settings)
+        self._limit = settings.body_limit
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._reader = asyncio.create_task(self._hub.run())
+            else:
+                self._hub.close()
+                if self._reader is not None:
+                    self._reader.cancel()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        body = await self._body(receive)
+        if body is None:
+            return
+        own = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-lastleg-")
+               and name not in {b"content-length", b"transfer-encoding"}]  # fmt: skip
+        scope = {**scope, "headers": [*own, (b"content-length", str(len(body)).encode())]}
+        status, headers, text = await self._ask_flask(scope, body)
+        told = {name: value.decode() for name, value in headers if name.startswith(b"x-lastleg-")}
+        subscribed = {**scope, "headers": [*scope["headers"], (b"x-lastleg-subscribed", b"1")]}
+        if b"x-lastleg-wait" in told:
+            driver, _, seconds = told[b"x-lastleg-wait"].partition(" ")
+            await self._long_poll(subscribed, driver, float(seconds), receive, send)
+        elif b"x-lastleg-stream" in told:
+            await self._stream(subscribed, told[b"x-lastleg-stream"], receive, send)
+        else:
+            await _answer(send, status, headers, text)
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The body, cut just above the limit (Flask then refuses it); None if the client left."""
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            if size <= self._limit:
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+            if not message.get("more_body", False):
+                return b"".join(parts)[: self._limit + 1]
+
+    async def _ask_flask(self, scope: dict[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        messages: list[Message] = []
+        given = False
+
+        async def receive() -> Message:
+            nonlocal given
+            if given:
+                return {"type": "http.disconnect"}
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        await self._flask(scope, receive, send)  # type: ignore[arg-type]  # a2wsgi's types are TypedDicts of the same
+        start = next(message for message in messages if message["type"] == "http.response.start")
+        text = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+        return start["status"], [(name.lower(), value) for name, value in start["headers"]], text
+
+    async def _long_poll(self, scope: dict[str, Any], driver: str, seconds: float, receive: Receive, send: Send) -> None:
+        queue = self._hub.subscribe(driver)
+        try:
+            status, headers, text = await self._ask_flask(scope, b"")  # published before we subscribed?
+            if status == 304:
+                gone, woken = asyncio.ensure_future(_left(receive)), asyncio.ensure_future(queue.get())
+                done, _ = await asyncio.wait({gone, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                gone.cancel()
+                woken.cancel()
+                if gone in done:
+                    return
+                status, headers, text = await self._ask_flask(scope, b"")
+        finally:
+            self._hub.unsubscribe(driver, queue)
+        await _answer(send, status, headers, text)
+
+    async def _stream(self, scope: dict[str, Any], driver: str, receive: Receive, send: Send) -> None:
+        queue = self._hub.subscribe(driver)
+        try:
+            status, headers, text = await self._ask_flask(scope, b"")
+            version = int(dict(headers).get(b"x-lastleg-version", b"-1"))
+            if status != 200 or version < 0:
+                await _answer(send, status, headers, text)
+                return
+            sse = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+            await send({"type": "http.response.start", "status": 200, "headers": sse})
+            await _chunk(send, b"retry: 1000\n\n" + text)
+            pump = asyncio.ensure_future(_pump(queue, version, send))
+            gone = asyncio.ensure_future(_left(receive))
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            pump.cancel()
+            if pump.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._hub.unsubscribe(driver, queue)
+
+
+async def _pump(queue: asyncio.Queue[tuple[int, str] | None], version: int, send: Send) -> None:
+    """Send what is published after `version`; end when the client is too slow."""
+    while True:
+        try:
+            item = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
+        except TimeoutError:
+            await _chunk(send, b": alive\n\n")
+            continue
+        if item is None:
+            return
+        if item[0] > version:
+            version = item[0]
+            await _chunk(send, event("route", version, item[1]).encode())
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _chunk(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    public = [(name, value) for name, value in headers if not name.startswith(b"x-lastleg-")]
+    await send({"type": "http.response.start", "status": status, "headers": public})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,41 @@
+"""The RQ jobs: hints that a depot may need work. They carry an id, never data, and may be lost or doubled."""
+
+from __future__ import annotations
+
+from ingest.settings import Settings
+from ingest.store import keys
+from ingest.store.connection import connect
+from workers import replan
+from workers.lease import hold
+
+
+def repair(depot_id: str) -> int:
+    """Answer a depot's triggers; versions published."""
+    return _work(depot_id, "repair")
+
+
+def improve(depot_id: str) -> int:
+    """Improve a depot's plan; versions published."""
+    return _work(depot_id, "improve")
+
+
+def _work(depot_id: str, role: str) -> int:
+    settings = Settings.read()
+    client = connect(settings)
+    client.delete(keys.hint(depot_id, role))
+    with hold(client, depot_id, role) as mine:
+        if not mine:
+            return 0
+        return (replan.repair if role == "repair" else replan.improve)(client, settings, depot_id)
+
+
+def preload() -> None:
+    """What a worker loads once before it forks for jobs: the maps and their indexes, and the solver's library."""
+    import ortools.constraint_solver.pywrapcp  # noqa: F401  # half a second that no job should pay
+
+    from routing.roads import maps
+
+    settings = Settings.read()
+    for folder in settings.maps:
+        for path in folder.glob(f"*{maps.SUFFIX}"):
+            maps.snapper(path)

@@ -1,0 +1,59 @@
+-- Publish a plan, or refuse it. The plan version is the only fence; for every route the plan touches, the frozen
+-- stops it assumed must still cover all the driver has started, and every record it rests on must be as it was.
+-- KEYS: all of keys.py.
+-- ARGV: a JSON document:
+--   version      the version to replace (compared)
+--   revision     triggers up to this revision are answered
+--   plan         the whole plan (text)              record    its version record (text)
+--   snapshot     whether to keep the whole plan     now       real s
+--   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
+--   improve      whether an improvement should follow
+--   records      {record id: revision}              unassigned {order id: text}
+--   documents    {driver: route document (text)}    changes   {driver: text for the stream}
+--   streams      {driver: {stream, channel}}
+-- -> {'published'|'outdated'|'moved'|'changed', detail}
+local c = cjson.decode(ARGV[1])
+local version = tonumber(redis.call('GET', K.version) or '0')
+if version ~= c.version then return {'outdated', tostring(version)} end
+for record, rev in pairs(c.records) do
+  if tonumber(redis.call('HGET', K.record_rev, record) or '0') ~= rev then return {'changed', record} end
+end
+for _, route in ipairs(c.touched) do
+  if (redis.call('HEXISTS', K.departed, route.shift) == 1) ~= route.departed then return {'moved', route.shift} end
+  if redis.call('HEXISTS', K.returned, route.shift) == 1 then return {'moved', route.shift} end
+  local assumed = {}
+  for _, stop in ipairs(route.frozen) do assumed[stop] = true end
+  for _, stop in ipairs(words(redis.call('HGET', K.trail, route.shift))) do
+    if not assumed[stop] then return {'moved', stop} end
+  end
+end
+version = version + 1
+redis.call('SET', K.version, version)
+redis.call('SET', K.plan, c.plan)
+redis.call('HSET', K.versions, version, c.record)
+if c.snapshot == true then redis.call('HSET', K.snapshots, version, c.plan) end
+for _, route in ipairs(c.touched) do
+  for _, stop in ipairs(route.gone) do
+    if redis.call('HGET', K.stop_shift, stop) == route.shift then redis.call('HDEL', K.stop_shift, stop) end
+  end
+end
+for _, route in ipairs(c.touched) do
+  redis.call('HSET', K.sequences, route.shift, route.sequence)
+  for _, stop in ipairs(words(route.sequence)) do redis.call('HSET', K.stop_shift, stop, route.shift) end
+  advance(route.shift)
+end
+redis.call('DEL', K.unassigned)
+for order, text in pairs(c.unassigned) do redis.call('HSET', K.unassigned, order, text) end
+for driver, text in pairs(c.documents) do
+  redis.call('HSET', K.routes, driver, text)
+  redis.call('HSET', K.route_versions, driver, version)
+  local to = c.streams[driver]
+  redis.call('XADD', to[1], 'MAXLEN', '~', 200, version .. '-0', 'route', text)
+  redis.call('PUBLISH', to[2], text)
+end
+redis.call('XADD', K.published, 'MAXLEN', '~', 10000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
+emit('plan.published', cjson.encode({version = version}))
+redis.call('ZREMRANGEBYSCORE', K.triggers, '-inf', c.revision)
+if redis.call('ZCARD', K.triggers) == 0 then redis.call('ZREM', K.dirty, DEPOT) end
+if c.improve == true then redis.call('ZADD', K.improvable, c.now, DEPOT) else redis.call('ZREM', K.improvable, DEPOT) end
+return {'published', tostring(version)}

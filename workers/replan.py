@@ -1,0 +1,124 @@
+"""Answer a depot's triggers: snapshot, problem, engine, checker, diff, commit; and again while something is new."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import redis
+
+from ingest.settings import Settings
+from ingest.store import keys, readers
+from routing.errors import LastlegError
+from routing.model import Snapshot
+from routing.solve import checker, engines
+from routing.solve.plan import diff, publishable
+from routing.solve.problem import Problem, Solution, build
+from workers import commit, travel
+from workers.commit import Outcome
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+REPAIR_FREEZE_S = 1.0
+"""Real seconds a repair may take: stops driven to by then are frozen."""
+
+MAX_TRIES = 20
+"""Refused commits in a row before a job gives up; the sweep then tries in a new one."""
+
+
+class PlanRefused(LastlegError):
+    """The checker refused an engine's plan: a defect, and never published."""
+
+    code = "plan_refused"
+
+
+def repair(client: redis.Redis, settings: Settings, depot_id: str) -> int:
+    """Answer all triggers with mended plans; returns how many versions were published.
+
+    Raises
+    ------
+    PlanRefused
+        If the checker refuses a plan; the triggers stay, and so does the plan in force.
+    """
+    published = 0
+    for _ in range(MAX_TRIES):
+        begin = time.time()
+        snapshot = readers.snapshot(client, depot_id)
+        if snapshot is None or not snapshot.triggers:
+            break
+        wait = begin - min(trigger.at for trigger in snapshot.triggers)
+        problem, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
+        timings["wait"] = wait * 1000
+        solution = _timed(timings, "solve", lambda: engines.ENGINES["insertion"](problem, budget=1.0, stop=lambda: False))
+        published += _settle(client, snapshot, problem, solution, "insertion", timings, improve=True) is Outcome.PUBLISHED
+    return published
+
+
+def improve(client: redis.Redis, settings: Settings, depot_id: str) -> int:
+    """Search for a better plan within the depot's budget; published only if it pays for its disruption.
+
+    A repair takes the depot over: when its version appears the search ends, and starts again from there.
+    """
+    published = 0
+    for _ in range(MAX_TRIES):
+        snapshot = readers.snapshot(client, depot_id)
+        if snapshot is None or client.zscore(keys.shared_key("improvable"), depot_id) is None:
+            break
+        if snapshot.triggers:  # repair first; it will ask for an improvement again
+            break
+        budget = snapshot.depot.policy.improve_budget
+        problem, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
+        in_force = str(snapshot.version)
+
+        def outdated(version: str = in_force) -> bool:
+            return (client.get(keys.depot_key(depot_id, "version")) or "0") != version
+
+        found = _timed(timings, "solve", lambda: engines.ENGINES["ortools"](problem, budget=budget, stop=outdated))
+        if outdated():
+            continue
+        if not engines.pays(problem, found):
+            commit.answered(client, snapshot, improve=False, now=time.time())
+            continue
+        published += _settle(client, snapshot, problem, found, "ortools", timings, improve=False) is Outcome.PUBLISHED
+    return published
+
+
+def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[Problem, dict[str, float]]:
+    timings: dict[str, float] = {}
+    clock = snapshot.depot.clock
+    now = clock.depot(time.time())
+    live, free = travel.matrices(settings, snapshot, now)
+    problem = _timed(timings, "matrix", lambda: build(snapshot, live, free, now=now, freeze=round(freeze * clock.scale)))
+    return problem, timings
+
+
+def _settle(client: redis.Redis, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
+            timings: dict[str, float], *, improve: bool) -> Outcome | None:  # fmt: skip
+    """Check and publish; None for a no-op, which only clears its triggers."""
+    plan = publishable(problem, solution, progress=snapshot.progress, engine=engine)
+    violations = _timed(timings, "check", lambda: checker.check(problem, plan))
+    if violations:
+        for violation in violations:
+            log.error("%s: %s %s %s", snapshot.depot.id, violation.code, violation.subject, violation.detail)
+        raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.")
+    changes = diff(snapshot, plan)
+    if not changes:
+        commit.answered(client, snapshot, improve=improve, now=time.time())
+        return None
+    rounded = {name: round(value, 1) for name, value in timings.items()}
+    plan = replace(plan, published_at=time.time(), triggers=snapshot.triggers, timings=rounded)
+    outcome, detail = commit.publish(client, snapshot, problem, plan, changes, improve=improve)
+    log.info("%s: version %d %s %s %s", snapshot.depot.id, plan.version, outcome, detail, rounded)
+    return outcome
+
+
+def _timed(timings: dict[str, float], name: str, step: Callable[[], R]) -> R:
+    begin = time.perf_counter()
+    result = step()
+    timings[name] = (time.perf_counter() - begin) * 1000
+    return result

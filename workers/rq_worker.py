@@ -1,0 +1,57 @@
+"""RQ's worker, made safe for this project: JSON, only our jobs, one queue, everything loaded before the fork."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rq
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from routing.errors import LastlegError
+from workers import jobs
+
+ALLOWED = frozenset({"workers.jobs.repair", "workers.jobs.improve"})
+"""The only callables a job may name. JSON alone would still run any importable one."""
+
+
+class NotAllowed(LastlegError):
+    """A job that names something else than this project's jobs."""
+
+    code = "job_not_allowed"
+
+
+class LastlegJob(Job):
+    """A job that may run nothing but `ALLOWED`, and no callbacks."""
+
+    @property
+    def func(self) -> Any:
+        """The callable to run.
+
+        Raises
+        ------
+        NotAllowed
+            If it is not on the list.
+        """
+        if self.func_name not in ALLOWED:
+            raise NotAllowed(f"Job {self.id} names {self.func_name!r}.")
+        return super().func
+
+    success_callback = failure_callback = stopped_callback = property(lambda self: None)  # type: ignore[assignment]
+
+
+class Worker(rq.Worker):
+    """Runs this project's jobs from exactly one queue (RQ loses no job only then)."""
+
+    def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("default_worker_ttl", None)
+        kwargs.update(serializer=JSONSerializer, job_class=LastlegJob, worker_ttl=30, default_result_ttl=0,
+                      job_monitoring_interval=5, maintenance_interval=5)  # fmt: skip
+        super().__init__(queues, *args, **kwargs)
+        if len(self.queues) != 1:
+            raise SystemExit("rq: give exactly one queue to a worker: repair or improve")
+        for queue in self.queues:
+            queue.serializer, queue.job_class = JSONSerializer, LastlegJob
+
+
+jobs.preload()

@@ -1,0 +1,194 @@
+"""All processes of a single machine: started, watched, restarted when they die, and stopped to the last."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from ingest.auth import Role, make_key, principal_of
+from ingest.settings import ROOT, Settings
+from ingest.store import embedded
+from ingest.store.connection import check_schema, connect
+from routing.errors import LastlegError
+
+TENANT = "default"
+RESTART_AFTER_S = 1.0
+STOP_WITHIN_S = 8.0
+_PR_SET_PDEATHSIG = 1
+
+
+class PortTaken(LastlegError):
+    """Somebody else listens on the port."""
+
+    code = "port_taken"
+
+
+@dataclass
+class Stack:
+    """The running system. Use as a context manager: leaving it leaves no process behind."""
+
+    settings: Settings
+    say: Callable[[str], None] = print
+    workers: int = 1
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
+    server: subprocess.Popen[bytes] | None = None
+    operator_key: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the API listens."""
+        return f"http://{self.settings.host}:{self.settings.port}"
+
+    def __enter__(self) -> Stack:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        _port_free(self.settings)
+        self.say("starting the store")
+        self.server = embedded.ensure(self.settings)
+        client = connect(self.settings)
+        check_schema(client)
+        self.operator_key = operator_key(self.settings)
+        (self.settings.state / "log").mkdir(parents=True, exist_ok=True)
+        self.say("starting the API, the dispatcher, the archiver and the workers")
+        for name in self.commands():
+            self._spawn(name)
+        self._await_api()
+
+    def commands(self) -> dict[str, list[str]]:
+        """What runs, by name."""
+        python, host, port = sys.executable, self.settings.host, str(self.settings.port)
+        tool = str(Path(sys.executable).with_name("rq"))
+        granian = str(Path(sys.executable).with_name("granian"))
+        commands = {
+            "api": [granian, "--interface", "asgi", "--factory", "app:create_front", "--host", host, "--port", port,
+                    "--workers", "1", "--workers-kill-timeout", "1", "--no-ws", "--log-level", "warning"],
+            "dispatcher": [python, "-m", "workers", "dispatch"],
+            "archiver": [python, "-m", "workers", "archive"],
+        }  # fmt: skip
+        for number in range(self.workers):
+            suffix = f"-{number + 1}" if self.workers > 1 else ""
+            commands[f"repair{suffix}"] = [tool, "worker", "repair"]
+        commands["improve"] = [tool, "worker", "improve"]
+        return commands
+
+    def _spawn(self, name: str) -> None:
+        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+        def follow_parent() -> None:
+            if libc is not None:
+                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+        environment = os.environ | rq_environment() | {"PYTHONPATH": str(ROOT), "LASTLEG_STATE": str(self.settings.state)}
+        with (self.settings.state / "log" / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self.commands()[name], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=follow_parent,
+            )  # fmt: skip
+        self.started[name] = time.monotonic()
+
+    def _await_api(self) -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if self.processes["api"].poll() is not None:
+                break
+            try:
+                socket.create_connection((self.settings.host, self.settings.port), 0.2).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise LastlegError("The API did not start.", remedy=f"Look at {self.settings.state / 'log' / 'api.log'}.")
+
+    def watch(self) -> None:
+        """Restart what has died; call it now and then."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None and time.monotonic() - self.started[name] > RESTART_AFTER_S:
+                self.say(f"{name} ended with status {process.returncode}; starting it again")
+                self._spawn(name)
+        if self.server is not None and self.server.poll() is not None:
+            self.say("the store ended; starting it again")
+            self.server = embedded.ensure(self.settings)
+
+    def stop(self) -> None:
+        """Stop everything this started: first those who write, the store last."""
+        for process in self.processes.values():
+            _signal(process, signal.SIGTERM)
+        until = time.monotonic() + STOP_WITHIN_S
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+        if self.server is not None:
+            _signal(self.server, signal.SIGTERM)
+            try:
+                self.server.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.server.wait()
+            self.server = None
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    if process.poll() is None:
+        process.send_signal(number)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _port_free(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError:
+            raise PortTaken(
+                f"Something listens on {settings.host}:{settings.port} already.",
+                remedy="Stop it, or choose another with LASTLEG_PORT.",
+            ) from None
+
+
+def rq_environment() -> dict[str, str]:
+    """What RQ's command line must be told once."""
+    return {"RQ_CONFIG": "workers.rq_settings", "RQ_WORKER_CLASS": "workers.rq_worker.Worker"}
+
+
+def operator_key(settings: Settings) -> str:
+    """The operator key made at set-up; it is kept in a file only its owner can read, and hashed in Redis."""
+    path = settings.state / "operator.key"
+    client = connect(settings)
+    if path.exists():
+        secret = path.read_text().strip()
+        if principal_of(client, secret) is not None:
+            return secret
+    secret, _ = make_key(client, Role.OPERATOR, tenant=TENANT, name="set-up")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    return secret
