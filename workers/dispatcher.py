@@ -39,12 +39,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
     raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0)
     queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
     consumer = f"{socket.gethostname()}-{os.getpid()}"
+    wait = TICK_S
     while not stop.is_set():
         try:
-            _listen(client, consumer)
+            _listen(client, consumer, wait)
             now = time.time()
             _clock(client, now)
-            _wake(client, queues, now)
+            wait = _wake(client, queues, now)
         except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
             log.warning("Redis is away: %s", error)
             stop.wait(0.5)
@@ -54,10 +55,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
             client.xgroup_create(keys.shared_key("events"), GROUP, id="$", mkstream=True)
 
 
-def _listen(client: redis.Redis, consumer: str) -> None:
-    """Wait for an event, or a tick. What it says does not matter here: the state it changed does."""
+def _listen(client: redis.Redis, consumer: str, wait: float) -> None:
+    """Wait for an event, at most `wait` seconds. What it says does not matter here: the state it changed does."""
     stream = keys.shared_key("events")
-    for _, rows in client.xreadgroup(GROUP, consumer, {stream: ">"}, count=500, block=int(TICK_S * 1000)) or []:
+    for _, rows in client.xreadgroup(GROUP, consumer, {stream: ">"}, count=500, block=max(1, int(wait * 1000))) or []:
         if rows:
             client.xack(stream, GROUP, *(entry for entry, _ in rows))
 
@@ -72,15 +73,24 @@ def _clock(client: redis.Redis, now: float) -> None:
         writers.due(client, depot_id, "silence", member, "driver_silent", driver, now)
 
 
-def _wake(client: redis.Redis, queues: dict[str, Queue], now: float) -> None:
-    """One hint per depot and role, unless one is under way or somebody works on it: this is the sweep, too."""
+def _wake(client: redis.Redis, queues: dict[str, Queue], now: float) -> float:
+    """One hint per depot and role, unless one is under way or somebody works on it: this is the sweep, too.
+
+    Returns the seconds until the next depot has waited out its debounce, a tick at most.
+    """
+    wait = TICK_S
     for depot_id, since in client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True):
         depot = readers.depot(client, depot_id)
-        if depot is not None and since + depot.policy.debounce <= now:
+        if depot is None:
+            continue
+        if since + depot.policy.debounce <= now:
             _hint(client, queues["repair"], depot_id, "repair")
+        else:
+            wait = min(wait, since + depot.policy.debounce - now)
     for depot_id in client.zrange(keys.shared_key("improvable"), 0, -1):
         if client.zscore(keys.shared_key("dirty"), depot_id) is None:
             _hint(client, queues["improve"], depot_id, "improve")
+    return wait
 
 
 def _hint(client: redis.Redis, queue: Queue, depot_id: str, role: str) -> None:

@@ -15,7 +15,7 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
     mine = [route for route in plan.routes if route.driver_id == change.driver_id]
     return {
         "driver_id": change.driver_id, "depot_id": plan.depot_id, "route_version": plan.version,
-        "published_at": iso(plan.created_at),
+        "planned_at": iso(plan.created_at),
         "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
                     "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops]}
                    for route in mine],

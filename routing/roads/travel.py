@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -30,12 +31,22 @@ UNREACHABLE = 10_000_000
 _METRE = 2.0**-21
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Matrix:
     """(P, P) int32 seconds and metres from row to column; `UNREACHABLE` where there is no way."""
 
     seconds: NDArray[np.int32]
     metres: NDArray[np.int32]
+
+    @cached_property
+    def legs(self) -> list[list[int]]:
+        """`seconds` as lists: four times faster to look single legs up in."""
+        return list(self.seconds.tolist())
+
+    @cached_property
+    def lengths(self) -> list[list[int]]:
+        """`metres` as lists."""
+        return list(self.metres.tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +82,10 @@ class DijkstraTimes:
         size = len(spots)
         leave = self._network.nodes + np.arange(size)
         found = dijkstra(self._graph(spots), indices=leave)[:, self._network.nodes + size :]
-        millis, metres = np.divmod(found, 1.0)
         reached = np.isfinite(found)
-        seconds = np.where(reached, np.ceil(np.where(reached, millis, 0) / 1000), UNREACHABLE)
-        metres = np.where(reached, np.rint(np.where(reached, metres, 0) / _METRE), UNREACHABLE)
+        millis, metres = np.divmod(np.where(reached, found, 0.0), 1.0)
+        seconds = np.where(reached, np.ceil(millis / 1000), UNREACHABLE)
+        metres = np.where(reached, np.rint(metres / _METRE), UNREACHABLE)
         np.fill_diagonal(seconds, 0)
         np.fill_diagonal(metres, 0)
         return Matrix(seconds.astype(np.int32), metres.astype(np.int32))

@@ -55,12 +55,12 @@ def begin_service(task: Task, arrive: int) -> tuple[int, int]:
 
 def walk(problem: Problem, crew: Crew, route: Sequence[int]) -> list[Visit]:
     """Times along a route: no waiting but for windows, and nothing frozen ends before now."""
-    seconds, visits = problem.matrix.seconds, []
+    legs, visits = problem.matrix.legs, []
     place, time = crew.place, crew.ready
     live = len(crew.frozen) if crew.departed else 0
     for position, number in enumerate(route):
         task = problem.tasks[number]
-        arrive = time + int(seconds[place, task.place])
+        arrive = time + legs[place][task.place]
         if live and position == 0 and not crew.serving:
             arrive = max(arrive, problem.now)
         begin, late = begin_service(task, arrive)
@@ -76,7 +76,7 @@ def home_time(problem: Problem, crew: Crew, visits: Sequence[Visit]) -> int:
     """When a crew is back at its end place, or free after its last stop if it has none."""
     place = problem.tasks[visits[-1].task].place if visits else crew.place
     time = visits[-1].leave if visits else crew.ready
-    return time if crew.end_place is None else time + int(problem.matrix.seconds[place, crew.end_place])
+    return time if crew.end_place is None else time + problem.matrix.legs[place][crew.end_place]
 
 
 def deadline(problem: Problem, crew: Crew) -> int:
@@ -116,25 +116,24 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
     `ends_by` is `deadline(problem, crew)`, given by callers that evaluate many routes of one crew.
     """
     fixed = len(crew.frozen)
+    legs, lengths, per_metre = problem.matrix.legs, problem.matrix.lengths, problem.policy.metres_per_second_price
     breach = _load_breach(problem, crew, route)
     visits = walk(problem, crew, route)
     cost, place = 0, crew.place
     for position, visit in enumerate(visits):
         task = problem.tasks[visit.task]
-        leg = int(problem.matrix.seconds[place, task.place])
-        cost += leg + int(problem.matrix.metres[place, task.place]) // problem.policy.metres_per_second_price
-        cost += visit.late * late_weight(problem, task)
+        leg = legs[place][task.place]
+        cost += leg + lengths[place][task.place] // per_metre
+        if visit.late:
+            cost += visit.late * late_weight(problem, task)
         if position >= fixed and breach is None:
             if leg >= UNREACHABLE:
-                breach = Breach(ReasonCode.UNREACHABLE, 0, "", position)
+                breach = Breach(ReasonCode.CLOSED_ROAD, 0, "", position)
             elif task.hard and visit.late:
                 breach = Breach(ReasonCode.TIME_WINDOW, visit.late, "seconds", position)
         place = task.place
     if crew.end_place is not None and (visits or crew.departed):
-        leg = int(problem.matrix.seconds[place, crew.end_place])
-        cost += leg + int(problem.matrix.metres[place, crew.end_place]) // problem.policy.metres_per_second_price
-        if leg >= UNREACHABLE and breach is None and len(visits) > fixed:
-            breach = Breach(ReasonCode.UNREACHABLE, 0, "", len(visits) - 1)
+        cost += legs[place][crew.end_place] + lengths[place][crew.end_place] // per_metre
     if breach is None and len(visits) > fixed:
         over = home_time(problem, crew, visits) - (ends_by if ends_by is not None else deadline(problem, crew))
         if over > 0:

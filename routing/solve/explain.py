@@ -23,7 +23,7 @@ def _reason(problem: Problem, number: int, route: tuple[int, ...], task: int) ->
     if bar is not None:
         return Reason(bar, crew.driver_id)
     if _cut_off(problem, task):
-        return Reason(ReasonCode.UNREACHABLE, crew.driver_id)
+        return Reason(ReasonCode.CLOSED_ROAD, crew.driver_id)
     alone = _least(problem, number, crew.frozen, task)
     if alone is not None:
         return Reason(alone.code, crew.driver_id, alone.shortfall or None, alone.unit or None)

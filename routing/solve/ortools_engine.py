@@ -7,6 +7,7 @@ tied to the sum of the depot goods it will deliver (`A` at the end of its route)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,22 +33,25 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
     best, best_cost = initial, total(problem, initial)
     if not any(len(crew.frozen) < len(route) for crew, route in zip(problem.crews, initial.routes, strict=True)):
         return best
-    model = _Model(problem)
-    slices = 1 if solutions else max(1, round(budget / SLICE_S))
-    for _ in range(slices):
-        if stop():
+    until = time.monotonic() + budget
+    while not stop():
+        model = _Model(problem)  # OR-Tools searches a model once: a second search on it times out at once
+        remaining = until - time.monotonic()
+        if remaining <= 0:
             break
-        found = model.solve(best, seconds=budget / slices, solutions=solutions)
+        found = model.solve(best, seconds=min(SLICE_S, remaining), solutions=solutions)
         if found is None:
             break
         cost = total(problem, found)
         if cost < best_cost:
             best, best_cost = found, cost
+        if solutions:
+            break
     return best
 
 
 class _Model:
-    """One OR-Tools model of a problem, solved again and again from better starts."""
+    """One OR-Tools model of a problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -55,7 +59,6 @@ class _Model:
         self.tasks = [task for task in range(len(problem.tasks)) if task not in fixed]
         self.node = {task: node for node, task in enumerate(self.tasks)}
         self.visits = [walk(problem, crew, crew.frozen) for crew in problem.crews]
-        self.closed = False
         count, crews = len(self.tasks), len(problem.crews)
         starts = list(range(count, count + crews))
         ends = list(range(count + crews, count + 2 * crews))
@@ -95,11 +98,11 @@ class _Model:
         self.zero = min((crew.ready for crew in problem.crews), default=problem.now) - 1
         horizon = max(ends) - self.zero + 1
         routing.AddDimension(transit, horizon, horizon, False, "time")
-        self.time = routing.GetDimensionOrDie("time")
+        self.times = routing.GetDimensionOrDie("time")
         for number, (crew, visits) in enumerate(zip(problem.crews, self.visits, strict=True)):
             ready = (visits[-1].leave if visits else crew.ready) - self.zero
-            self.time.CumulVar(routing.Start(number)).SetRange(ready, ready)
-            self.time.CumulVar(routing.End(number)).SetMax(max(ready, ends[number] - self.zero))
+            self.times.CumulVar(routing.Start(number)).SetRange(ready, ready)
+            self.times.CumulVar(routing.End(number)).SetMax(max(ready, ends[number] - self.zero))
 
     def _owners(self) -> Any:
         owner = np.full(len(self.tasks), -1)
@@ -154,7 +157,7 @@ class _Model:
             routing.AddDisjunction([index], unassigned_price(task))
             if not task.windows:
                 continue
-            cumul = self.time.CumulVar(index)
+            cumul = self.times.CumulVar(index)
             cumul.SetMin(max(0, task.windows[0].start - self.zero))
             for before, after in zip(task.windows, task.windows[1:], strict=False):
                 cumul.RemoveInterval(before.end + 1 - self.zero, after.start - 1 - self.zero)
@@ -164,7 +167,7 @@ class _Model:
             elif task.hard:
                 routing.VehicleVar(index).SetValues([-1])
             else:
-                self.time.SetCumulVarSoftUpperBound(index, max(0, end), late_weight(problem, task))
+                self.times.SetCumulVarSoftUpperBound(index, max(0, end), late_weight(problem, task))
 
     def solve(self, start: Solution, *, seconds: float, solutions: int | None) -> Solution | None:
         """Search from `start`; None if OR-Tools finds that start infeasible."""
@@ -173,9 +176,7 @@ class _Model:
         parameters.time_limit.FromMilliseconds(60_000 if solutions else max(1, int(seconds * 1000)))
         if solutions:
             parameters.solution_limit = solutions
-        if not self.closed:
-            self.routing.CloseModelWithParameters(parameters)
-            self.closed = True
+        self.routing.CloseModelWithParameters(parameters)
         routes = [[self.manager.NodeToIndex(self.node[task]) for task in route[len(crew.frozen) :]]
                   for crew, route in zip(self.problem.crews, start.routes, strict=True)]  # fmt: skip
         initial = self.routing.ReadAssignmentFromRoutes(routes, True)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from routing.model import (
     TERMINAL,
     Location,
@@ -116,8 +114,8 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     Parameters
     ----------
     matrix_of, free_flow_of
-        Travel times on today's roads, and with no closure at all; the latter is asked only for legs of
-        the frozen prefix that today's roads have cut, so that a driver caught in a closure still has a plan.
+        Travel times on today's roads, and with no closure at all; the latter is asked only for legs that
+        today's roads have cut and nobody can avoid, so that a driver caught in a closure still has a plan.
     now
         Depot time of the decision.
     freeze
@@ -216,23 +214,26 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
 
 
 def _reopen_cut_legs(problem: Problem, places: list[Location], free_flow_of: MatrixOf) -> Problem:
-    """Give legs of frozen prefixes that a closure has cut their free-flow times."""
-    legs = []
+    """Give legs that a closure has cut, but that nobody can avoid, their free-flow times.
+
+    These are the legs of frozen prefixes, and all ways home: a closed street at the depot may not strand a fleet.
+    """
+    legs = set()
     for crew in problem.crews:
         path = [crew.place, *(problem.tasks[task].place for task in crew.frozen)]
-        legs += list(zip(path, path[1:], strict=False))
-        if crew.end_place is not None:  # home must stay reachable from wherever the prefix ends
-            legs.append((path[-1], crew.end_place))
-    cut = [(a, b) for a, b in legs if problem.matrix.seconds[a, b] >= UNREACHABLE]
+        legs |= set(zip(path, path[1:], strict=False))
+        if crew.end_place is not None:
+            legs |= {(place, crew.end_place) for place in [*path, *(task.place for task in problem.tasks)]}
+    cut = [leg for leg in sorted(legs) if problem.matrix.seconds[leg] >= UNREACHABLE]
     if not cut:
         return problem
     seconds, metres = problem.matrix.seconds.copy(), problem.matrix.metres.copy()
     wanted = sorted({place for leg in cut for place in leg})
+    number = {place: row for row, place in enumerate(wanted)}
     free = free_flow_of([places[place] for place in wanted])
     for a, b in cut:
-        i, j = wanted.index(a), wanted.index(b)
-        seconds[a, b], metres[a, b] = free.seconds[i, j], free.metres[i, j]
-    return replace(problem, matrix=Matrix(np.asarray(seconds), np.asarray(metres)))
+        seconds[a, b], metres[a, b] = free.seconds[number[a], number[b]], free.metres[number[a], number[b]]
+    return replace(problem, matrix=Matrix(seconds, metres))
 
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
