@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-import redis
-
 from ingest.store import keys
+from ingest.store.connection import Store
 from routing import codec
 
 
@@ -41,7 +40,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def make_key(client: redis.Redis, role: Role, *, tenant: str, name: str = "", driver_id: str | None = None,
+def make_key(client: Store, role: Role, *, tenant: str, name: str = "", driver_id: str | None = None,
              depots: tuple[str, ...] = (), ttl: float | None = None) -> tuple[str, Principal]:  # fmt: skip
     """Make a key; the secret is returned once and never stored."""
     secret = f"ll_{role}_{secrets.token_urlsafe(24)}"
@@ -54,7 +53,7 @@ def make_key(client: redis.Redis, role: Role, *, tenant: str, name: str = "", dr
     return secret, principal
 
 
-def principal_of(client: redis.Redis, secret: str) -> Principal | None:
+def principal_of(client: Store, secret: str) -> Principal | None:
     """Who a key belongs to; None if nobody, or no longer."""
     text = client.hget(keys.shared_key("keys"), _digest(secret))
     if text is None:
@@ -64,13 +63,13 @@ def principal_of(client: redis.Redis, secret: str) -> Principal | None:
     return None if expired else principal
 
 
-def principals(client: redis.Redis, tenant: str) -> list[Principal]:
+def principals(client: Store, tenant: str) -> list[Principal]:
     """All principals of a tenant, oldest first."""
     rows = (codec.loads(text, Principal) for text in client.hvals(keys.shared_key("keys")))
     return sorted((row for row in rows if row.tenant == tenant), key=lambda row: row.made_at)
 
 
-def revoke(client: redis.Redis, tenant: str, principal_id: str) -> bool:
+def revoke(client: Store, tenant: str, principal_id: str) -> bool:
     """Delete a key by its principal's id; False if the tenant has none such."""
     for digest, text in client.hgetall(keys.shared_key("keys")).items():
         principal = codec.loads(text, Principal)

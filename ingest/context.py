@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-import redis
 from flask import current_app, g, request
 
 from ingest import auth
@@ -16,6 +15,7 @@ from ingest.auth import Principal, Role
 from ingest.problems import ApiProblem, not_found
 from ingest.settings import Settings
 from ingest.store import readers
+from ingest.store.connection import Store
 from routing.errors import MapFileError
 from routing.model import Depot, depot_of
 from routing.roads import maps
@@ -32,7 +32,7 @@ class Services:
     """What the application was built with."""
 
     settings: Settings
-    redis: redis.Redis
+    redis: Store
 
 
 def services() -> Services:
@@ -40,7 +40,7 @@ def services() -> Services:
     return cast(Services, current_app.extensions["lastleg"])
 
 
-def store() -> redis.Redis:
+def store() -> Store:
     """The Redis client."""
     return services().redis
 

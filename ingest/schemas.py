@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from flask import request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ingest.problems import ApiProblem, Fault, invalid
@@ -296,10 +297,14 @@ def _right_fields(kind: type[BaseModel], data: Any, wrong: set[str]) -> dict[str
     if not isinstance(data, dict):
         return {}
     return {
-        name: TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python(data[name])
+        name: _adapter(field).validate_python(data[name])
         for name, field in kind.model_fields.items()
         if name in data and name not in wrong
     }
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, Annotated[field.annotation, *field.metadata]))
 
 
 def _fault(item: ErrorDetails) -> Fault:

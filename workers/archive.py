@@ -15,7 +15,7 @@ import redis
 
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import connect
+from ingest.store.connection import Store, connect
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             return
 
 
-def archive(client: redis.Redis, folder: Path, name: str) -> int:
+def archive(client: Store, folder: Path, name: str) -> int:
     """Write one batch of a stream to Parquet, acknowledge and trim it; how many entries."""
     stream = keys.shared_key(name)
     try:
@@ -64,19 +64,19 @@ def archive(client: redis.Redis, folder: Path, name: str) -> int:
     return len(rows)
 
 
-def _pending(client: redis.Redis, stream: str) -> list[tuple[str, dict[str, str]]]:
+def _pending(client: Store, stream: str) -> list[tuple[str, dict[str, str]]]:
     found = client.xreadgroup(GROUP, CONSUMER, {stream: "0"}, count=BATCH)
     return [row for _, rows in found or [] for row in rows if row[1]]
 
 
-def _fresh(client: redis.Redis, stream: str) -> list[tuple[str, dict[str, str]]]:
+def _fresh(client: Store, stream: str) -> list[tuple[str, dict[str, str]]]:
     found = client.xreadgroup(GROUP, CONSUMER, {stream: ">"}, count=BATCH)
     return [row for _, rows in found or [] for row in rows]
 
 
 def _write(folder: Path, name: str, rows: list[tuple[str, dict[str, str]]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {"id": [entry for entry, _ in rows]}
+    columns: dict[str, list[str | None]] = {"id": [entry for entry, _ in rows]}
     columns |= {field: [fields.get(field) for _, fields in rows] for field in STREAMS[name]}
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).with_columns(
         pl.from_epoch(pl.col("id").str.split("-").list.first().cast(pl.Int64), time_unit="ms").alias("at"))  # fmt: skip
@@ -86,7 +86,7 @@ def _write(folder: Path, name: str, rows: list[tuple[str, dict[str, str]]]) -> N
     temporary.replace(path)
 
 
-def _trim(client: redis.Redis, stream: str) -> None:
+def _trim(client: Store, stream: str) -> None:
     """Drop what every group has read and acknowledged, but for the last `KEEP` entries."""
     if client.xlen(stream) <= KEEP:
         return

@@ -7,10 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from ingest.store import keys
-from ingest.store.connection import run
+from ingest.store.connection import Store, run
 from ingest.store.readers import SNAPSHOT_EVERY
 from routing import codec
 from routing.model import Diff, Order, Plan, Route, Snapshot, order_of
@@ -29,7 +27,7 @@ class Outcome(StrEnum):
     CHANGED = "changed"
 
 
-def publish(client: redis.Redis, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, *,
+def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, *,
             improve: bool) -> tuple[Outcome, str]:  # fmt: skip
     """Publish a checked plan, unless the state it was made from has moved on; says which record stood in the way."""
     changed = [route for route in plan.routes if snapshot.sequences.get(route.shift_id) != route.sequence]
@@ -50,13 +48,13 @@ def publish(client: redis.Redis, snapshot: Snapshot, problem: Problem, plan: Pla
     return Outcome(outcome), detail
 
 
-def answered(client: redis.Redis, snapshot: Snapshot, *, improve: bool, now: float) -> bool:
+def answered(client: Store, snapshot: Snapshot, *, improve: bool, now: float) -> bool:
     """Say that the plan in force answers a snapshot's triggers; False if it is no longer in force."""
     arguments = [snapshot.version, snapshot.revision, "improve" if improve else "", now]
     return bool(run(client, snapshot.depot.id, "answered", arguments, folder=LUA))
 
 
-def _orders(client: redis.Redis, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
+def _orders(client: Store, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
     """The orders of all stops in changed routes, finished ones included."""
     orders = {**snapshot.carried, **snapshot.orders}
     missing = sorted({order_of(stop) for route in changed for stop in route.sequence} - orders.keys())

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys, readers, writers
-from ingest.store.connection import connect
+from ingest.store.connection import Store, connect
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             client.xgroup_create(keys.shared_key("events"), GROUP, id="$", mkstream=True)
 
 
-def _listen(client: redis.Redis, consumer: str, wait: float) -> None:
+def _listen(client: Store, consumer: str, wait: float) -> None:
     """Wait for an event, at most `wait` seconds. What it says does not matter here: the state it changed does."""
     stream = keys.shared_key("events")
     for _, rows in client.xreadgroup(GROUP, consumer, {stream: ">"}, count=500, block=max(1, int(wait * 1000))) or []:
@@ -63,7 +63,7 @@ def _listen(client: redis.Redis, consumer: str, wait: float) -> None:
             client.xack(stream, GROUP, *(entry for entry, _ in rows))
 
 
-def _clock(client: redis.Redis, now: float) -> None:
+def _clock(client: Store, now: float) -> None:
     """Fire due timers, and tell of drivers not heard of in time."""
     for member in client.zrangebyscore(keys.shared_key("timers"), "-inf", now, start=0, num=200):
         depot_id, kind, subject = member.split(" ")
@@ -73,7 +73,7 @@ def _clock(client: redis.Redis, now: float) -> None:
         writers.due(client, depot_id, "silence", member, "driver_silent", driver, now)
 
 
-def _wake(client: redis.Redis, queues: dict[str, Queue], now: float) -> float:
+def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
     """One hint per depot and role, unless one is under way or somebody works on it: this is the sweep, too.
 
     Returns the seconds until the next depot has waited out its debounce, a tick at most.
@@ -93,7 +93,7 @@ def _wake(client: redis.Redis, queues: dict[str, Queue], now: float) -> float:
     return wait
 
 
-def _hint(client: redis.Redis, queue: Queue, depot_id: str, role: str) -> None:
+def _hint(client: Store, queue: Queue, depot_id: str, role: str) -> None:
     if client.exists(keys.lease(depot_id, role)):
         return
     if client.set(keys.hint(depot_id, role), "1", nx=True, px=int(HINT_S * 1000)):

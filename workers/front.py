@@ -19,6 +19,7 @@ from flask import Flask
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys
+from ingest.store.connection import Store
 from workers.endpoints.routes import event
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Hub:
 
     async def run(self) -> None:
         """Read what is published, for ever."""
-        client = redis.asyncio.Redis.from_url(self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5)
+        client: Store = redis.asyncio.Redis.from_url(self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5)
         while True:
             try:
                 if not self._last:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import redis
 
 from ingest.store import keys
+from ingest.store.connection import Store
 
 LEASE_S = 2.0
 """A lease outlives its holder by at most this; it is renewed three times as often."""
@@ -20,7 +21,7 @@ _RELEASE = _IF_MINE.format("'DEL', KEYS[1]")
 
 
 @contextmanager
-def hold(client: redis.Redis, depot_id: str, role: str) -> Iterator[bool]:
+def hold(client: Store, depot_id: str, role: str) -> Iterator[bool]:
     """Hold a depot's lease while the block runs; yields False if somebody else does."""
     key, token = keys.lease(depot_id, role), secrets.token_hex(8)
     if not client.set(key, token, nx=True, px=int(LEASE_S * 1000)):
@@ -36,7 +37,7 @@ def hold(client: redis.Redis, depot_id: str, role: str) -> Iterator[bool]:
         client.eval(_RELEASE, 1, key, token)
 
 
-def _renew(client: redis.Redis, key: str, token: str, done: threading.Event) -> None:
+def _renew(client: Store, key: str, token: str, done: threading.Event) -> None:
     while not done.wait(LEASE_S / 3):
         try:
             if not client.eval(_RENEW, 1, key, token, str(int(LEASE_S * 1000))):

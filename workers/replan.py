@@ -6,12 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
-
-import redis
 
 from ingest.settings import Settings
 from ingest.store import keys, readers
+from ingest.store.connection import Store
 from routing.errors import LastlegError
 from routing.model import Snapshot
 from routing.solve import checker, engines
@@ -37,7 +37,7 @@ class PlanRefused(LastlegError):
     code = "plan_refused"
 
 
-def repair(client: redis.Redis, settings: Settings, depot_id: str) -> int:
+def repair(client: Store, settings: Settings, depot_id: str) -> int:
     """Answer all triggers with mended plans; returns how many versions were published.
 
     Raises
@@ -51,15 +51,19 @@ def repair(client: redis.Redis, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
             break
-        wait = begin - min(trigger.at for trigger in snapshot.triggers)
         problem, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
-        timings["wait"] = wait * 1000
-        solution = _timed(timings, "solve", lambda: engines.ENGINES["insertion"](problem, budget=1.0, stop=lambda: False))
+        timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
+        solve = partial(engines.ENGINES["insertion"], problem, budget=1.0, stop=_never)
+        solution = _timed(timings, "solve", solve)
         published += _settle(client, snapshot, problem, solution, "insertion", timings, improve=True) is Outcome.PUBLISHED
     return published
 
 
-def improve(client: redis.Redis, settings: Settings, depot_id: str) -> int:
+def _never() -> bool:
+    return False
+
+
+def improve(client: Store, settings: Settings, depot_id: str) -> int:
     """Search for a better plan within the depot's budget; published only if it pays for its disruption.
 
     A repair takes the depot over: when its version appears the search ends, and starts again from there.
@@ -73,12 +77,9 @@ def improve(client: redis.Redis, settings: Settings, depot_id: str) -> int:
             break
         budget = snapshot.depot.policy.improve_budget
         problem, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
-        in_force = str(snapshot.version)
-
-        def outdated(version: str = in_force) -> bool:
-            return (client.get(keys.depot_key(depot_id, "version")) or "0") != version
-
-        found = _timed(timings, "solve", lambda: engines.ENGINES["ortools"](problem, budget=budget, stop=outdated))
+        outdated = partial(_outdated, client, snapshot)
+        solve = partial(engines.ENGINES["ortools"], problem, budget=budget, stop=outdated)
+        found = _timed(timings, "solve", solve)
         if outdated():
             continue
         if not engines.pays(problem, found):
@@ -88,20 +89,26 @@ def improve(client: redis.Redis, settings: Settings, depot_id: str) -> int:
     return published
 
 
+def _outdated(client: Store, snapshot: Snapshot) -> bool:
+    """Whether a newer plan is in force than the snapshot's."""
+    return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
+
+
 def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[Problem, dict[str, float]]:
     timings: dict[str, float] = {}
     clock = snapshot.depot.clock
     now = clock.depot(time.time())
     live, free = travel.matrices(settings, snapshot, now)
-    problem = _timed(timings, "matrix", lambda: build(snapshot, live, free, now=now, freeze=round(freeze * clock.scale)))
+    make = partial(build, snapshot, live, free, now=now, freeze=round(freeze * clock.scale))
+    problem = _timed(timings, "matrix", make)
     return problem, timings
 
 
-def _settle(client: redis.Redis, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
+def _settle(client: Store, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
             timings: dict[str, float], *, improve: bool) -> Outcome | None:  # fmt: skip
     """Check and publish; None for a no-op, which only clears its triggers."""
     plan = publishable(problem, solution, progress=snapshot.progress, engine=engine)
-    violations = _timed(timings, "check", lambda: checker.check(problem, plan))
+    violations = _timed(timings, "check", partial(checker.check, problem, plan))
     if violations:
         for violation in violations:
             log.error("%s: %s %s %s", snapshot.depot.id, violation.code, violation.subject, violation.detail)

@@ -14,8 +14,13 @@ from ingest.store import embedded
 
 REDIS_URL = embedded.url(Settings.read())
 
-_ours = "workers.rq_worker.Worker"
-if os.path.basename(sys.argv[0]) == "rq" and {"worker", "worker-pool"} & set(sys.argv[1:3]):
+_OURS = "workers.rq_worker.Worker"
+
+
+def _told() -> bool:
+    return os.environ.get("RQ_WORKER_CLASS") == _OURS or _OURS in sys.argv
+
+
+if os.path.basename(sys.argv[0]) == "rq" and {"worker", "worker-pool"} & set(sys.argv[1:3]) and not _told():
     # RQ cannot be told a worker class in this module, and its own would fail every job: it expects pickle.
-    if os.environ.get("RQ_WORKER_CLASS") != _ours and _ours not in sys.argv:
-        sys.exit(f"rq: this project's jobs need its worker class: add -w {_ours}, or set RQ_WORKER_CLASS={_ours}")
+    sys.exit(f"rq: this project's jobs need its worker class: add -w {_OURS}, or set RQ_WORKER_CLASS={_OURS}")

@@ -37,7 +37,7 @@ class LastlegJob(Job):
             raise NotAllowed(f"Job {self.id} names {self.func_name!r}.")
         return super().func
 
-    success_callback = failure_callback = stopped_callback = property(lambda self: None)  # type: ignore[assignment]
+    success_callback = failure_callback = stopped_callback = property(lambda self: None)
 
 
 class Worker(rq.Worker):

@@ -57,7 +57,7 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     if result == "duplicate":
         raise ApiProblem(409, "duplicate", f"You have an order with external_id {wanted.external_id!r} and other values.",
                          "PATCH that order, or use another external_id.", extra={"order_id": order_id})  # fmt: skip
-    stored = readers.record(store(), "orders", depot.id, order_id)
+    stored: Order = readers.record(store(), "orders", depot.id, order_id) or order
     headers = {"Location": f"/v1/orders/{order_id}"} | ({"Idempotent-Replayed": "true"} if result == "replayed" else {})
     return view(depot, stored), 201 if result == "created" else 200, headers
 

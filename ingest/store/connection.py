@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import redis
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys
 from routing.errors import LastlegError
+
+Store: TypeAlias = Any
+"""A `redis.Redis` with `decode_responses=True`. redis-py's own annotations cannot say that every answer is a str."""
 
 LUA = Path(__file__).parent / "lua"
 RETRY_AFTER_S = 2
@@ -23,15 +26,14 @@ class WrongSchema(LastlegError):
     code = "schema_version"
 
 
-def connect(settings: Settings, *, blocking: float | None = None) -> redis.Redis:
+def connect(settings: Settings, *, blocking: float | None = None) -> Store:
     """A client. Reads that block for up to `blocking` seconds need a socket timeout above that."""
     timeout = 3.0 if blocking is None else blocking + 3.0
-    client: redis.Redis = redis.Redis.from_url(
+    return redis.Redis.from_url(
         embedded.url(settings), decode_responses=True, socket_timeout=timeout, socket_connect_timeout=2.0)  # fmt: skip
-    return client
 
 
-def check_schema(client: redis.Redis) -> None:
+def check_schema(client: Store) -> None:
     """Mark an empty Redis as ours; refuse data of another version.
 
     Raises
@@ -62,7 +64,7 @@ def _script(path: Path, extra: tuple[str, ...]) -> Any:
     return redis.Redis().register_script(_source(path, extra))
 
 
-def run(client: redis.Redis, depot_id: str, script: str, args: list[Any], *, folder: Path = LUA, **extra: str) -> Any:
+def run(client: Store, depot_id: str, script: str, args: list[Any], *, folder: Path = LUA, **extra: str) -> Any:
     """Run a script on a depot. `extra` names further keys: `PERSONAL=...` is the Lua local `PERSONAL`."""
     names = tuple(extra)
     return _script(folder / f"{script}.lua", names)(

@@ -91,7 +91,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _answers(folder: Path) -> bool:
-    client = redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=0.5, retry=None)
+    client = redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=0.5)
     try:
         return bool(client.ping())
     except redis.BusyLoadingError:

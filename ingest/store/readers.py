@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
-import redis
 
 from ingest.store import keys
-from ingest.store.connection import run
+from ingest.store.connection import Store, run
 from routing import codec
 from routing.model import (
     Depot,
@@ -55,42 +54,42 @@ class VersionRecord(msgspec.Struct, frozen=True):
     diff: Any
 
 
-def depot(client: redis.Redis, depot_id: str) -> Depot | None:
+def depot(client: Store, depot_id: str) -> Depot | None:
     """A depot, or None."""
     text = client.get(keys.depot_key(depot_id, "depot"))
     return None if text is None else codec.loads(text, Depot)
 
 
-def depots(client: redis.Redis) -> list[str]:
+def depots(client: Store) -> list[str]:
     """All depot ids, sorted."""
     return sorted(client.smembers(keys.shared_key("depots")))
 
 
-def record(client: redis.Redis, family: str, depot_id: str, record_id: str) -> Any | None:
+def record(client: Store, family: str, depot_id: str, record_id: str) -> Any | None:
     """One driver, vehicle, shift, order or road event, or None."""
     text = client.hget(keys.depot_key(depot_id, family), record_id)
     return None if text is None else codec.loads(text, FAMILIES[family])
 
 
-def records(client: redis.Redis, family: str, depot_id: str) -> list[Any]:
+def records(client: Store, family: str, depot_id: str) -> list[Any]:
     """All records of a family, by id."""
     rows = client.hvals(keys.depot_key(depot_id, family))
     return sorted((codec.loads(row, FAMILIES[family]) for row in rows), key=lambda item: item.id)
 
 
-def order_page(client: redis.Redis, depot_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+def order_page(client: Store, depot_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
     """(cursor, order id) of orders accepted after a cursor, oldest first."""
     rows = client.zrangebyscore(keys.depot_key(depot_id, "order_index"), f"({after}", "+inf", start=0, num=limit,
                                 withscores=True)  # fmt: skip
     return [(int(score), order_id) for order_id, score in rows]
 
 
-def personal(client: redis.Redis, depot_id: str, record_id: str) -> dict[str, str]:
+def personal(client: Store, depot_id: str, record_id: str) -> dict[str, str]:
     """Name, phone and note of a record, as far as they have not expired."""
     return dict(client.hgetall(keys.personal(depot_id, record_id)))
 
 
-def snapshot(client: redis.Redis, depot_id: str) -> Snapshot | None:
+def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     """The depot's whole state at one revision, or None if there is no such depot."""
     owner = depot(client, depot_id)
     if owner is None:
@@ -139,7 +138,7 @@ def _time(text: str | None) -> int | None:
     return int(float(text)) if text else None
 
 
-def progress_of(client: redis.Redis, depot_id: str, stops: list[str]) -> dict[str, StopProgress]:
+def progress_of(client: Store, depot_id: str, stops: list[str]) -> dict[str, StopProgress]:
     """Progress of those stops that have any."""
     if not stops:
         return {}
@@ -150,19 +149,19 @@ def progress_of(client: redis.Redis, depot_id: str, stops: list[str]) -> dict[st
             for stop, state, arrived, left in rows if state}  # fmt: skip
 
 
-def plan(client: redis.Redis, depot_id: str) -> Plan | None:
+def plan(client: Store, depot_id: str) -> Plan | None:
     """The plan in force, or None before the first."""
     text = client.get(keys.depot_key(depot_id, "plan"))
     return None if text is None else codec.loads(text, Plan)
 
 
-def version_record(client: redis.Redis, depot_id: str, version: int) -> VersionRecord | None:
+def version_record(client: Store, depot_id: str, version: int) -> VersionRecord | None:
     """What one version changed, or None if there is no such version."""
     text = client.hget(keys.depot_key(depot_id, "versions"), str(version))
     return None if text is None else codec.loads(text, VersionRecord)
 
 
-def plan_at(client: redis.Redis, depot_id: str, version: int) -> tuple[Plan, VersionRecord] | None:
+def plan_at(client: Store, depot_id: str, version: int) -> tuple[Plan, VersionRecord] | None:
     """Any version of the plan, put together from the snapshot before it and the changes since."""
     asked = version_record(client, depot_id, version)
     if asked is None:
@@ -187,18 +186,18 @@ SNAPSHOT_EVERY = 50
 """Every so many versions the whole plan is kept beside the changes."""
 
 
-def route_version(client: redis.Redis, depot_id: str, driver_id: str) -> int:
+def route_version(client: Store, depot_id: str, driver_id: str) -> int:
     """The last plan version that changed this driver's route; 0 before the first."""
     return int(client.hget(keys.depot_key(depot_id, "route_versions"), driver_id) or 0)
 
 
-def route_document(client: redis.Redis, depot_id: str, driver_id: str) -> dict[str, Any] | None:
+def route_document(client: Store, depot_id: str, driver_id: str) -> dict[str, Any] | None:
     """The driver's route as published, or None before the first."""
     text = client.hget(keys.depot_key(depot_id, "routes"), driver_id)
     return None if text is None else dict(json.loads(text))
 
 
-def missed_routes(client: redis.Redis, depot_id: str, driver_id: str, after: int, limit: int) -> list[tuple[int, str]] | None:
+def missed_routes(client: Store, depot_id: str, driver_id: str, after: int, limit: int) -> list[tuple[int, str]] | None:
     """(version, document) of a driver's route versions after one, or None if they are too many or trimmed away."""
     stream = keys.route_stream(depot_id, driver_id)
     rows = client.xrange(stream, min=f"({after}-0", max="+", count=limit + 1)
@@ -209,14 +208,14 @@ def missed_routes(client: redis.Redis, depot_id: str, driver_id: str, after: int
     return [(int(entry.split("-")[0]), fields["route"]) for entry, fields in rows]
 
 
-def events(client: redis.Redis, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:
+def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:
     """All events of this Redis after an id, oldest first."""
     while rows := client.xrange(keys.shared_key("events"), min=f"({after}" if after != "0" else "-", count=1000):
         yield from rows
         after = rows[-1][0]
 
 
-def current_shift(client: redis.Redis, depot_id: str, driver_id: str, now: int) -> str:
+def current_shift(client: Store, depot_id: str, driver_id: str, now: int) -> str:
     """The shift a driver's reports belong to: the one on the road, else the next not over; '' if none."""
     mine = [shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id]
     if not mine:

@@ -6,10 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-import redis
-
 from ingest.store import keys
-from ingest.store.connection import run
+from ingest.store.connection import Store, run
 from routing import codec
 from routing.model import Depot, Driver, Order, RoadEvent, Shift, Vehicle
 
@@ -30,20 +28,20 @@ def _fields(personal: dict[str, str]) -> list[Any]:
     return [len(personal), *(part for pair in personal.items() for part in pair)]
 
 
-def put_depot(client: redis.Redis, depot: Depot) -> bool:
+def put_depot(client: Store, depot: Depot) -> bool:
     """Make a depot; False if the id is taken."""
     made = client.set(keys.depot_key(depot.id, "depot"), codec.dumps(depot).decode(), nx=True)
     client.sadd(keys.shared_key("depots"), depot.id)
     return bool(made)
 
 
-def replace_depot(client: redis.Redis, depot: Depot, now: float) -> None:
+def replace_depot(client: Store, depot: Depot, now: float) -> None:
     """Store a depot's changed policy or name and ask for a re-solve under it."""
     client.set(keys.depot_key(depot.id, "depot"), codec.dumps(depot).decode(), xx=True)
     run(client, depot.id, "request", ["policy", now])
 
 
-def put_record(client: redis.Redis, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
+def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
                personal: dict[str, str], start_real: float = 0.0) -> list[str]:  # fmt: skip
     """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, or `overlap` + field, id."""
     arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now, PERSONAL_TTL_S,
@@ -53,7 +51,7 @@ def put_record(client: redis.Redis, family: str, record: Driver | Vehicle | Shif
     return list(run(client, record.depot_id, "put", arguments, PERSONAL=keys.personal(record.depot_id, record.id)))
 
 
-def create_order(client: redis.Redis, order: Order, *, print_: str, idempotency: str | None, now: float,
+def create_order(client: Store, order: Order, *, print_: str, idempotency: str | None, now: float,
                  personal: dict[str, str]) -> list[str]:  # fmt: skip
     """Accept an order: `created`, `replayed`, `key_reused` or `duplicate`, and the order's id."""
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
@@ -64,7 +62,7 @@ def create_order(client: redis.Redis, order: Order, *, print_: str, idempotency:
                     PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(order.depot_id, "order", token)))  # fmt: skip
 
 
-def change_order(client: redis.Redis, order: Order, *, expected: int, print_: str, now: float,
+def change_order(client: Store, order: Order, *, expected: int, print_: str, now: float,
                  personal: dict[str, str]) -> list[str]:  # fmt: skip
     """Replace an order: `changed`, `closed`, `started` or `stale`."""
     arguments = [order.id, order.stop_id, codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
@@ -73,27 +71,27 @@ def change_order(client: redis.Redis, order: Order, *, expected: int, print_: st
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
 
 
-def cancel_order(client: redis.Redis, order: Order, *, now: float, at: int) -> list[str]:
+def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[str]:
     """Cancel an order: `cancelled`, `already` or `closed` + state."""
     arguments = [order.id, order.stop_id, json.dumps({"order_id": order.id}), now, at]
     return list(run(client, order.depot_id, "order_cancel", arguments))
 
 
-def stop_event(client: redis.Redis, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int,
+def stop_event(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int,
                event_id: str, body: dict[str, Any], now: float, depot_now: int) -> list[str]:  # fmt: skip
     """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `unknown`, and maybe `replayed`."""
     arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, depot_now]
     return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
 
 
-def driver_event(client: redis.Redis, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str,
+def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str,
                  body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
     """Record what a driver reports of the shift: `recorded` or `no_shift`, and maybe `replayed`."""
     arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
     return list(run(client, depot_id, "driver_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
 
 
-def pings(client: redis.Redis, depot_id: str, driver: str, rows: list[tuple[int, int, str]], *, now: float,
+def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, int, str]], *, now: float,
           deadline: float) -> tuple[int, int, int]:  # fmt: skip
     """Store a driver's pings (seq, recorded at, document): how many were new, seen before, and late."""
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
@@ -102,26 +100,26 @@ def pings(client: redis.Redis, depot_id: str, driver: str, rows: list[tuple[int,
     return int(new), int(duplicates), int(late)
 
 
-def put_road_event(client: redis.Redis, event: RoadEvent, *, now: float, start: float, end: float) -> None:
+def put_road_event(client: Store, event: RoadEvent, *, now: float, start: float, end: float) -> None:
     """Close or slow streets between two real times."""
     run(client, event.depot_id, "roads", ["put", event.id, codec.dumps(event), json.dumps({"id": event.id}), now, start, end])
 
 
-def drop_road_event(client: redis.Redis, depot_id: str, event_id: str, *, now: float) -> bool:
+def drop_road_event(client: Store, depot_id: str, event_id: str, *, now: float) -> bool:
     """End a road event early; False if there is none."""
     return bool(run(client, depot_id, "roads", ["drop", event_id, "", json.dumps({"id": event_id}), now, 0, 0]))
 
 
-def due(client: redis.Redis, depot_id: str, source: str, member: str, kind: str, subject: str, now: float) -> bool:
+def due(client: Store, depot_id: str, source: str, member: str, kind: str, subject: str, now: float) -> bool:
     """Fire a timer or a silence, once whoever asks; False if somebody else did or it is not due."""
     return bool(run(client, depot_id, "due", [source, member, kind, subject, now]))
 
 
-def request(client: redis.Redis, depot_id: str, subject: str, now: float) -> int:
+def request(client: Store, depot_id: str, subject: str, now: float) -> int:
     """Ask for a re-solve by hand; the revision that will be answered."""
     return int(run(client, depot_id, "request", [subject, now]))
 
 
-def erase_personal(client: redis.Redis, depot_id: str, record_id: str) -> bool:
+def erase_personal(client: Store, depot_id: str, record_id: str) -> bool:
     """Erase names, phones and notes of one record."""
     return bool(client.delete(keys.personal(depot_id, record_id)))

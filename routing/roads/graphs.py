@@ -7,7 +7,7 @@ and whose edges have `length` (m) and either `travel_time` (s) or the OpenStreet
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ def _write_drivable(source: Path, target: Path) -> None:
     try:
         present = {node.id for node in osmium.FileProcessor(str(source), osmium.osm.NODE)}
         runs: list[tuple[int, dict[str, str], list[int]]] = []
-        for way in osmium.FileProcessor(str(source), osmium.osm.WAY):
+        ways: Iterable[Any] = osmium.FileProcessor(str(source), osmium.osm.WAY)
+        for way in ways:
             tags = dict(way.tags)
             if osm.drivable(tags):
                 pieces = _present_runs([node.ref for node in way.nodes], present)
@@ -90,7 +91,8 @@ def _write_drivable(source: Path, target: Path) -> None:
         raise ImportFailed(f"{source} has no way that vehicles may use.", remedy="Is it an extract of a town?")
     needed = {ref for _, _, refs in runs for ref in refs}
     with osmium.SimpleWriter(str(target), overwrite=True) as writer:
-        for node in osmium.FileProcessor(str(source), osmium.osm.NODE):
+        nodes: Iterable[Any] = osmium.FileProcessor(str(source), osmium.osm.NODE)
+        for node in nodes:
             if node.id in needed:
                 place = (node.location.lon, node.location.lat)
                 writer.add_node(osmium.osm.mutable.Node(id=node.id, location=place, version=1))
@@ -129,7 +131,7 @@ def streets(graph: nx.MultiDiGraph[Any]) -> Streets:
     lat = np.array([float(data["y"]) for _, data in nodes])
     lon = np.array([float(data["x"]) for _, data in nodes])
     if len(nodes) and (np.abs(lat).max() > 90 or np.abs(lon).max() > 180):
-        raise ImportFailed("The graph is projected: x and y are not degrees.", remedy="Use osmnx.project_graph(G, to_latlong=True).")
+        raise ImportFailed("The graph is projected: x and y are not degrees.", remedy="Project it back to degrees.")
     edges = [(index[u], index[v], data) for u, v, data in graph.edges(data=True)]
     timed = all("travel_time" in data for _, _, data in edges)
     number = {name: position for position, name in enumerate(osm.CLASSES)}
@@ -160,7 +162,7 @@ def streets(graph: nx.MultiDiGraph[Any]) -> Streets:
 
 
 def _first(value: Any) -> str:
-    """osmnx merges ways and keeps a list where they differ; the first stands for all."""
+    """Osmnx merges ways and keeps a list where they differ; the first stands for all."""
     return str(value[0] if isinstance(value, list) else value)
 
 

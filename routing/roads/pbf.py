@@ -7,8 +7,9 @@ way twice, pass through) and, in a clipped extract, at missing nodes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import osmium
@@ -47,7 +48,7 @@ def _ways(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.
     refs, first, way = array("q"), array("q", [0]), array("q")
     kmh, road_class, oneway = array("d"), array("B"), array("b")
     number = {name: index for index, name in enumerate(osm.CLASSES)}
-    source = osmium.FileProcessor(str(path), osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
+    source: Iterable[Any] = osmium.FileProcessor(str(path), osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
     for item in source:
         tags = dict(item.tags)
         if not osm.drivable(tags) or len(item.nodes) < 2:
@@ -67,7 +68,8 @@ def _nodes(path: Path, refs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
     lat, lon = np.full(len(needed), np.nan), np.full(len(needed), np.nan)
     ids, lats, lons = array("q"), array("d"), array("d")
     wanted = osmium.filter.IdFilter(needed[needed > 0].tolist())
-    for node in osmium.FileProcessor(str(path), osmium.osm.NODE).with_filter(wanted):
+    source: Iterable[Any] = osmium.FileProcessor(str(path), osmium.osm.NODE).with_filter(wanted)
+    for node in source:
         ids.append(node.id)
         lats.append(node.location.lat)
         lons.append(node.location.lon)

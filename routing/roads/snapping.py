@@ -83,7 +83,8 @@ class Snapper:
 
     def arcs_within(self, area: shapely.Geometry) -> NDArray[np.int64]:
         """Streets (one arc of each, see `both_ways`) that touch an area given in projected metres."""
-        return self._arcs[self._tree.query(area, predicate="intersects")]
+        found: NDArray[np.int64] = self._arcs[self._tree.query(area, predicate="intersects")]
+        return found
 
     def disc(self, centre: Location, radius_m: float) -> shapely.Geometry:
         """A circle in the index's projection."""

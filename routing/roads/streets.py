@@ -97,6 +97,9 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
         )
     network = _pack(streets, keep, keep_node, name=name, attribution=attribution, source=source)
     lost = usable & ~keep
+    loops = int((streets.tail == streets.head).sum())
+    if loops:
+        notes = (*notes, f"loops    {loops:,} arcs that end where they begin are left out")
     report = Report(
         nodes=network.nodes, arcs=network.arcs, km=float(streets.metres[keep].sum() / 1000),
         islands=len(components) - 1, dropped_nodes=sum(map(len, components[1:])), dropped_arcs=int(lost.sum()),

@@ -161,11 +161,14 @@ def _load_breach(problem: Problem, crew: Crew, route: Sequence[int]) -> Breach |
 
 
 def disruption(problem: Problem, solution: Solution) -> int:
-    """Price of what a solution changes against the current plan: stops that changed driver or predecessor."""
+    """Price of what a solution changes for drivers on the road: stops that changed driver or predecessor.
+
+    Until a vehicle has left there is nothing to unlearn, so changes to its route are free.
+    """
     owner: dict[int, int] = {}
     before: dict[int, int | None] = {}
     for number, crew in enumerate(problem.crews):
-        route = crew.frozen + crew.base
+        route = crew.frozen + crew.base if crew.departed else ()
         for position, task in enumerate(route):
             owner[task], before[task] = number, route[position - 1] if position else None
     price = 0

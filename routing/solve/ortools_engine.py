@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
@@ -96,7 +97,8 @@ class _Model:
         transit = routing.RegisterTransitMatrix(seconds.tolist())
         ends = [deadline(problem, crew) for crew in problem.crews]
         self.zero = min((crew.ready for crew in problem.crews), default=problem.now) - 1
-        horizon = max(ends) - self.zero + 1
+        last = [window.end for task in self.tasks for window in problem.tasks[task].windows]
+        horizon = max([*ends, *last]) - self.zero + 1
         routing.AddDimension(transit, horizon, horizon, False, "time")
         self.times = routing.GetDimensionOrDie("time")
         for number, (crew, visits) in enumerate(zip(problem.crews, self.visits, strict=True)):
@@ -104,10 +106,11 @@ class _Model:
             self.times.CumulVar(routing.Start(number)).SetRange(ready, ready)
             self.times.CumulVar(routing.End(number)).SetMax(max(ready, ends[number] - self.zero))
 
-    def _owners(self) -> Any:
-        owner = np.full(len(self.tasks), -1)
+    def _owners(self) -> NDArray[np.int64]:
+        """The crew on the road that has each task now, or -1."""
+        owner = np.full(len(self.tasks), -1, np.int64)
         for number, crew in enumerate(self.problem.crews):
-            for task in crew.base:
+            for task in crew.base if crew.departed else ():
                 owner[self.node[task]] = number
         return owner
 

@@ -1,0 +1,1 @@
+"""A simulated day: shippers and drivers that speak HTTP only."""

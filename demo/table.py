@@ -1,0 +1,76 @@
+"""The live table: triggers, the plan version that answered them, what changed for whom, and how fast."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from statistics import median
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+ROWS = 16
+
+
+class History:
+    """Plan versions as they appear."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.rows: deque[dict[str, Any]] = deque(maxlen=ROWS)
+        self.latencies: list[float] = []
+
+    def add(self, plans: list[dict[str, Any]]) -> None:
+        """Take in a page of `GET /v1/depots/{id}/plans`."""
+        for plan in plans:
+            self.version = plan["version"]
+            self.rows.append(plan)
+            if plan["latency_s"] is not None:
+                self.latencies.append(plan["latency_s"])
+
+    def p95(self) -> float:
+        """95th percentile of the times from event to published plan (s)."""
+        ordered = sorted(self.latencies)
+        return ordered[int(0.95 * (len(ordered) - 1))] if ordered else 0.0
+
+
+def render(history: History, *, title: str, clock: str, counts: dict[str, int], note: str) -> Group:
+    """The whole screen."""
+    table = Table(title=title, expand=True, title_justify="left")
+    for name, style in (("time", "dim"), ("plan", "bold"), ("triggers", "yellow"), ("what changed for whom", ""),
+                        ("event → plan", "green")):  # fmt: skip
+        table.add_column(name, style=style, no_wrap=name != "what changed for whom")
+    for plan in history.rows:
+        table.add_row(plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), latency(plan))
+    speed = "no plan yet"
+    if history.latencies:
+        speed = f"event → plan: median {median(history.latencies) * 1000:.0f} ms, p95 {history.p95() * 1000:.0f} ms"
+    orders = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    return Group(table, Text(f"{clock}   {speed}   orders: {orders}"), Text(note, style="dim"))
+
+
+def triggers(plan: dict[str, Any]) -> str:
+    """`order_new ×3, roads_changed`; an improvement has none."""
+    kinds = Counter(trigger["kind"] for trigger in plan["triggers"])
+    return ", ".join(f"{kind} ×{number}" if number > 1 else kind for kind, number in kinds.items()) or "improvement"
+
+
+def changes(plan: dict[str, Any]) -> str:
+    """`anna +2, bo −1 ↻3`: gained, lost and reordered stops by driver; then orders left out or taken in."""
+    parts = []
+    for change in plan["diff"]["routes"]:
+        name = change["driver_id"].partition(".")[2]
+        marks = [f"+{len(change['gained'])}" if change["gained"] else "", f"−{len(change['lost'])}" if change["lost"] else "",
+                 f"↻{len(change['reordered'])}" if change["reordered"] else ""]  # fmt: skip
+        parts.append(f"{name} " + " ".join(mark for mark in marks if mark))
+    if plan["diff"]["newly_unassigned"]:
+        parts.append(f"[red]{len(plan['diff']['newly_unassigned'])} unassigned[/red]")
+    if plan["diff"]["no_longer_unassigned"]:
+        parts.append(f"{len(plan['diff']['no_longer_unassigned'])} no longer unassigned")
+    return ", ".join(parts)
+
+
+def latency(plan: dict[str, Any]) -> str:
+    """Milliseconds from the oldest trigger to the published plan."""
+    return "" if plan["latency_s"] is None else f"{plan['latency_s'] * 1000:.0f} ms"

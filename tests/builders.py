@@ -1,0 +1,121 @@
+"""Builders of situations: one place for all tests of solving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from routing.model import (
+    Depot,
+    Driver,
+    Location,
+    Order,
+    OrderKind,
+    Progress,
+    Shift,
+    Snapshot,
+    StopProgress,
+    StopState,
+    TimeWindow,
+    Trigger,
+    TriggerKind,
+    Vehicle,
+)
+from routing.roads.travel import Matrix
+from routing.solve.problem import Problem, build
+
+T0 = 1_900_000_000
+HOUR = 3600
+CENTRE = Location(0.0, 0.0)
+
+
+def flat(locations: Sequence[Location], speed: float = 10.0) -> Matrix:
+    """A plane without streets: 1 degree is 1 km, at 10 m/s."""
+    xy = np.array([[place.lat, place.lon] for place in locations]).reshape(-1, 2)
+    metres = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)) * 1000
+    return Matrix(np.ceil(metres / speed).astype(np.int32), np.rint(metres).astype(np.int32))
+
+
+def order(name: str, lat: float, lon: float, kind: str = "delivery", **changes: Any) -> Order:
+    """An order of 1 parcel, 60 s of service and no window."""
+    values: dict[str, Any] = {"demand": (0,) if kind == "service" else (1,), "service_time": 60} | changes
+    return Order(f"d.{name}", "d", "t", "s", OrderKind(kind), Location(lat, lon), **values)
+
+
+class Situation:
+    """A depot at the centre; drivers `a`, `b` ... with vans of 10 parcels, from T0 to T0 + 8 h."""
+
+    def __init__(self, drivers: int = 1, *, capacity: int = 10, hours: float = 8, open_end: bool = False) -> None:
+        names = [chr(ord("a") + number) for number in range(drivers)]
+        self.depot = Depot("d", "t", "d", "flat", CENTRE, ("parcels",))
+        self.drivers = {f"d.{n}": Driver(f"d.{n}", "d", "t") for n in names}
+        self.vehicles = {f"d.van-{n}": Vehicle(f"d.van-{n}", "d", "t", (capacity,)) for n in names}
+        self.shifts = {f"d.day-{n}": Shift(f"d.day-{n}", "d", "t", f"d.{n}", f"d.van-{n}", T0, int(T0 + hours * HOUR), CENTRE,
+                                           None if open_end else CENTRE) for n in names}  # fmt: skip
+        self.orders: dict[str, Order] = {}
+        self.changes: dict[str, Any] = {}
+
+    def add(self, *orders: Order) -> Situation:
+        """With these orders."""
+        self.orders |= {item.id: item for item in orders}
+        return self
+
+    def on_the_road(self, name: str, sequence: list[str], *, at: int = T0, arrived: bool = False,
+                    done: Sequence[str] = ()) -> Situation:  # fmt: skip
+        """Driver `name` left at `at` with a route, is on the way to its first stop (or there), with goods aboard."""
+        shift = f"d.day-{name}"
+        trail = [StopProgress(stop, StopState.COMPLETED, at, at) for stop in done]
+        if sequence:
+            state = StopState.ARRIVED if arrived else StopState.EN_ROUTE
+            trail.append(StopProgress(sequence[0], state, at if arrived else None))
+        self.changes.setdefault("progress", {})[shift] = Progress(at, False, tuple(trail))
+        self.changes.setdefault("sequences", {})[shift] = (*done, *sequence)
+        goods = {stop.rpartition(".")[0]: shift for stop in sequence if stop.endswith(".delivery")}
+        self.changes.setdefault("goods", {}).update(goods)
+        return self
+
+    def snapshot(self, **changes: Any) -> Snapshot:
+        """The state, at revision 7 of version 3."""
+        values: dict[str, Any] = {
+            "depot": self.depot, "revision": 7, "version": 3, "roads": 0, "drivers": self.drivers, "vehicles": self.vehicles,
+            "shifts": self.shifts, "orders": self.orders, "carried": {}, "goods": {}, "declined": {}, "absent": (),
+            "positions": {}, "progress": {}, "sequences": {}, "unassigned": (), "road_events": (), "record_revisions": {},
+            "triggers": (Trigger(TriggerKind.REQUESTED, "x", 7, 0.0),),
+        }  # fmt: skip
+        return Snapshot(**(values | self.changes | changes))
+
+    def problem(self, *, now: int = T0, freeze: int = 0, matrix: Any = flat, **changes: Any) -> Problem:
+        """The problem at `now`."""
+        return build(self.snapshot(**changes), matrix, flat, now=now, freeze=freeze)
+
+
+def random_situation(seed: int, *, drivers: int = 3, orders: int = 14) -> tuple[Situation, int]:
+    """A live situation with everything in it: skills, windows, hard and soft, goods aboard, absences, declines."""
+    rng = np.random.default_rng(seed)
+    pick = lambda *values: values[rng.integers(len(values))]  # noqa: E731  # a name for one expression
+    found = Situation(drivers, capacity=int(pick(3, 6, 20)), hours=float(pick(2, 8)), open_end=bool(pick(True, False)))
+    now = T0 + int(pick(0, 0, 1800, 5400))
+    skilled = {f"d.{name}": Driver(f"d.{name}", "d", "t", ("lift",)) for name in "a"[: int(pick(0, 1))]}
+    found.drivers |= skilled
+    for number in range(orders):
+        opens = now + int(rng.integers(-HOUR, 3 * HOUR))
+        windows = tuple(TimeWindow(opens + shift, opens + shift + HOUR) for shift in pick((), (0,), (0, 2 * HOUR)))
+        item = order(f"o{number:02}", *rng.uniform(-8, 8, 2), kind=str(pick("delivery", "delivery", "collection", "service")),
+                     windows=windows, hard=bool(pick(True, False, False)), skills=tuple(pick((), (), (), ("lift",))),
+                     priority=int(pick(0, 0, 50, 100)), service_time=int(pick(0, 60, 600)))  # fmt: skip
+        found.add(item)
+    ids = sorted(found.orders)
+    for number, name in enumerate(list("abc")[:drivers]):
+        mine = ids[number * 3 : number * 3 + int(rng.integers(0, 4))]
+        stops = [found.orders[key].stop_id for key in mine if "lift" not in found.orders[key].skills]
+        if pick(True, False):
+            found.on_the_road(name, stops, at=max(T0, now - 600), arrived=bool(pick(True, False)) and bool(stops))
+        else:
+            found.changes.setdefault("sequences", {})[f"d.day-{name}"] = tuple(stops)
+    if pick(True, False):
+        found.changes["absent"] = ("d.b",)
+    if pick(True, False):
+        found.changes["declined"] = {ids[-1]: ("d.a",), ids[0]: ("d.c",)}
+    return found, now

@@ -1,0 +1,283 @@
+"""Maps in and out, snapping, closures, and travel times against networkx."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import osmium
+import osmnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routing.errors import ImportFailed, MapFileError, OffMap
+from routing.model import Location, RoadEvent
+from routing.roads import graphs, maps
+from routing.roads.importer import import_map
+from routing.roads.network import FORMAT, MAGIC, Network
+from routing.roads.snapping import Snapper, Spot, both_ways
+from routing.roads.streets import Streets, assemble, haversine
+from routing.roads.traffic import Overlay
+from routing.roads.travel import UNREACHABLE, DijkstraTimes
+
+NODES = {1: (60.0, 24.0), 2: (60.0, 24.002), 3: (60.001, 24.002), 4: (60.001, 24.0), 5: (60.0, 24.001), 9: (60.01, 24.0)}
+WAYS: list[tuple[int, list[int], dict[str, str]]] = [
+    (10, [1, 5, 2], {"highway": "residential"}),
+    (11, [2, 3], {"highway": "residential", "maxspeed": "30 mph"}),
+    (12, [3, 4], {"highway": "primary", "oneway": "yes"}),
+    (13, [4, 1], {"highway": "service"}),
+    (14, [4, 9], {"highway": "footway"}),
+    (15, [3, 9], {"highway": "residential", "oneway": "yes"}),  # one way out: nothing comes back from 9
+    (16, [5, 777], {"highway": "residential"}),  # clipped: 777 is not in the extract
+    (17, [1, 4], {"highway": "service", "access": "private"}),
+]
+
+
+def write_osm(path: Path) -> Path:
+    """A little town with a clipped way, a footway, a private way and a dead end one way only."""
+    with osmium.SimpleWriter(str(path), overwrite=True) as writer:
+        for ref, (lat, lon) in NODES.items():
+            writer.add_node(osmium.osm.mutable.Node(id=ref, location=(lon, lat), version=1))
+        for ref, nodes, tags in WAYS:
+            writer.add_way(osmium.osm.mutable.Way(id=ref, nodes=nodes, tags=tags, version=1))
+    return path
+
+
+@pytest.mark.parametrize("name", ["town.osm.pbf", "town.osm", "town.osm.bz2"])
+def test_an_extract_keeps_what_reaches_every_other_place(tmp_path: Path, name: str) -> None:
+    """The dead end and what vehicles may not use are left out, and the report says so."""
+    network, report = import_map(str(write_osm(tmp_path / name)))
+    assert 2 <= network.nodes <= 5  # osmnx merges what only passes through
+    assert nx.number_strongly_connected_components(nx.DiGraph(graphs.to_networkx(network))) == 1
+    assert 9 not in network.osm_id
+    assert report.dropped_arcs == 1
+    assert report.dropped_nodes == 1
+    assert report.islands == 1
+    assert any("1" in line and "islands" in line for line in report.lines())
+
+
+def test_a_one_way_street_is_one_way_and_posted_limits_count(tmp_path: Path) -> None:
+    """Way 12 is driven 3 to 4 only, and way 11 has a limit in miles per hour."""
+    network, _ = import_map(str(write_osm(tmp_path / "town.osm.pbf")))
+    ends = {(int(network.osm_id[a]), int(network.osm_id[b])): arc for arc, (a, b) in
+            enumerate(zip(network.tail, network.head, strict=True))}  # fmt: skip
+    assert (3, 4) in ends
+    assert (4, 3) not in ends
+    arc = ends[2, 3]
+    assert network.metres[arc] / network.seconds[arc] * 3.6 == pytest.approx(0.85 * 30 * 1.609344, rel=1e-4)
+    assert network.reverse[arc] == ends[3, 2]
+    assert network.reverse[ends[3, 4]] == -1
+
+
+def test_a_map_survives_being_saved_and_opened(tmp_path: Path, helsinki: Network) -> None:
+    """Every array comes back as it was."""
+    helsinki.save(tmp_path / "copy.map")
+    copy = Network.open(tmp_path / "copy.map")
+    for name in Network.__slots__:
+        assert np.array_equal(getattr(copy, name), getattr(helsinki, name)), name
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "cannot be opened"), (b"hello, I am a text", "not a map"), (MAGIC + b"\xff" * 30, "cut off"),
+    (MAGIC + (2).to_bytes(8, "little") + b"{}", f"reads {FORMAT}"),
+])  # fmt: skip
+def test_a_broken_map_is_refused_with_what_to_do(tmp_path: Path, content: bytes, words: str) -> None:
+    """Empty, foreign, cut off, of another format."""
+    (tmp_path / "bad.map").write_bytes(content)
+    with pytest.raises(MapFileError, match=words) as error:
+        Network.open(tmp_path / "bad.map")
+    assert "import" in error.value.remedy
+
+
+def test_a_map_cut_in_the_middle_is_refused(tmp_path: Path) -> None:
+    """A copy that was interrupted."""
+    whole = (maps.find("helsinki", [Path("data")])).read_bytes()
+    (tmp_path / "cut.map").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MapFileError, match="cut off"):
+        Network.open(tmp_path / "cut.map")
+
+
+@pytest.mark.parametrize("source", ["missing.osm.pbf", "empty.osm.pbf", "junk.osm.pbf", "junk.graphml", "junk.osm", "strange.txt"])
+def test_a_bad_source_is_refused(tmp_path: Path, source: str) -> None:
+    """One clear error, whatever is wrong with the file."""
+    if not source.startswith("missing"):
+        (tmp_path / source).write_bytes(b"" if source.startswith("empty") else b"<junk>")
+    with pytest.raises(ImportFailed):
+        import_map(str(tmp_path / source))
+
+
+def test_names_of_maps_are_never_paths(tmp_path: Path) -> None:
+    """A request cannot reach another file."""
+    (tmp_path / "secret.map").write_bytes(b"x")
+    inside = tmp_path / "maps"
+    inside.mkdir()
+    for name in ("../secret", str(tmp_path / "secret"), "", "..", "a/b"):
+        with pytest.raises(MapFileError):
+            maps.find(name, [inside])
+
+
+def test_the_command_imports_and_exports(tmp_path: Path) -> None:
+    """From the shell: pbf in, GraphML out, and the same travel times back in."""
+    source = write_osm(tmp_path / "town.osm.pbf")
+    run = [sys.executable, "-m", "routing.roads"]
+    told = subprocess.run([*run, "import", str(source), "--out", str(tmp_path / "a.map")], check=True, capture_output=True,
+                          text=True)  # fmt: skip
+    assert "kept" in told.stdout
+    assert "dropped" in told.stdout
+    assert "reading ways" in told.stderr
+    subprocess.run([*run, "export", str(tmp_path / "a.map"), "--out", str(tmp_path / "a.graphml")], check=True)
+    subprocess.run([*run, "import", str(tmp_path / "a.graphml"), "--out", str(tmp_path / "b.map")], check=True)
+    first, second = Network.open(tmp_path / "a.map"), Network.open(tmp_path / "b.map")
+    assert sorted(first.seconds.tolist()) == pytest.approx(sorted(second.seconds.tolist()))
+    assert "strongly connected parts: 1" in subprocess.run([*run, "info", str(tmp_path / "a.map")], check=True,
+                                                           capture_output=True, text=True).stdout  # fmt: skip
+    failed = subprocess.run([*run, "import", "nowhere.osm.pbf", "--out", str(tmp_path / "c.map")], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("import_failed: ")
+
+
+def test_an_osmnx_graph_gives_osmnx_travel_times(helsinki: Network) -> None:
+    """Out to osmnx and in again: our times are osmnx's own shortest paths."""
+    graph = graphs.to_networkx(helsinki)
+    network, _ = assemble(graphs.streets(graph), name="again", attribution="", source="")
+    times = DijkstraTimes(network)
+    rng = np.random.default_rng(0)
+    nodes = rng.choice(network.nodes, 12, replace=False)
+    matrix = times.matrix([_at_node(network, int(node)) for node in nodes])
+    for i, a in enumerate(nodes):
+        for j, b in enumerate(nodes):
+            path = osmnx.routing.shortest_path(graph, int(network.osm_id[a]), int(network.osm_id[b]), weight="travel_time")
+            assert path is not None
+            steps = zip(path, path[1:], strict=False)
+            total = sum(min(edge["travel_time"] for edge in graph[u][v].values()) for u, v in steps)
+            assert matrix.seconds[i, j] == pytest.approx(total, abs=2)
+
+
+def _at_node(network: Network, node: int) -> Spot:
+    """The spot at a junction: the beginning of a street that leaves it."""
+    return Spot(int(np.searchsorted(network.tail, node)), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["porto-alegre", "porto"])
+def test_real_extracts_import(reference: Path, tmp_path: Path, name: str) -> None:
+    """Porto Alegre and Porto, strongly connected; opening is a matter of mapping the file."""
+    network, report = import_map(str(reference / "osm" / f"{name}.osm.pbf"))
+    assert report.nodes > 5_000
+    network.save(tmp_path / "x.map")
+    assert Network.open(tmp_path / "x.map").arcs == report.arcs
+
+
+# --- travel times ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def towns(draw: st.DrawFn) -> tuple[Network, Overlay]:
+    """Random small towns with one-way streets, parallel streets, closures and slow-downs."""
+    size = draw(st.integers(3, 9))
+    ring = [(i, (i + 1) % size) for i in range(size)]
+    pairs = st.tuples(st.integers(0, size - 1), st.integers(0, size - 1)).filter(lambda pair: pair[0] != pair[1])
+    arcs = ring + draw(st.lists(pairs, max_size=14))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    lat, lon = rng.uniform(60, 60.01, size), rng.uniform(24, 24.02, size)
+    tail, head = np.array([a for a, _ in arcs]), np.array([b for _, b in arcs])
+    metres = haversine(lat[tail], lon[tail], lat[head], lon[head]) + 1
+    streets = Streets(
+        node_id=np.arange(size), lat=lat, lon=lon, tail=tail, head=head, seconds=metres / rng.uniform(3, 15, len(arcs)),
+        metres=metres, way=np.arange(len(arcs)), road_class=np.zeros(len(arcs), np.uint8),
+        shape_start=np.arange(0, 2 * len(arcs) + 1, 2), shape_lat=np.column_stack([lat[tail], lat[head]]).ravel(),
+        shape_lon=np.column_stack([lon[tail], lon[head]]).ravel(),
+    )  # fmt: skip
+    network, _ = assemble(streets, name="t", attribution="", source="t")
+    factor = np.array(draw(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.5, np.inf]), min_size=network.arcs, max_size=network.arcs)))
+    return network, Overlay(1, factor)
+
+
+@settings(max_examples=60, deadline=None)
+@given(towns(), st.data())
+def test_travel_times_are_shortest_paths(town: tuple[Network, Overlay], data: st.DataObject) -> None:
+    """Against networkx, from mid-street to mid-street, with closures; and legs agree with the matrix."""
+    network, overlay = town
+    spots = [Spot(arc, share, 0.0) for arc, share in data.draw(st.lists(
+        st.tuples(st.integers(0, network.arcs - 1), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=2, max_size=5))]  # fmt: skip
+    times = DijkstraTimes(network, overlay)
+    matrix = times.matrix(spots)
+    graph: Any = nx.DiGraph()
+    for arc in range(network.arcs):
+        weight = float(network.seconds[arc]) * overlay.factor[arc]
+        a, b = int(network.tail[arc]), int(network.head[arc])
+        if np.isfinite(weight):
+            graph.add_edge(a, b, w=min(weight, graph.get_edge_data(a, b, {"w": np.inf})["w"]))
+    for i, start in enumerate(spots):
+        for j, end in enumerate(spots):
+            if i == j:
+                assert matrix.seconds[i, j] == 0
+                continue
+            best = _by_hand(graph, network, overlay, start, end)
+            if best == np.inf:
+                assert matrix.seconds[i, j] == UNREACHABLE
+                assert times.leg(start, end) is None
+            else:
+                assert matrix.seconds[i, j] == pytest.approx(best, abs=1.2)
+                leg = times.leg(start, end)
+                assert leg is not None
+                assert (leg.seconds, leg.metres) == (matrix.seconds[i, j], matrix.metres[i, j])
+
+
+def _by_hand(graph: Any, network: Network, overlay: Overlay, start: Spot, end: Spot) -> float:
+    """Streets out of `start`, shortest path between junctions, streets into `end`."""
+
+    def sides(spot: Spot) -> list[tuple[int, float]]:
+        other = int(network.reverse[spot.arc])
+        return [(spot.arc, spot.fraction)] + ([(other, 1 - spot.fraction)] if other >= 0 else [])
+
+    best = np.inf
+    for arc, share in sides(start):
+        slow = overlay.factor[arc] if np.isfinite(overlay.factor[arc]) else 1.0
+        out = float(network.seconds[arc]) * slow * (1 - share)
+        for other, into in sides(end):
+            cost = float(network.seconds[other]) * overlay.factor[other]
+            if not np.isfinite(cost):
+                continue
+            if other == arc and into >= share:
+                best = min(best, cost * (into - share))
+            a, b = int(network.head[arc]), int(network.tail[other])
+            try:
+                way = 0.0 if a == b else nx.shortest_path_length(graph, a, b, weight="w")
+            except (nx.NetworkXNoPath, nx.NodeNotFound):
+                continue
+            best = min(best, out + way + cost * into)
+    return float(best)
+
+
+def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:
+    """While it holds, no leg uses its arcs; afterwards all is as before."""
+    snapper = Snapper(helsinki)
+    start, end = snapper.nearest([Location(60.166, 24.935), Location(60.173, 24.946)])
+    free = DijkstraTimes(helsinki).leg(start, end)
+    assert free is not None
+    shut = both_ways(helsinki, np.array(free.arcs[len(free.arcs) // 2 :][:2]))
+    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 100, 200)
+    during = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 150, version=1)).leg(start, end)
+    assert during is None or not set(during.arcs) & set(shut.tolist())
+    assert during is None or during.seconds >= free.seconds
+    after = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 200, version=2)).leg(start, end)
+    assert after is not None
+    assert after.seconds == free.seconds
+
+
+def test_a_place_snaps_to_the_nearest_street(helsinki: Network) -> None:
+    """Points beside the middle of a street come back to it; far ones are refused with their distance."""
+    snapper = Snapper(helsinki)
+    for arc in range(0, helsinki.arcs, 97):
+        line = helsinki.polyline(arc)
+        middle = line[:2].mean(axis=0)
+        spot = snapper.snap(Location(float(middle[0]), float(middle[1])))
+        assert spot.distance_m < 1.0
+    with pytest.raises(OffMap) as error:
+        snapper.snap(Location(61.0, 25.0))
+    assert error.value.distance_m > 80_000

@@ -1,0 +1,297 @@
+"""Engines, evaluation, checker, explanation and diff."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routing import __main__ as command
+from routing import codec
+from routing.errors import BadProblem
+from routing.model import Location, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
+from routing.roads.travel import UNREACHABLE, Matrix
+from routing.solve import engines, insertion, ortools_engine
+from routing.solve.checker import check
+from routing.solve.evaluation import total
+from routing.solve.plan import diff, publishable
+from routing.solve.problem import Problem, Solution, current
+from tests.builders import CENTRE, HOUR, T0, Situation, flat, order, random_situation
+
+
+def plan_of(problem: Problem, solution: Solution) -> Plan:
+    return publishable(problem, solution, progress={}, engine="test")
+
+
+def codes(problem: Problem, plan: Plan) -> set[str]:
+    return {violation.code for violation in check(problem, plan)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 600]))
+def test_repair_always_passes_the_checker(seed: int, freeze: int) -> None:
+    """Any live situation: nothing lost or doubled, the prefix kept, every rule kept, lateness flagged."""
+    situation, now = random_situation(seed)
+    problem = situation.problem(now=now, freeze=freeze)
+    solution = insertion.repair(problem)
+    assert check(problem, plan_of(problem, solution)) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_ortools_passes_the_checker_and_is_never_worse(seed: int) -> None:
+    """The same situations, searched by count and not by the clock."""
+    situation, now = random_situation(seed)
+    problem = situation.problem(now=now)
+    start = insertion.repair(problem)
+    found = ortools_engine.improve(problem, start, budget=60, solutions=5)
+    assert check(problem, plan_of(problem, found)) == []
+    assert total(problem, found) <= total(problem, start)
+
+
+def test_the_search_finds_the_better_order() -> None:
+    """Stops along a line, given in the worst order to a van that has not left: the search sorts them out."""
+    stops = [order(f"o{n}", 0, float(n)) for n in range(1, 7)]
+    mixed = [stops[n].stop_id for n in (3, 0, 4, 1, 5, 2)]
+    problem = Situation().add(*stops).problem(sequences={"d.day-a": tuple(mixed)})
+    found = ortools_engine.improve(problem, current(problem), budget=60, solutions=50)
+    assert total(problem, found) == total(problem, Solution(((0, 1, 2, 3, 4, 5),), ()))
+    assert engines.pays(problem, found)
+
+
+def test_a_plan_without_gain_does_not_pay() -> None:
+    """A candidate that costs the same as the plan in force is not worth a new version."""
+    stops = [order(f"o{n}", 0, float(n)) for n in range(1, 3)]
+    problem = Situation().add(*stops).problem(sequences={"d.day-a": tuple(stop.stop_id for stop in stops)})
+    assert not engines.pays(problem, current(problem))
+    assert not engines.pays(problem, Solution(((1, 0),), ()))
+
+
+def test_capacity_counts_what_is_aboard_at_each_stop() -> None:
+    """Ten parcels out and ten back fit a van of ten; a collection before the first drop does not."""
+    out = [order(f"o{n}", 0, float(n + 1), demand=(5,)) for n in range(2)]
+    back = order("z", 0, 0.5, kind="collection", demand=(5,))
+    problem = Situation().add(*out, back).problem()
+    solution = insertion.repair(problem)
+    assert solution.unassigned == ()
+    assert check(problem, plan_of(problem, solution)) == []
+    assert "capacity" in codes(problem, plan_of(problem, Solution(((2, 0, 1),), ())))
+
+
+def test_goods_at_the_depot_do_not_join_a_route_that_has_left() -> None:
+    """A delivery waits for a van still at the depot; collections and services join any route."""
+    situation = Situation(2).add(order("aboard", 0, 1), order("new", 0, 1.1), order("get", 0, 1.2, kind="collection"),
+                                 order("fix", 0, 1.3, kind="service"))  # fmt: skip
+    situation.on_the_road("a", ["d.aboard.delivery"])
+    problem = situation.problem(now=T0 + 60)
+    plan = plan_of(problem, insertion.repair(problem))
+    routes = {route.shift_id: route.sequence for route in plan.routes}
+    assert routes["d.day-b"] == ("d.new.delivery",)
+    assert set(routes["d.day-a"]) == {"d.aboard.delivery", "d.get.collection", "d.fix.service"}
+
+
+def test_when_all_vans_have_left_a_delivery_says_so() -> None:
+    """Unassigned with the reason `departed` for each driver."""
+    situation = Situation(1).add(order("aboard", 0, 1), order("new", 0, 1.1)).on_the_road("a", ["d.aboard.delivery"])
+    problem = situation.problem(now=T0 + 60)
+    plan = plan_of(problem, insertion.repair(problem))
+    assert [(item.order_id, item.reasons) for item in plan.unassigned] == [("d.new", (Reason(ReasonCode.DEPARTED, "d.a"),))]
+
+
+def test_the_stop_being_driven_to_never_changes() -> None:
+    """Even for an urgent order that is nearer."""
+    near = order("near", 0, 0.1, kind="service", priority=100, windows=(TimeWindow(T0, T0 + 300),))
+    situation = Situation().add(order("far", 0, 8), near).on_the_road("a", ["d.far.delivery"])
+    problem = situation.problem(now=T0 + 60)
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.routes[0].sequence[0] == "d.far.delivery"
+    assert "prefix_changed" in codes(problem, plan_of(problem, Solution(((1, 0),), ())))
+
+
+def test_what_is_reached_within_the_freeze_is_frozen_too() -> None:
+    """While a problem is solved drivers move on: stops they will be driving to by then stay."""
+    stops = [order(f"o{n}", 0, float(n + 1)) for n in range(4)]
+    situation = Situation().add(*stops).on_the_road("a", [stop.stop_id for stop in stops])
+    assert len(situation.problem(now=T0, freeze=0).crews[0].frozen) == 1
+    assert len(situation.problem(now=T0, freeze=400).crews[0].frozen) == 3
+
+
+def test_a_late_order_is_served_late_and_flagged() -> None:
+    """Its soft window is over: it is served all the same, with the seconds it is late."""
+    problem = Situation().add(order("o", 0, 1, windows=(TimeWindow(T0 - HOUR, T0),))).problem()
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.routes[0].stops[0].late_by == 100
+    assert check(problem, plan) == []
+
+
+def test_a_hard_window_is_rather_not_served_than_missed() -> None:
+    """Unassigned, with the shortfall in seconds."""
+    problem = Situation().add(order("o", 0, 1, hard=True, windows=(TimeWindow(T0 - HOUR, T0),))).problem()
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.unassigned == (Unassigned("d.o", (Reason(ReasonCode.TIME_WINDOW, "d.a", 100, "seconds"),)),)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"skills": ("lift",)}, Reason(ReasonCode.SKILL, "d.a")),
+    ({"demand": (13,)}, Reason(ReasonCode.CAPACITY, "d.a", 3, "parcels")),
+    ({"service_time": 8 * HOUR}, Reason(ReasonCode.SHIFT_END, "d.a", 200, "seconds")),
+])  # fmt: skip
+def test_each_reason_comes_with_its_shortfall(change: dict[str, object], reason: Reason) -> None:
+    """The driver tried, the rule, and by how much it is missed."""
+    problem = Situation().add(order("o", 0, 1, **change)).problem()
+    assert plan_of(problem, insertion.repair(problem)).unassigned[0].reasons == (reason,)
+
+
+def test_a_full_van_outprioritises_an_order_that_would_fit_alone() -> None:
+    """Two orders of six in a van of ten: the one with less priority is left, and told why."""
+    problem = Situation().add(order("low", 0, 1, demand=(6,)), order("top", 0, 1, demand=(6,), priority=90)).problem()
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.unassigned == (Unassigned("d.low", (Reason(ReasonCode.OUTPRIORITISED, "d.a", 2, "parcels"),)),)
+
+
+def test_without_drivers_every_order_is_told() -> None:
+    """Zero drivers, and zero orders, are no crash."""
+    problem = Situation(0).add(order("o", 0, 1)).problem()
+    for engine in engines.ENGINES.values():
+        plan = plan_of(problem, engine(problem, budget=0.1, stop=lambda: False))
+        assert plan.unassigned == (Unassigned("d.o", (Reason(ReasonCode.NO_VEHICLE),)),)
+    empty = Situation(2).problem()
+    for engine in engines.ENGINES.values():
+        assert check(empty, plan_of(empty, engine(empty, budget=0.1, stop=lambda: False))) == []
+
+
+def test_a_silent_drivers_stops_go_to_others_but_not_what_is_in_his_van() -> None:
+    """Collections move; parcels aboard, and the stop he was driving to, stay."""
+    situation = Situation(2).add(order("now", 0, 1), order("aboard", 0, 2), order("get", 0, 3, kind="collection"))
+    situation.on_the_road("a", ["d.now.delivery", "d.aboard.delivery", "d.get.collection"])
+    problem = situation.problem(now=T0 + 60, absent=("d.a",))
+    routes = {route.shift_id: route.sequence for route in plan_of(problem, insertion.repair(problem)).routes}
+    assert routes == {"d.day-a": ("d.now.delivery", "d.aboard.delivery"), "d.day-b": ("d.get.collection",)}
+
+
+def test_a_declined_stop_never_comes_back_to_who_declined_it() -> None:
+    """It goes to the other driver; alone, it is unassigned as declined."""
+    stop = order("o", 0, 1, kind="service")
+    problem = Situation(2).add(stop).problem(declined={"d.o": ("d.a",)}, sequences={"d.day-a": (stop.stop_id,)})
+    assert insertion.repair(problem).routes == ((), (0,))
+    alone = Situation(1).add(stop).problem(declined={"d.o": ("d.a",)})
+    assert plan_of(alone, insertion.repair(alone)).unassigned[0].reasons[0].code is ReasonCode.DRIVER_DECLINED
+
+
+def test_a_late_driver_still_has_a_plan() -> None:
+    """He is behind the end of his shift already: what he is driving to stays, the rest is told, nothing crashes."""
+    situation = Situation(hours=1).add(order("now", 0, 1), order("next", 0, 2))
+    situation.on_the_road("a", ["d.now.delivery", "d.next.delivery"])
+    problem = situation.problem(now=T0 + 2 * HOUR)
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.routes[0].sequence == ("d.now.delivery",)
+    assert plan.unassigned[0].reasons[0].code is ReasonCode.SHIFT_END
+    assert check(problem, plan) == []
+
+
+def test_a_driver_is_planned_from_where_he_was_last_seen() -> None:
+    """A ping newer than his last stop is where he is now."""
+    situation = Situation().add(order("o", 0, 5)).on_the_road("a", ["d.o.delivery"])
+    problem = situation.problem(now=T0 + 100, positions={"d.a": Position(Location(0, 4.0), T0 + 90)})
+    assert plan_of(problem, current(problem)).routes[0].stops[0].arrive == T0 + 200
+
+
+def test_a_closed_street_makes_an_order_unreachable_but_strands_nobody() -> None:
+    """The order on it is told `closed_road`; a driver on his way there, and all ways home, keep free-flow times."""
+
+    def closed(locations: list[Location]) -> Matrix:
+        matrix = flat(locations)
+        shut = [number for number, place in enumerate(locations) if place.lon == 3 or place == CENTRE]
+        matrix.seconds[:, shut] = UNREACHABLE
+        np.fill_diagonal(matrix.seconds, 0)
+        return matrix
+
+    situation = Situation().add(*(order(name, lat, lon, "service") for name, lat, lon in (("going", 0, 3), ("other", 1, 3), ("ok", 0, 1))))
+    situation.on_the_road("a", ["d.going.service"])
+    problem = situation.problem(now=T0 + 10, matrix=closed)
+    plan = plan_of(problem, insertion.repair(problem))
+    assert plan.routes[0].sequence == ("d.going.service", "d.ok.service")
+    assert plan.unassigned == (Unassigned("d.other", (Reason(ReasonCode.CLOSED_ROAD, "d.a"),)),)
+    assert check(problem, plan) == []
+
+
+def test_several_windows_are_met_in_the_gaps() -> None:
+    """Arriving between two windows waits for the second."""
+    windows = (TimeWindow(T0, T0 + 50), TimeWindow(T0 + 500, T0 + 600))
+    problem = Situation().add(order("o", 0, 1, windows=windows, hard=True)).problem()
+    stop = plan_of(problem, insertion.repair(problem)).routes[0].stops[0]
+    assert (stop.arrive, stop.begin, stop.late_by) == (T0 + 100, T0 + 500, 0)
+
+
+def broken(problem: Problem, plan: Plan) -> dict[str, Plan]:
+    """One plan for each rule that it breaks."""
+    first, *rest = plan.routes
+    stops = first.stops
+    return {
+        "lost": replace(plan, routes=(replace(first, stops=stops[:-1]), *rest)),
+        "served_twice": replace(plan, routes=(replace(first, stops=(*stops, stops[-1])), *rest)),
+        "served_and_unassigned": replace(plan, unassigned=(Unassigned("d.o0", (Reason(ReasonCode.SKILL),)),)),
+        "unknown_stop": replace(plan, routes=(replace(first, stops=(*stops, PlannedStop("d.x.service", 0, 0, 0))), *rest)),
+        "late_flag": replace(plan, routes=(replace(first, stops=(*stops[:-1], replace(stops[-1], late_by=5))), *rest)),
+        "missing_route": replace(plan, routes=tuple(rest)),
+        "unknown_route": replace(plan, routes=(*plan.routes, Route("d.day-z", "d.z", "d.van-z"))),
+    }
+
+
+@pytest.mark.parametrize("code", ["lost", "served_twice", "served_and_unassigned", "unknown_stop", "late_flag", "missing_route",
+                                  "unknown_route"])  # fmt: skip
+def test_the_checker_sees_what_is_wrong_with_a_plan(code: str) -> None:
+    """Each way of breaking a good plan has its own code."""
+    problem = Situation(2).add(*(order(f"o{n}", 0, float(n)) for n in range(3))).problem()
+    plan = plan_of(problem, Solution(((0, 1, 2), ()), ()))
+    assert check(problem, plan) == []
+    assert code in codes(problem, broken(problem, plan)[code])
+
+
+@pytest.mark.parametrize(("code", "situation", "solution", "now"), [
+    ("skill", Situation().add(order("o", 0, 1, skills=("lift",))), ((0,),), T0),
+    ("capacity", Situation(capacity=1).add(order("o", 0, 1), order("p", 0, 1)), ((0, 1),), T0),
+    ("shift_end", Situation(hours=0.01).add(order("o", 0, 9)), ((0,),), T0),
+    ("time_window", Situation().add(order("o", 0, 1, hard=True, windows=(TimeWindow(T0, T0),))), ((0,),), T0),
+    ("goods", Situation(2).add(order("o", 0, 1), order("p", 0, 1)).on_the_road("a", ["d.o.delivery"]), ((0, 1), ()), T0),
+    ("absent", Situation(2).add(order("o", 0, 1)), ((), (0,)), T0),
+    ("declined", Situation(2).add(order("o", 0, 1)), ((0,), ()), T0),
+])  # fmt: skip
+def test_the_checker_keeps_each_rule(code: str, situation: Situation, solution: tuple[tuple[int, ...], ...], now: int) -> None:
+    """What an engine must not do is refused, whichever engine did it."""
+    problem = situation.problem(now=now, absent=("d.b",) if code == "absent" else (),
+                                declined={"d.o": ("d.a",)} if code == "declined" else {})  # fmt: skip
+    assert code in codes(problem, plan_of(problem, Solution(solution, ())))
+
+
+def test_a_diff_says_who_gained_lost_and_reordered() -> None:
+    """Against the sequences in force; what is the same is not mentioned."""
+    stops = [order(f"o{n}", 0, float(n)) for n in range(4)]
+    ids = [stop.stop_id for stop in stops]
+    situation = Situation(3).add(*stops)
+    snapshot = situation.snapshot(sequences={"d.day-a": (ids[0], ids[1], ids[2]), "d.day-b": (), "d.day-c": (ids[3],)})
+    plan = plan_of(situation.problem(), Solution(((2, 0), (1,), (3,)), ()))
+    changes = {change.driver_id: change for change in diff(snapshot, plan).routes}
+    assert set(changes) == {"d.a", "d.b"}
+    assert (changes["d.a"].lost, changes["d.a"].reordered) == ((ids[1],), (ids[2], ids[0]))
+    assert changes["d.b"].gained == (ids[1],)
+
+
+def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
+    """`solve` then `check` without Redis; a plan that breaks a rule is told, junk is refused."""
+    situation, now = random_situation(5)
+    problem, plan = tmp_path / "problem.json", tmp_path / "plan.json"
+    problem.write_bytes(codec.dumps(situation.problem(now=now)))
+    assert command.main(["solve", str(problem), "--engine", "insertion", "--out", str(plan)]) == 0
+    assert command.main(["check", str(problem), str(plan)]) == 0
+    whole = codec.loads(plan.read_bytes(), Plan)
+    plan.write_bytes(codec.dumps(replace(whole, unassigned=(), routes=tuple(replace(r, stops=()) for r in whole.routes))))
+    assert command.main(["check", str(problem), str(plan)]) == 1
+    plan.write_text("{")
+    assert command.main(["check", str(problem), str(plan)]) == 2
+    with pytest.raises(BadProblem, match="now"):
+        codec.loads(b'{"now": "soon"}', Problem)
