@@ -304,7 +304,7 @@ def _right_fields(kind: type[BaseModel], data: Any, wrong: set[str]) -> dict[str
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    return TypeAdapter(cast(Any, Annotated[field.annotation, *field.metadata]))
+    return TypeAdapter(cast(Any, Annotated[field.annotation, field]))
 
 
 def _fault(item: ErrorDetails) -> Fault:

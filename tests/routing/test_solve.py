@@ -210,7 +210,8 @@ def test_a_closed_street_makes_an_order_unreachable_but_strands_nobody() -> None
         np.fill_diagonal(matrix.seconds, 0)
         return matrix
 
-    situation = Situation().add(*(order(name, lat, lon, "service") for name, lat, lon in (("going", 0, 3), ("other", 1, 3), ("ok", 0, 1))))
+    places = (("going", 0, 3), ("other", 1, 3), ("ok", 0, 1))
+    situation = Situation().add(*(order(name, lat, lon, "service") for name, lat, lon in places))
     situation.on_the_road("a", ["d.going.service"])
     problem = situation.problem(now=T0 + 10, matrix=closed)
     plan = plan_of(problem, insertion.repair(problem))
