@@ -171,9 +171,12 @@ class Shop:
         assert self.call("POST", "/v1/drivers/me/events", body, key=token).status_code == 200
 
 
-HOME = {"lat": 60.1700, "lon": 24.9400}
-SPOTS = [{"lat": 60.1702, "lon": 24.9381}, {"lat": 60.1690, "lon": 24.9420}, {"lat": 60.1712, "lon": 24.9441},
-         {"lat": 60.1683, "lon": 24.9399}, {"lat": 60.1721, "lon": 24.9405}, {"lat": 60.1695, "lon": 24.9455}]  # fmt: skip
+def _junctions(*numbers: int) -> list[dict[str, float]]:
+    network = maps.network(ROOT / "data" / "helsinki.map")
+    return [{"lat": round(float(network.lat[n]), 6), "lon": round(float(network.lon[n]), 6)} for n in numbers]
+
+
+HOME, *SPOTS = _junctions(400, 50, 150, 250, 350, 550, 650)
 
 
 def order(place: dict[str, float] | None = None, **changes: Any) -> dict[str, Any]:

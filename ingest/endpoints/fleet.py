@@ -138,6 +138,7 @@ def view(record: Driver | Vehicle | Shift) -> dict[str, Any]:
     del shown["tenant"]
     if isinstance(record, Driver):
         shown |= readers.personal(store(), record.depot_id, record.id)
+        shown["state"] = readers.availability(store(), record.depot_id, record.id)
     if isinstance(record, Vehicle):
         depot = readers.depot(store(), record.depot_id)
         shown["capacity"] = dict(zip(depot.dimensions if depot else (), record.capacity, strict=True))

@@ -89,6 +89,11 @@ def personal(client: Store, depot_id: str, record_id: str) -> dict[str, str]:
     return dict(client.hgetall(keys.personal(depot_id, record_id)))
 
 
+def availability(client: Store, depot_id: str, driver_id: str) -> str:
+    """`available`, `silent` or `off_duty`."""
+    return str(client.hget(keys.depot_key(depot_id, "absent"), driver_id) or "available")
+
+
 def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     """The depot's whole state at one revision, or None if there is no such depot."""
     owner = depot(client, depot_id)
