@@ -102,7 +102,8 @@ def random_situation(seed: int, *, drivers: int = 3, orders: int = 14) -> tuple[
     for number in range(orders):
         opens = now + int(rng.integers(-HOUR, 3 * HOUR))
         windows = tuple(TimeWindow(opens + shift, opens + shift + HOUR) for shift in pick((), (0,), (0, 2 * HOUR)))
-        item = order(f"o{number:02}", *rng.uniform(-8, 8, 2), kind=str(pick("delivery", "delivery", "collection", "service")),
+        lat, lon = rng.uniform(-8, 8, 2).tolist()
+        item = order(f"o{number:02}", lat, lon, kind=str(pick("delivery", "delivery", "collection", "service")),
                      windows=windows, hard=bool(pick(True, False, False)), skills=tuple(pick((), (), (), ("lift",))),
                      priority=int(pick(0, 0, 50, 100)), service_time=int(pick(0, 60, 600)))  # fmt: skip
         found.add(item)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -301,12 +302,15 @@ def all_channels_agree(day: Day) -> None:
     plans = day.versions_since(0)
     for phone in day.phones.values():
         mine = [plan["version"] for plan in plans for change in plan["diff"]["routes"] if change["driver_id"] == phone.driver]
-        wait_for(lambda phone=phone, mine=mine: _newest(phone.polled) == mine[-1:], what=f"polling {mine[-1:]}")
-        wait_for(lambda phone=phone, mine=mine: _newest(phone.streamed) == mine[-1:], what=f"streaming {mine[-1:]}")
-        wait_for(lambda phone=phone, mine=mine: phone.heard == mine, what="pub/sub")
+        wait_for(partial(_has_all, phone, mine), what=f"all of {mine} on all channels")
         assert phone.streamed == sorted(set(phone.streamed)), "versions only rise"
         assert set(phone.streamed) - {0} == set(mine)
         assert phone.polled == sorted(phone.polled)
+
+
+def _has_all(phone: Phone, versions: list[int]) -> bool:
+    newest = versions[-1:]
+    return _newest(phone.polled) == newest == _newest(phone.streamed) and phone.heard == versions
 
 
 def _newest(versions: list[int]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_a_hard_window_is_rather_not_served_than_missed() -> None:
     ({"demand": (13,)}, Reason(ReasonCode.CAPACITY, "d.a", 3, "parcels")),
     ({"service_time": 8 * HOUR}, Reason(ReasonCode.SHIFT_END, "d.a", 200, "seconds")),
 ])  # fmt: skip
-def test_each_reason_comes_with_its_shortfall(change: dict[str, object], reason: Reason) -> None:
+def test_each_reason_comes_with_its_shortfall(change: dict[str, Any], reason: Reason) -> None:
     """The driver tried, the rule, and by how much it is missed."""
     problem = Situation().add(order("o", 0, 1, **change)).problem()
     assert plan_of(problem, insertion.repair(problem)).unassigned[0].reasons == (reason,)
