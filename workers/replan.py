@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from ingest.settings import Settings
 from ingest.store import keys, readers
 from ingest.store.connection import Store
+from routing import codec
 from routing.errors import LastlegError
-from routing.model import Snapshot
+from routing.model import Plan, Snapshot
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
@@ -55,7 +57,7 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["insertion"], problem, budget=1.0, stop=_never)
         solution = _timed(timings, "solve", solve)
-        published += _settle(client, snapshot, problem, solution, "insertion", timings, improve=True) is Outcome.PUBLISHED
+        published += _settle(client, settings, snapshot, problem, solution, "insertion", timings, improve=True) is Outcome.PUBLISHED
     return published
 
 
@@ -85,7 +87,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if not engines.pays(problem, found):
             commit.answered(client, snapshot, improve=False, now=time.time())
             continue
-        published += _settle(client, snapshot, problem, found, "ortools", timings, improve=False) is Outcome.PUBLISHED
+        published += _settle(client, settings, snapshot, problem, found, "ortools", timings, improve=False) is Outcome.PUBLISHED
     return published
 
 
@@ -104,7 +106,17 @@ def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[
     return problem, timings
 
 
-def _settle(client: Store, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
+def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
+    """Write what the checker refused to the state folder: what a bug report needs."""
+    folder = settings.state / "refused"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{problem.depot_id}-{plan.version}.problem.json"
+    path.write_bytes(codec.dumps(problem))
+    path.with_suffix("").with_suffix(".plan.json").write_bytes(codec.dumps(plan))
+    return path
+
+
+def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
             timings: dict[str, float], *, improve: bool) -> Outcome | None:  # fmt: skip
     """Check and publish; None for a no-op, which only clears its triggers."""
     plan = publishable(problem, solution, progress=snapshot.progress, engine=engine)
@@ -112,7 +124,8 @@ def _settle(client: Store, snapshot: Snapshot, problem: Problem, solution: Solut
     if violations:
         for violation in violations:
             log.error("%s: %s %s %s", snapshot.depot.id, violation.code, violation.subject, violation.detail)
-        raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.")
+        raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.",
+                          remedy=f"The problem and the plan are kept: {_keep_refused(settings, problem, plan)}.")  # fmt: skip
     changes = diff(snapshot, plan)
     if not changes:
         commit.answered(client, snapshot, improve=improve, now=time.time())

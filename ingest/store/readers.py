@@ -104,11 +104,12 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
+    orders = _by_id(open_)
     trails = {shift: tuple(started[stop] for stop in text.split()) for shift, text in _pairs(trail).items()}
     return Snapshot(
         depot=owner, revision=int(rev), version=int(version), roads=int(roads),
         drivers=_documents(drivers, Driver), vehicles=_documents(vehicles, Vehicle), shifts=_documents(shifts, Shift),
-        orders=_by_id(open_), carried=_by_id(carried), goods=_pairs(goods),
+        orders=orders, carried={key: order for key, order in _by_id(carried).items() if key not in orders}, goods=_pairs(goods),
         declined={order: tuple(text.split()) for order, text in _pairs(declined).items()}, absent=tuple(sorted(absent)),
         positions=_documents(positions, Position),
         progress={shift: Progress(int(left[shift]) if shift in left else None, shift in back, trails.get(shift, ()))

@@ -269,6 +269,25 @@ def test_goods_brought_back_can_be_planned_again(shop: Shop) -> None:
     assert [(r["driver_id"], [stop["order_id"] for stop in r["stops"]]) for r in plan["routes"]] == [("hel.bo", [made["id"]])]
 
 
+def test_what_is_aboard_is_counted_once(shop: Shop) -> None:
+    """Open deliveries loaded at departure, collected goods, and a failed parcel that is still in the van."""
+    shop.depot()
+    anna = shop.crew("anna")
+    parcels = [shop.order(spot, demand={"parcels": 2, "kg": 5}) for spot in SPOTS[:3]]
+    repair(shop)
+    shop.leave(anna)
+    assert situation(shop)[1].crews[0].load == (6, 15)
+    first, second, _ = [stop for stop, _ in route(shop, anna)]
+    shop.event(anna, first, "completed", event_id="1")
+    shop.event(anna, second, "failed", event_id="2")
+    assert situation(shop)[1].crews[0].load == (4, 10)
+    pickup = shop.order(SPOTS[4], kind="collection", demand={"parcels": 3})
+    repair(shop)
+    shop.event(anna, pickup["stop_id"], "completed", event_id="3")
+    assert situation(shop)[1].crews[0].load == (7, 10)
+    assert len(parcels) == 3
+
+
 def test_older_versions_can_be_read_whole(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put together from a snapshot and the changes since, every version is the plan as it was."""
     monkeypatch.setattr(commit, "SNAPSHOT_EVERY", 3)
