@@ -17,7 +17,7 @@ from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
 from routing.solve import insertion
-from routing.solve.evaluation import barred, deadline, late_weight, total, unassigned_price, walk
+from routing.solve.evaluation import barred, deadline, evaluate, late_weight, total, unassigned_price, walk
 from routing.solve.problem import Problem, Solution
 
 SLICE_S = 0.4
@@ -44,11 +44,17 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
         if found is None:
             break
         cost = total(problem, found)
-        if cost < best_cost:
+        if cost < best_cost and _drivable(problem, found):
             best, best_cost = found, cost
         if solutions:
             break
     return best
+
+
+def _drivable(problem: Problem, solution: Solution) -> bool:
+    """Whether our own evaluator finds no breach; a van that is overloaded already is modelled more loosely above."""
+    rows = zip(problem.crews, solution.routes, strict=True)
+    return all(evaluate(problem, crew, route).breach is None for crew, route in rows)
 
 
 class _Model:

@@ -221,6 +221,18 @@ def test_a_closed_street_makes_an_order_unreachable_but_strands_nobody() -> None
     assert check(problem, plan) == []
 
 
+def test_an_overloaded_van_gets_no_more_and_stops_nobody() -> None:
+    """Loaded beyond its capacity by hand: it drives on, collects nothing until there is room, and every plan passes."""
+    situation = Situation(2, capacity=2).add(*(order(f"o{n}", 0, n + 1.0) for n in range(4)),
+                                             *(order(f"c{n}", 0, n + 1.5, kind="collection") for n in range(3)))  # fmt: skip
+    situation.on_the_road("a", [f"d.o{n}.delivery" for n in range(4)])
+    problem = situation.problem(now=T0 + 1)
+    start = insertion.repair(problem)
+    assert check(problem, plan_of(problem, start)) == []
+    found = ortools_engine.improve(problem, start, budget=60, solutions=20)
+    assert check(problem, plan_of(problem, found)) == []
+
+
 def test_several_windows_are_met_in_the_gaps() -> None:
     """Arriving between two windows waits for the second."""
     windows = (TimeWindow(T0, T0 + 50), TimeWindow(T0 + 500, T0 + 600))
