@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 
 import redis
 from flask import Flask, Response
@@ -10,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from ingest.context import Services
 from ingest.endpoints import access, depots, drivers, fleet, orders, roads
+from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import RETRY_AFTER_S, check_schema, connect
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def create_front() -> Front:
     """What the server runs: the application behind the front that holds streams and long polls."""
+    die_with_parent(signal.SIGKILL)  # the server forks its workers; an orphan would go on listening
     settings = Settings.read()
     return Front(create_app(settings), settings)
 

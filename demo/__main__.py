@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from demo.api import iso
 from demo.table import History, changes, latency, render, triggers
@@ -131,7 +132,7 @@ def _lines(plans: list[dict[str, Any]]) -> None:
     """Without a terminal: one line per version."""
     for plan in plans:
         cells = (plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), latency(plan))
-        print("  ".join(cells), flush=True)
+        print(Text.from_markup("  ".join(cells)).plain, flush=True)
 
 
 def _counts(world: World) -> Counter[str]:

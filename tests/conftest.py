@@ -190,6 +190,19 @@ def shop(settings: Settings) -> Shop:
     return Shop(settings)
 
 
+def alive(marker: str) -> list[str]:
+    """Processes whose environment or command line has the marker."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in text and int(folder.name) != os.getpid():
+            found.append((folder / "cmdline").read_text())
+    return found
+
+
 class Processes:
     """The real thing: server, API, dispatcher and workers as processes of their own."""
 
@@ -210,10 +223,8 @@ class Processes:
 def stack(tmp_path: Path) -> Iterator[Any]:
     """The running system; stopped, to the last process, afterwards."""
     with Processes(tmp_path) as running:
-        pids = [process.pid for process in running.processes.values()]
         yield running
-    for pid in pids:
-        assert not Path(f"/proc/{pid}").exists(), "a process was left behind"
+    wait_for(lambda: alive(str(tmp_path)) == [], seconds=5, what=f"all processes to end: {alive(str(tmp_path))}")
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ingest.auth import Role, make_key, principal_of
+from ingest.parent import die_with_parent
 from ingest.settings import ROOT, Settings
 from ingest.store import embedded
 from ingest.store.connection import check_schema, connect
@@ -24,7 +24,6 @@ from routing.errors import LastlegError
 TENANT = "default"
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 8.0
-_PR_SET_PDEATHSIG = 1
 
 
 class PortTaken(LastlegError):
@@ -92,17 +91,11 @@ class Stack:
         return commands
 
     def _spawn(self, name: str) -> None:
-        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-        def follow_parent() -> None:
-            if libc is not None:
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
         environment = os.environ | rq_environment() | {"PYTHONPATH": str(ROOT), "LASTLEG_STATE": str(self.settings.state)}
         with (self.settings.state / "log" / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 self.commands()[name], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=follow_parent,
+                start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         self.started[name] = time.monotonic()
 

@@ -6,24 +6,21 @@ inherited by the server itself and so held exactly as long as it lives, even whi
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import redis
 
+from ingest import parent
 from ingest.settings import Settings
 from routing.errors import LastlegError
 
-_PR_SET_PDEATHSIG = 1
 _SOCKET_PATH_LIMIT = 100
 """Bytes: a Unix socket's path may have 107 on Linux and 103 on macOS."""
 
@@ -117,12 +114,6 @@ def _binary() -> str:
 
 
 def _start(folder: Path, lock: int, until: float, die_with_parent: bool) -> subprocess.Popen[bytes]:
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" and die_with_parent else None
-
-    def follow_parent() -> None:
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
     command = [
         _binary(), "--port", "0", "--unixsocket", str(socket_path(folder)), "--unixsocketperm", "700",
         "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
@@ -132,7 +123,7 @@ def _start(folder: Path, lock: int, until: float, die_with_parent: bool) -> subp
     with (folder / "server.err").open("ab") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-            pass_fds=(lock,), preexec_fn=follow_parent,
+            pass_fds=(lock,), preexec_fn=parent.die_with_parent if die_with_parent else None,
         )  # fmt: skip
     while not _answers(folder):
         if process.poll() is not None:

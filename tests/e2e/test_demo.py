@@ -6,24 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from ingest.settings import ROOT
-from tests.conftest import free_port, wait_for
-
-
-def _alive(marker: str) -> list[str]:
-    """Processes whose environment or command line has the marker."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if marker.encode() in text and int(folder.name) != os.getpid():
-            found.append((folder / "cmdline").read_text())
-    return found
+from tests.conftest import alive, free_port, wait_for
 
 
 def test_the_demo_turns_orders_into_routes_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -44,8 +30,7 @@ def test_the_demo_turns_orders_into_routes_and_leaves_nothing_behind(tmp_path: P
     assert "API http://127.0.0.1:" in text
     assert "event → plan median" in text
     assert " ms" in text
-    time.sleep(0.5)
-    assert _alive(str(tmp_path)) == []
+    wait_for(lambda: alive(str(tmp_path)) == [], seconds=5, what="all processes to end")
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:
