@@ -73,15 +73,16 @@ class DijkstraTimes:
     def __init__(self, network: Network, overlay: Overlay | None = None) -> None:
         self._network = network
         self._overlay = overlay or Overlay.free_flow(network)
-        self._millis = np.rint(network.seconds.astype(np.float64) * 1000 * self._overlay.factor)
-        self._metres = np.rint(network.metres).astype(np.float64)
-        self._weight = self._millis + self._metres * _METRE
+        millis = network.seconds.astype(np.float64) * 1000
+        metres = np.rint(network.metres).astype(np.float64) * _METRE
+        self._free = np.rint(millis) + metres
+        self._weight = np.rint(millis * self._overlay.factor) + metres
 
     def matrix(self, spots: Sequence[Spot]) -> Matrix:
         """Times and distances between all pairs, in O(P (M + N log N))."""
         size = len(spots)
         leave = self._network.nodes + np.arange(size)
-        found = dijkstra(self._graph(spots), indices=leave)[:, self._network.nodes + size :]
+        found = dijkstra(self._graph(spots), indices=leave)[:, self._network.nodes + size : self._network.nodes + 2 * size]
         reached = np.isfinite(found)
         millis, metres = np.divmod(np.where(reached, found, 0.0), 1.0)
         seconds = np.where(reached, np.ceil(millis / 1000), UNREACHABLE)
@@ -99,33 +100,50 @@ class DijkstraTimes:
         chain = [nodes + 3]
         while chain[-1] != nodes:
             chain.append(int(before[chain[-1]]))
-        inner = chain[-2:0:-1]
+        inner = self._junctions(chain[-2:0:-1])
         arcs, line = self._trace(start, end, inner)
         millis, metres = divmod(float(found[nodes + 3]), 1.0)
         return Leg(int(np.ceil(millis / 1000)), round(metres / _METRE), arcs, line)
 
     def _graph(self, spots: Sequence[Spot]) -> csr_array:
-        """The network with a node to leave each spot from and a node to arrive at it."""
+        """The network with a node to leave each spot from and a node to arrive at it.
+
+        Closed streets are not in it, but whoever stands in one may drive out: behind the spots' nodes lies a second
+        layer with a twin for each junction, in which closed streets are open at free-flow speed. Only spots on
+        closed streets lead into it, and each of its junctions leads out.
+        """
         network, size = self._network, len(spots)
         arc = np.array([spot.arc for spot in spots], np.int64)
         share = np.array([spot.fraction for spot in spots])
         leave, arrive = network.nodes + np.arange(size), network.nodes + size + np.arange(size)
+        twin = network.nodes + 2 * size
         opposite = network.reverse[arc].astype(np.int64)
         two_way = opposite >= 0
         out_arc = np.concatenate([arc, opposite[two_way]])
         out_share = np.concatenate([share, 1 - share[two_way]])
         who = np.concatenate([np.arange(size), np.flatnonzero(two_way)])
-        # A closed street may be left (somebody may stand in it) at free-flow speed, but not entered.
-        leaving = np.where(np.isfinite(self._weight[out_arc]), self._weight[out_arc],
-                           np.rint(network.seconds[out_arc] * 1000.0) + self._metres[out_arc] * _METRE)  # fmt: skip
+        inside = ~np.isfinite(self._weight[out_arc])
+        leaving = np.where(inside, self._free[out_arc], self._weight[out_arc])
         row = [network.tail, leave[who], network.tail[out_arc]]
-        column = [network.head, network.head[out_arc], arrive[who]]
+        column = [network.head, network.head[out_arc] + np.where(inside, twin, 0), arrive[who]]
         weight = [self._weight, _part(leaving, 1 - out_share), _part(self._weight[out_arc], out_share)]
+        if inside.any():
+            closed = np.flatnonzero(~np.isfinite(self._weight))
+            junctions = np.unique(np.concatenate([network.tail[closed], network.head[closed]]))
+            row += [network.tail[closed] + twin, junctions + twin]
+            column += [network.head[closed] + twin, junctions]
+            weight += [self._free[closed], np.full(len(junctions), _METRE)]
         for i, j, value in _same_street(out_arc, out_share, who, self._weight):
             row.append(leave[i : i + 1])
             column.append(arrive[j : j + 1])
             weight.append(np.array([value]))
-        return _lightest(np.concatenate(row), np.concatenate(column), np.concatenate(weight), network.nodes + 2 * size)
+        return _lightest(np.concatenate(row), np.concatenate(column), np.concatenate(weight),
+                         twin + (network.nodes if inside.any() else 0))  # fmt: skip
+
+    def _junctions(self, chain: list[int]) -> list[int]:
+        """A path's nodes as junctions: twins of the second layer are their originals, met twice where it is left."""
+        plain = [node if node < self._network.nodes else node - self._network.nodes - 4 for node in chain]
+        return [node for number, node in enumerate(plain) if not number or node != plain[number - 1]]
 
     def _trace(self, start: Spot, end: Spot, inner: list[int]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
         network = self._network
@@ -143,7 +161,8 @@ class DijkstraTimes:
     def _arc_between(self, tail: int, head: int) -> int:
         low, high = np.searchsorted(self._network.tail, [tail, tail + 1])
         arcs = np.arange(low, high)[self._network.head[low:high] == head]
-        return int(arcs[np.argmin(self._weight[arcs])])
+        weight = self._weight if np.isfinite(self._weight[arcs]).any() else self._free
+        return int(arcs[np.argmin(weight[arcs])])
 
 
 def _part(weight: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -237,21 +237,33 @@ def _by_hand(graph: Any, network: Network, overlay: Overlay, start: Spot, end: S
 
     best = np.inf
     for arc, share in sides(start):
-        slow = overlay.factor[arc] if np.isfinite(overlay.factor[arc]) else 1.0
-        out = float(network.seconds[arc]) * slow * (1 - share)
+        closed = not np.isfinite(overlay.factor[arc])
+        out = float(network.seconds[arc]) * (1.0 if closed else overlay.factor[arc]) * (1 - share)
+        exits = _ways_out(network, overlay, int(network.head[arc])) if closed else {int(network.head[arc]): 0.0}
         for other, into in sides(end):
             cost = float(network.seconds[other]) * overlay.factor[other]
             if not np.isfinite(cost):
                 continue
             if other == arc and into >= share:
                 best = min(best, cost * (into - share))
-            a, b = int(network.head[arc]), int(network.tail[other])
-            try:
-                way = 0.0 if a == b else nx.shortest_path_length(graph, a, b, weight="w")
-            except (nx.NetworkXNoPath, nx.NodeNotFound):
-                continue
-            best = min(best, out + way + cost * into)
+            b = int(network.tail[other])
+            for a, driven in exits.items():
+                try:
+                    way = 0.0 if a == b else nx.shortest_path_length(graph, a, b, weight="w")
+                except (nx.NetworkXNoPath, nx.NodeNotFound):
+                    continue
+                best = min(best, out + driven + way + cost * into)
     return float(best)
+
+
+def _ways_out(network: Network, overlay: Overlay, junction: int) -> dict[int, float]:
+    """Seconds from a junction to every one that closed streets lead to: whoever stands inside may drive out."""
+    inner: Any = nx.DiGraph()
+    inner.add_node(junction)
+    for arc in np.flatnonzero(~np.isfinite(overlay.factor)):
+        a, b, seconds = int(network.tail[arc]), int(network.head[arc]), float(network.seconds[arc])
+        inner.add_edge(a, b, w=min(seconds, inner.get_edge_data(a, b, {"w": np.inf})["w"]))
+    return dict(nx.single_source_dijkstra_path_length(inner, junction, weight="w"))
 
 
 def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:
@@ -268,6 +280,25 @@ def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:
     after = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 200, version=2)).leg(start, end)
     assert after is not None
     assert after.seconds == free.seconds
+
+
+def test_whoever_stands_in_a_closed_area_drives_out_and_nobody_drives_in(helsinki: Network) -> None:
+    """An area of many streets: every other place can be reached from inside, none inside from anywhere else."""
+    snapper = Snapper(helsinki)
+    centre = Location(60.1698, 24.9405)
+    shut = both_ways(helsinki, snapper.arcs_within(snapper.disc(centre, 120)))
+    assert len(shut) > 30
+    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 0, 10)
+    times = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 5, version=1))
+    inside, outside = snapper.nearest([centre, Location(60.1745, 24.9405)])
+    matrix = times.matrix([inside, outside])
+    assert matrix.seconds[0, 1] < 1000
+    assert matrix.seconds[1, 0] == UNREACHABLE
+    leg = times.leg(inside, outside)
+    assert leg is not None
+    assert leg.seconds == matrix.seconds[0, 1]
+    open_ = [arc not in set(shut.tolist()) for arc in leg.arcs]
+    assert open_ == sorted(open_), "once out, it does not come back in"
 
 
 def test_a_place_snaps_to_the_nearest_street(helsinki: Network) -> None:
