@@ -182,8 +182,10 @@ def test_a_day_at_a_depot(day: Day) -> None:
     assert sum(len(phone.route()) for phone in phones.values()) == 9
 
     wait_for(lambda: day.clock.now() > BEGIN, what="the shift")
+    quiet: set[str] = set()
+    stop_pinging = threading.Event()
+    threading.Thread(target=_keep_pinging, args=(day, quiet, stop_pinging), daemon=True).start()
     for phone in phones.values():
-        phone.ping(day.clock, 1)
         assert phone.report("/v1/drivers/me/events", "departed", day.clock).status_code == 200
     busy = next(phone for phone in phones.values() if len(phone.route()) >= 3)
 
@@ -241,14 +243,12 @@ def test_a_day_at_a_depot(day: Day) -> None:
 
     # a driver falls silent: what others can take moves, and he is back with his next ping
     day.settled()
-    loud = [phone for phone in phones.values() if phone is not busy]
-    stop_pinging = threading.Event()
-    threading.Thread(target=_keep_pinging, args=(loud, day.clock, stop_pinging), daemon=True).start()
+    quiet.add(busy.driver)
     wait_for(lambda: day.api.get(f"/v1/drivers/{busy.driver}")["state"] == "silent", what="the silent driver", seconds=20)
     wait_for(lambda: not _has_movable(busy), what="his collections and services to move")
     assert busy.current() == following
-    busy.ping(day.clock, 2)
-    assert day.api.get(f"/v1/drivers/{busy.driver}")["state"] == "available"
+    quiet.clear()
+    wait_for(lambda: day.api.get(f"/v1/drivers/{busy.driver}")["state"] == "available", what="his next ping")
 
     # everybody finishes the day
     finish(day)
@@ -261,12 +261,13 @@ def test_a_day_at_a_depot(day: Day) -> None:
     no_stop_was_moved_under_way(day)
 
 
-def _keep_pinging(phones: list[Phone], clock: DepotTime, stop: threading.Event) -> None:
-    seq = 10
-    while not stop.wait(1.0):
+def _keep_pinging(day: Day, quiet: set[str], stop: threading.Event) -> None:
+    seq = 0
+    while not stop.wait(0.5):
         seq += 1
-        for phone in phones:
-            phone.ping(clock, seq)
+        for phone in day.phones.values():
+            if phone.driver not in quiet:
+                phone.ping(day.clock, seq)
 
 
 def _has_movable(phone: Phone) -> bool:
@@ -276,12 +277,9 @@ def _has_movable(phone: Phone) -> bool:
 def finish(day: Day) -> None:
     """Drive every route to its end, noting each stop being driven to."""
     until = time.monotonic() + 40
-    seq = 1000
     while time.monotonic() < until:
         busy = False
         for phone in day.phones.values():
-            seq += 1
-            phone.ping(day.clock, seq)
             stop = phone.current()
             if stop is None:
                 continue
