@@ -222,7 +222,10 @@ def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, 
 
 
 def current_shift(client: Store, depot_id: str, driver_id: str, now: int) -> str:
-    """The shift a driver's reports belong to: the one on the road, else the next not over; '' if none."""
+    """The shift a driver's reports belong to; '' if none.
+
+    The one on the road while it lasts, else today's, else one on the road that should be over, else the next.
+    """
     mine = [shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id]
     if not mine:
         return ""
@@ -230,7 +233,7 @@ def current_shift(client: Store, depot_id: str, driver_id: str, now: int) -> str
     departed = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "departed"), ids), strict=True))
     returned = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "returned"), ids), strict=True))
     live = sorted((shift for shift in mine if not returned[shift.id]), key=lambda shift: shift.start)
-    for shift in live:
-        if departed[shift.id]:
-            return str(shift.id)
-    return next((str(shift.id) for shift in live if shift.end >= now), "")
+    out = [shift for shift in live if departed[shift.id]]
+    today = [shift for shift in live if shift.start <= now <= shift.end]
+    found = [shift for shift in out if shift.end >= now] or today or out or [shift for shift in live if shift.end >= now]
+    return str(found[0].id) if found else ""

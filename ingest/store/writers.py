@@ -42,12 +42,12 @@ def replace_depot(client: Store, depot: Depot, now: float) -> None:
 
 
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
-               personal: dict[str, str], start_real: float = 0.0) -> list[str]:  # fmt: skip
+               personal: dict[str, str], start_real: float = 0.0, plan_from: float = 0.0) -> list[str]:  # fmt: skip
     """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, or `overlap` + field, id."""
     arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now, PERSONAL_TTL_S,
                  *_fields(personal)]  # fmt: skip
     if isinstance(record, Shift):
-        arguments += [record.driver_id, record.vehicle_id, record.start, record.end, start_real]
+        arguments += [record.driver_id, record.vehicle_id, record.start, record.end, start_real, plan_from]
     return list(run(client, record.depot_id, "put", arguments, PERSONAL=keys.personal(record.depot_id, record.id)))
 
 

@@ -271,6 +271,35 @@ def test_goods_brought_back_can_be_planned_again(shop: Shop) -> None:
     assert [(r["driver_id"], [stop["order_id"] for stop in r["stops"]]) for r in plan["routes"]] == [("hel.bo", [made["id"]])]
 
 
+def test_who_leaves_again_has_come_back_before(shop: Shop) -> None:
+    """Yesterday's driver never said so: leaving today ends yesterday's shift, and its parcels can be planned again."""
+    shop.depot(clock={"scale": 1, "start": "2030-01-01T15:59:00Z"})
+    anna = shop.crew("anna")
+    made = shop.order()
+    repair(shop)
+    report = lambda kind, at, name: shop.call("POST", "/v1/drivers/me/events", {"event_id": name, "type": kind, "occurred_at": at},  # noqa: E731
+                                              key=anna)  # fmt: skip
+    assert report("departed", "2030-01-01T15:59:00Z", "1").status_code == 200
+    shop.made("/v1/shifts", {"depot_id": "hel", "id": "next", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
+                             "start": "2030-01-01T16:00:00Z", "end": "2030-01-02T00:00:00Z"})  # fmt: skip
+    assert readers.current_shift(shop.store, "hel", "hel.anna", 1893513600 + 60) == "hel.next"
+    later = shop.call("GET", "/v1/depots/hel").json["clock"]["now"]
+    assert later.startswith("2030-01-01T15:59")
+    run_depart(shop, "hel.next")
+    snapshot, _ = situation(shop)
+    assert "driver_returned" in [trigger.kind for trigger in snapshot.triggers]
+    assert snapshot.progress["hel.day-anna"].returned
+    assert made["id"] not in snapshot.goods
+
+
+def run_depart(shop: Shop, shift: str) -> None:
+    """The driver leaves in a shift of his choice."""
+    from ingest.store import writers
+
+    writers.driver_event(shop.store, "hel", driver="hel.anna", shift=shift, kind="departed", at=1893513660, event_id="x", body={},
+                         now=time.time(), deadline=time.time() + 60)  # fmt: skip
+
+
 def test_what_is_aboard_is_counted_once(shop: Shop) -> None:
     """Open deliveries loaded at departure, collected goods, and a failed parcel that is still in the van."""
     shop.depot()

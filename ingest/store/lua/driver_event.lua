@@ -11,17 +11,7 @@ local rev = emit('driver.' .. kind, body)
 if kind == 'departed' then
   if depart(shift, at) then redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver) end
 elseif kind == 'returned' then
-  redis.call('HSETNX', K.departed, shift, at)
-  redis.call('HSET', K.returned, shift, at)
-  local current = current_of(shift)
-  if current then trail_drop(shift, current) end
-  local goods = redis.call('HGETALL', K.goods)
-  for i = 1, #goods, 2 do
-    if goods[i + 1] == shift then
-      redis.call('HDEL', K.goods, goods[i])
-      touch(goods[i], rev)
-    end
-  end
+  give_back(shift, at, rev)
   redis.call('ZREM', K.heard, DEPOT .. ' ' .. driver)
   touch(driver, rev)
   trigger('driver_returned', driver, rev, now)

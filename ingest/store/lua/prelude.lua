@@ -71,10 +71,36 @@ local function advance(shift, except)
   end
 end
 
+-- A shift is over: what was not delivered is at the depot again.
+local function give_back(shift, at, rev)
+  redis.call('HSETNX', K.departed, shift, at)
+  redis.call('HSET', K.returned, shift, at)
+  local current = current_of(shift)
+  if current then trail_drop(shift, current) end
+  local goods = redis.call('HGETALL', K.goods)
+  for i = 1, #goods, 2 do
+    if goods[i + 1] == shift then
+      redis.call('HDEL', K.goods, goods[i])
+      touch(goods[i], rev)
+    end
+  end
+end
+
 -- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
 local function depart(shift, at, except)
   if redis.call('HEXISTS', K.departed, shift) == 1 then return false end
   redis.call('HSET', K.departed, shift, at)
+  local driver = redis.call('HGET', K.shift_driver, shift)
+  local shifts = redis.call('HGETALL', K.shift_driver)
+  for i = 1, #shifts, 2 do  -- who leaves again has come back from the shift before
+    local other = shifts[i]
+    if shifts[i + 1] == driver and other ~= shift and redis.call('HEXISTS', K.departed, other) == 1
+        and redis.call('HEXISTS', K.returned, other) == 0 then
+      local rev = redis.call('GET', K.rev)
+      give_back(other, at, rev)
+      trigger('driver_returned', driver, tonumber(rev), redis.call('TIME')[1])
+    end
+  end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local order = order_of(stop)
     if string.sub(stop, -9) == '.delivery' and redis.call('SISMEMBER', K.open, order) == 1 then
