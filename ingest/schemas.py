@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from flask import request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -17,12 +27,42 @@ DAY_S = 86_400
 MAX_AMOUNT = 1_000_000
 """Demands and capacities above this are typing errors."""
 
+
+
+def _text_only(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("give a time as ISO 8601 with an offset")
+    return value
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not 2000 <= moment.astimezone(UTC).year < 2100:
+        raise ValueError("give a time between 2000 and 2100")
+    return moment
+
+
+def _with_room(value: Any) -> Any:
+    """Times at the very ends of the calendar overflow when an offset is applied: judge the year first."""
+    if isinstance(value, str) and value[:1].isdigit() and value[4:5] == "-" and not "2000" <= value[:4] <= "2099":
+        raise ValueError("give a time between 2000 and 2100")
+    return _text_only(value)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_with_room), AfterValidator(_in_range)]
+"""A time: ISO 8601 with an offset, in this century."""
+
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Skill = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
 Amounts = Annotated[dict[str, Amount], Field(max_length=8)]
 Skills = Annotated[list[Skill], Field(max_length=32)]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("each name may be there once")
+    return names
 
 
 class _Body(BaseModel):
@@ -43,8 +83,8 @@ class Place(_Body):
 class Window(_Body):
     """When service may begin; both ends inclusive. `from` and `to` in JSON."""
 
-    start: AwareDatetime = Field(alias="from")
-    end: AwareDatetime = Field(alias="to")
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
 
     @model_validator(mode="after")
     def _in_order(self) -> Window:
@@ -57,7 +97,7 @@ class ClockIn(_Body):
     """A depot's own clock: `scale` depot seconds pass per real second, beginning at `start` when it is made."""
 
     scale: float = Field(default=1.0, gt=0, le=3600, allow_inf_nan=False)
-    start: AwareDatetime | None = None
+    start: Moment | None = None
 
 
 class PolicyIn(_Body):
@@ -85,7 +125,7 @@ class DepotIn(_Body):
     name: Name | None = None
     map: Slug
     location: Place
-    dimensions: list[Slug] = Field(default_factory=list, max_length=8)
+    dimensions: Annotated[list[Slug], AfterValidator(_distinct)] = Field(default_factory=list, max_length=8)
     clock: ClockIn = ClockIn()
     policy: PolicyIn = PolicyIn()
 
@@ -123,8 +163,8 @@ class ShiftIn(_Body):
     id: Slug
     driver_id: str
     vehicle_id: str
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Moment
+    end: Moment
     start_location: Place | None = None
     end_location: Place | None = None
     open_end: bool = False
@@ -194,6 +234,8 @@ class KeyIn(_Body):
     def _driver(self) -> KeyIn:
         if (self.role == "driver") != (self.driver_id is not None):
             raise ValueError("driver_id is for driver tokens, which need it")
+        if self.depots and self.role != "shipper":
+            raise ValueError("depots limit shipper keys only")
         return self
 
 
@@ -202,7 +244,7 @@ class StopEventIn(_Body):
 
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
     type: Literal["accepted", "declined", "en_route", "skipped", "loaded", "arrived", "completed", "failed"]
-    occurred_at: AwareDatetime
+    occurred_at: Moment
     plan_version_seen: int | None = Field(default=None, ge=0)
     reason: Annotated[str, Field(max_length=500)] | None = None
     driver_id: str | None = None
@@ -213,7 +255,7 @@ class DriverEventIn(_Body):
 
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
     type: Literal["departed", "returned", "on_duty", "off_duty"]
-    occurred_at: AwareDatetime
+    occurred_at: Moment
 
 
 class Disc(_Body):
@@ -232,8 +274,8 @@ class RoadEventIn(_Body):
     edges: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(default=None, min_length=1, max_length=10_000)
     disc: Disc | None = None
     polygon: list[Place] | None = Field(default=None, min_length=3, max_length=1000)
-    start: AwareDatetime | None = None
-    end: AwareDatetime
+    start: Moment | None = None
+    end: Moment
     reason: Annotated[str, Field(max_length=500)] = ""
 
     @model_validator(mode="after")
@@ -267,6 +309,8 @@ def body() -> Any:
 
     try:
         return json.loads(request.get_data())
+    except RecursionError:
+        raise ApiProblem(400, "malformed_json", "The body is nested too deeply.", "A few levels are enough.") from None
     except ValueError as error:
         raise ApiProblem(400, "malformed_json", f"The body is not JSON: {error}.", "Send JSON in UTF-8.") from None
 
@@ -317,6 +361,11 @@ def _fault(item: ErrorDetails) -> Fault:
 def pointer(path: tuple[str | int, ...] | list[str | int]) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def whole_number(text: str) -> int | None:
+    """A cursor or version from a query or header, or None if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 def seconds(moment: datetime) -> int:

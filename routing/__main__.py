@@ -44,8 +44,29 @@ def _read(path: Path) -> bytes:
         raise BadProblem(f"{path} cannot be read: {error.strerror}.") from None
 
 
+def _problem(path: Path) -> Problem:
+    """Read a problem whose numbers fit together.
+
+    Raises
+    ------
+    BadProblem
+        If the file is none, or its matrix is not square, or something refers beyond it.
+    """
+    problem = codec.loads(_read(path), Problem)
+    size = len(problem.matrix.seconds)
+    places = [task.place for task in problem.tasks] + [crew.place for crew in problem.crews]
+    places += [crew.end_place for crew in problem.crews if crew.end_place is not None]
+    tasks = [task for crew in problem.crews for task in (*crew.frozen, *crew.base)]
+    square = problem.matrix.seconds.shape == problem.matrix.metres.shape == (size, size) or not places
+    if not square or any(not 0 <= place < size for place in places):
+        raise BadProblem(f"{path}: a place is outside the matrix, or the matrix is not square.")
+    if any(not 0 <= task < len(problem.tasks) for task in tasks):
+        raise BadProblem(f"{path}: a route names a task that is not there.")
+    return problem
+
+
 def _solve(arguments: argparse.Namespace) -> int:
-    problem = codec.loads(_read(arguments.problem), Problem)
+    problem = _problem(arguments.problem)
     solution = ENGINES[arguments.engine](problem, budget=arguments.budget, stop=lambda: False)
     plan = publishable(problem, solution, progress={}, engine=arguments.engine)
     text = codec.dumps(plan).decode()
@@ -59,7 +80,7 @@ def _solve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    return _report(codec.loads(_read(arguments.problem), Problem), codec.loads(_read(arguments.plan), Plan))
+    return _report(_problem(arguments.problem), codec.loads(_read(arguments.plan), Plan))
 
 
 def _report(problem: Problem, plan: Plan) -> int:

@@ -67,6 +67,7 @@ class TriggerKind(StrEnum):
     ROADS_CHANGED = "roads_changed"
     SHIFT_CHANGED = "shift_changed"
     SHIFT_STARTED = "shift_started"
+    SHIFT_ENDED = "shift_ended"
     REQUESTED = "requested"
 
 
@@ -326,12 +327,13 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """What a plan version changed for one driver."""
+    """What a plan version changed for one driver; `updated` are stops whose order was changed where it stands."""
 
     driver_id: str
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     reordered: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,13 +30,16 @@ class Outcome(StrEnum):
 def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, *,
             improve: bool) -> tuple[Outcome, str]:  # fmt: skip
     """Publish a checked plan, unless the state it was made from has moved on; says which record stood in the way."""
-    changed = [route for route in plan.routes if snapshot.sequences.get(route.shift_id) != route.sequence]
+    updated = {stop for change in diff.routes for stop in change.updated}
+    changed = [route for route in plan.routes
+               if snapshot.sequences.get(route.shift_id) != route.sequence or updated.intersection(route.sequence)]  # fmt: skip
+    record = version_record(snapshot, plan, diff, changed)
     orders = _orders(client, snapshot, changed)
     documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
     arguments = {
         "version": snapshot.version, "revision": snapshot.revision, "now": plan.published_at, "improve": improve,
         "plan": codec.dumps(plan).decode(), "snapshot": plan.version % SNAPSHOT_EVERY == 0,
-        "record": codec.dumps(version_record(snapshot, plan, diff, changed)).decode(),
+        "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),
         "unassigned": {item.order_id: codec.dumps(item).decode() for item in plan.unassigned},

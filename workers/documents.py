@@ -19,7 +19,8 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
         "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
                     "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops]}
                    for route in mine],
-        "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered},
+        "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered,
+                    "updated": change.updated},
         "triggers": [trigger_view(trigger) for trigger in snapshot.triggers],
     }  # fmt: skip
 

@@ -8,6 +8,9 @@ from ingest.store.connection import connect
 from workers import replan
 from workers.lease import hold
 
+BACK_OFF_S = 10.0
+"""How long a depot whose job failed is left alone: the other depots need the worker too."""
+
 
 def repair(depot_id: str) -> int:
     """Answer a depot's triggers; versions published."""
@@ -26,7 +29,11 @@ def _work(depot_id: str, role: str) -> int:
     with hold(client, depot_id, role) as mine:
         if not mine:
             return 0
-        return (replan.repair if role == "repair" else replan.improve)(client, settings, depot_id)
+        try:
+            return (replan.repair if role == "repair" else replan.improve)(client, settings, depot_id)
+        except Exception:
+            client.set(keys.hint(depot_id, role), "failed", px=int(BACK_OFF_S * 1000))
+            raise
 
 
 def preload() -> None:

@@ -14,7 +14,7 @@ from ingest.context import allow, caller, my_driver, store
 from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import readers, writers
-from routing.model import Depot, depot_of
+from routing.model import Depot, depot_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
 
@@ -74,7 +74,7 @@ def _decode(raw: bytes) -> list[Ping]:
         batch = _BATCH.decode(raw)
     except msgspec.ValidationError:
         raise invalid(_ping_faults(raw)) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ApiProblem(400, "malformed_json", f"The body is not JSON: {error}.", "Send an array of pings.") from None
     if len(batch) > MAX_PINGS:
         raise invalid([Fault("out_of_range", "", f"{len(batch)} pings are too many.", f"Send at most {MAX_PINGS}.")])
@@ -107,17 +107,20 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     if caller().role is Role.OPERATOR and event.driver_id is None:
         raise invalid([Fault("missing", "/driver_id", "An operator must name the driver.", "Give driver_id.")])
     depot, driver = my_driver(event.driver_id or "me")
-    if depot_of(stop_id) != depot.id:
+    order = readers.record(store(), "orders", depot.id, order_of(stop_id)) if depot_of(stop_id) == depot.id else None
+    if order is None or order.stop_id != stop_id:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
     told = event.model_dump(mode="json", exclude_none=True) | {"stop_id": stop_id, "driver_id": driver, "at": at}
     result = writers.stop_event(
-        store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today), stop=stop_id,
-        kind=event.type, at=at, event_id=event.event_id, body=told, now=now, depot_now=today,
+        store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
+        stop=stop_id,
+        kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
+        deadline=now + depot.policy.silent_after / depot.clock.scale,
     )  # fmt: skip
-    if result[0] == "unknown":
-        raise not_found("stop", stop_id)
+    if result[0] == "reused":
+        raise _reused(event.event_id)
     route = readers.route_document(store(), depot.id, driver)
     if result[0] == "refused":
         raise ApiProblem(409, "stop_moved", "This stop is no longer yours, or it is finished.", "Take the route in this answer.",
@@ -139,9 +142,15 @@ def driver_event(driver_id: str) -> dict[str, Any]:
         store(), depot.id, driver=driver, shift=shift, kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
         deadline=now + depot.policy.silent_after / depot.clock.scale,
     )  # fmt: skip
+    if result[0] == "reused":
+        raise _reused(event.event_id)
     if result[0] == "no_shift":
         raise ApiProblem(409, "no_shift", "This driver has no shift now.", "Make a shift first.")
     return {"recorded": True, "replayed": len(result) > 1}
+
+
+def _reused(event_id: str) -> ApiProblem:
+    return ApiProblem(422, "event_id_reused", f"Event {event_id!r} was another event.", "Give each event an id of its own.")
 
 
 def _moment(depot: Depot, occurred_at: datetime) -> tuple[float, int]:

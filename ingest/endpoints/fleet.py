@@ -68,14 +68,14 @@ def make_shift() -> tuple[dict[str, Any], int]:
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
         seconds(wanted.end), start, None if wanted.open_end else end,
     )  # fmt: skip
-    return _put("shifts", shift, data, {}, start_real=depot.clock.real(shift.start),
-                plan_from=depot.clock.real(shift.start - depot.policy.horizon))  # fmt: skip
+    moments = {"shift_changed": shift.start - depot.policy.horizon, "shift_started": shift.start, "shift_ended": shift.end + 1}
+    return _put("shifts", shift, data, {}, {kind: depot.clock.real(moment) for kind, moment in moments.items()})
 
 
-def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dict[str, str], *,
-         start_real: float = 0.0, plan_from: float = 0.0) -> tuple[dict[str, Any], int]:  # fmt: skip
+def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dict[str, str],
+         timers: dict[str, float] | None = None) -> tuple[dict[str, Any], int]:  # fmt: skip
     result = writers.put_record(store(), family, record, print_=writers.fingerprint(data), now=context.now(),
-                                personal=personal, start_real=start_real, plan_from=plan_from)  # fmt: skip
+                                personal=personal, timers=timers)  # fmt: skip
     if result[0] == "conflict":
         raise ApiProblem(409, "duplicate", f"{record.id!r} exists with other values.", "Choose another id.")
     if result[0] == "unknown":

@@ -13,7 +13,7 @@ from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.endpoints.fleet import dimension_faults, place_faults
 from ingest.problems import ApiProblem, Fault, invalid
-from ingest.schemas import OrderIn, OrderPatch, Window, body, iso, parse, seconds
+from ingest.schemas import OrderIn, OrderPatch, Window, body, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
 from routing.model import Depot, Order, OrderKind, TimeWindow, Unassigned
@@ -83,11 +83,12 @@ def _windows(windows: list[Window]) -> tuple[TimeWindow, ...]:
 def listing() -> dict[str, Any]:
     """The caller's orders of a depot (`?depot_id=`), oldest first; `?cursor=` goes on where a page ended."""
     depot_id, cursor = request.args.get("depot_id", ""), request.args.get("cursor", "0")
-    if not depot_id or not cursor.isdigit():
+    after = whole_number(cursor)
+    if not depot_id or after is None:
         raise invalid([Fault("missing", "", "The query needs depot_id, and cursor as it was given.",
                              "GET /v1/orders?depot_id=DEPOT")])  # fmt: skip
     depot = my_depot(depot_id)
-    page = readers.order_page(store(), depot.id, after=int(cursor), limit=PAGE)
+    page = readers.order_page(store(), depot.id, after=after, limit=PAGE)
     found = [readers.record(store(), "orders", depot.id, order_id) for _, order_id in page]
     who = caller()
     mine = [order for order in found if order and (who.role is Role.OPERATOR or order.shipper == who.id)]

@@ -221,19 +221,27 @@ def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, 
         after = rows[-1][0]
 
 
-def current_shift(client: Store, depot_id: str, driver_id: str, now: int) -> str:
+EARLY_S = 4 * 3600
+"""A shift's reports are taken for it from so long before its start."""
+
+
+def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False) -> str:
     """The shift a driver's reports belong to; '' if none.
 
-    The one on the road while it lasts, else today's, else one on the road that should be over, else the next.
+    The one on the road while it lasts, else today's, else one on the road that should be over. With `over`, facts
+    that come late still belong to the last shift that has ended.
     """
-    mine = [shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id]
+    mine = sorted((shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id),
+                  key=lambda shift: shift.start)  # fmt: skip
     if not mine:
         return ""
     ids = [shift.id for shift in mine]
     departed = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "departed"), ids), strict=True))
     returned = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "returned"), ids), strict=True))
-    live = sorted((shift for shift in mine if not returned[shift.id]), key=lambda shift: shift.start)
+    live = [shift for shift in mine if not returned[shift.id]]
     out = [shift for shift in live if departed[shift.id]]
-    today = [shift for shift in live if shift.start <= now <= shift.end]
-    found = [shift for shift in out if shift.end >= now] or today or out or [shift for shift in live if shift.end >= now]
+    today = [shift for shift in live if shift.start - EARLY_S <= now <= shift.end]
+    found = [shift for shift in out if shift.end >= now] or today or out
+    if not found and over:
+        found = [shift for shift in mine if departed[shift.id]][-1:]
     return str(found[0].id) if found else ""

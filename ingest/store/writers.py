@@ -14,6 +14,9 @@ from routing.model import Depot, Driver, Order, RoadEvent, Shift, Vehicle
 ONCE_TTL_S = 24 * 3600
 """How long idempotency keys and event ids are remembered."""
 
+ANY_DEPOT = "-"
+"""Where idempotency keys are kept: they are a shipper's own, whatever depot an order is for."""
+
 PERSONAL_TTL_S = 30 * 24 * 3600
 """How long names, phones and notes are kept."""
 
@@ -42,12 +45,13 @@ def replace_depot(client: Store, depot: Depot, now: float) -> None:
 
 
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
-               personal: dict[str, str], start_real: float = 0.0, plan_from: float = 0.0) -> list[str]:  # fmt: skip
+               personal: dict[str, str], timers: dict[str, float] | None = None) -> list[str]:  # fmt: skip
     """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, or `overlap` + field, id."""
     arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now, PERSONAL_TTL_S,
                  *_fields(personal)]  # fmt: skip
     if isinstance(record, Shift):
-        arguments += [record.driver_id, record.vehicle_id, record.start, record.end, start_real, plan_from]
+        arguments += [record.driver_id, record.vehicle_id, record.start, record.end,
+                      *(part for timer in (timers or {}).items() for part in timer)]  # fmt: skip
     return list(run(client, record.depot_id, "put", arguments, PERSONAL=keys.personal(record.depot_id, record.id)))
 
 
@@ -59,7 +63,7 @@ def create_order(client: Store, order: Order, *, print_: str, idempotency: str |
     arguments = [order.id, codec.dumps(order), print_, external, json.dumps({"order_id": order.id}), now,
                  ONCE_TTL_S if idempotency else 0, PERSONAL_TTL_S, *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_create", arguments,
-                    PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(order.depot_id, "order", token)))  # fmt: skip
+                    PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token)))  # fmt: skip
 
 
 def change_order(client: Store, order: Order, *, expected: int, print_: str, now: float,
@@ -78,15 +82,15 @@ def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[st
 
 
 def stop_event(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int,
-               event_id: str, body: dict[str, Any], now: float, depot_now: int) -> list[str]:  # fmt: skip
-    """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `unknown`, and maybe `replayed`."""
-    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, depot_now]
+               event_id: str, body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
+    """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `reused`, and maybe `replayed`."""
+    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
     return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
 
 
 def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str,
                  body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
-    """Record what a driver reports of the shift: `recorded` or `no_shift`, and maybe `replayed`."""
+    """Record what a driver reports of the shift: `recorded`, `no_shift` or `reused`, and maybe `replayed`."""
     arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
     return list(run(client, depot_id, "driver_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
 

@@ -95,16 +95,17 @@ def _rules_kept(crew: Crew, ahead: list[Task]) -> list[Violation]:
 def _loads_kept(problem: Problem, crew: Crew, ahead: list[Task]) -> list[Violation]:
     found = []
     for axis, name in enumerate(problem.dimensions):
-        from_depot = sum(t.demand[axis] for t in ahead if t.kind == "delivery" and t.goods_on is None)
-        load = crew.load[axis] + from_depot
-        if from_depot and load > crew.capacity[axis]:
+        joining = [] if crew.departed else [t.demand[axis] for t in ahead if t.kind == "delivery" and t.goods_on is None]
+        load = crew.load[axis] + sum(joining)
+        if any(joining) and load > crew.capacity[axis]:
             found.append(Violation("capacity", crew.shift_id, f"leaves with {load} {name} of {crew.capacity[axis]}"))
         for position, task in enumerate(ahead):
-            if task.kind == "delivery":
+            absent_goods = crew.departed and task.goods_on is None
+            if task.kind == "delivery" and not absent_goods:
                 load -= task.demand[axis]
             if task.kind == "collection":
                 load += task.demand[axis]
-                if position >= len(crew.frozen) and load > crew.capacity[axis]:
+                if task.demand[axis] and position >= len(crew.frozen) and load > crew.capacity[axis]:
                     found.append(Violation("capacity", task.stop_id, f"{load} {name} on board of {crew.capacity[axis]}"))
     return found
 
@@ -122,6 +123,8 @@ def _times_kept(problem: Problem, crew: Crew, ahead: list[Task], flagged: dict[s
         task = ahead[position]
         leg = int(problem.matrix.seconds[at][task.place])
         clock += leg
+        if position >= len(crew.frozen) and clock < problem.now:
+            found.append(Violation("in_the_past", task.stop_id, f"it would be reached {problem.now - clock} s ago"))
         current = position == 0 and crew.departed and bool(crew.frozen)
         if current and not crew.serving and clock < problem.now:
             clock = problem.now

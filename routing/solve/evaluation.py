@@ -16,6 +16,10 @@ UNASSIGNED_PRICE = 10_000_000
 """Price of an unassigned order at priority 0: above any lateness, so an order is left out only when it must be."""
 
 
+LATE_CAP = UNASSIGNED_PRICE // 2
+"""The most a late stop costs: however late, serving it is better than leaving it out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A stop's planned times in depot seconds."""
@@ -125,7 +129,7 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
         leg = legs[place][task.place]
         cost += leg + lengths[place][task.place] // per_metre
         if visit.late:
-            cost += visit.late * late_weight(problem, task)
+            cost += min(visit.late * late_weight(problem, task), LATE_CAP)
         if position >= fixed and breach is None:
             if leg >= UNREACHABLE:
                 breach = Breach(ReasonCode.CLOSED_ROAD, 0, "", position)
@@ -142,20 +146,30 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
 
 
 def _load_breach(problem: Problem, crew: Crew, route: Sequence[int]) -> Breach | None:
-    """The first place where a dimension is over capacity: goods from the depot are on board from the start."""
+    """The first place where what a plan may change puts a dimension over capacity.
+
+    Goods from the depot are on board from the start of a route that has not left; in one that has left they can
+    only stand in the frozen prefix (a driver went there without them) and weigh nothing. A van that is overloaded
+    already is not judged for that, but takes nothing more.
+    """
     tasks = [problem.tasks[number] for number in route]
+    fixed = len(crew.frozen)
     for axis, capacity in enumerate(crew.capacity):
-        load = crew.load[axis]
-        load += sum(task.demand[axis] for task in tasks if task.kind is OrderKind.DELIVERY and task.goods_on is None)
-        worst, at = (load, len(crew.frozen)) if not crew.departed else (0, 0)
+        load, joining = crew.load[axis], None
         for position, task in enumerate(tasks):
-            if task.kind is OrderKind.DELIVERY:
+            if not crew.departed and task.kind is OrderKind.DELIVERY and task.goods_on is None and task.demand[axis]:
+                load, joining = load + task.demand[axis], position
+        if joining is not None and load > capacity:
+            return Breach(ReasonCode.CAPACITY, load - capacity, problem.dimensions[axis], joining)
+        worst, at = capacity, -1
+        for position, task in enumerate(tasks):
+            if task.kind is OrderKind.DELIVERY and (task.goods_on is not None or not crew.departed):
                 load -= task.demand[axis]
             elif task.kind is OrderKind.COLLECTION:
                 load += task.demand[axis]
-            if position >= len(crew.frozen) and task.kind is OrderKind.COLLECTION and load > worst:
-                worst, at = load, position
-        if worst > capacity and len(route) > len(crew.frozen):
+                if task.demand[axis] and position >= fixed and load > worst:
+                    worst, at = load, position
+        if at >= 0:
             return Breach(ReasonCode.CAPACITY, worst - capacity, problem.dimensions[axis], at)
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from routing.solve.evaluation import barred, deadline, evaluate, unassigned_price, walk
+from routing.solve.evaluation import barred, deadline, evaluate, walk
 from routing.solve.problem import Problem, Solution
 
 Stop = Callable[[], bool]
@@ -68,7 +68,7 @@ def _insert_all(problem: Problem, routes: list[list[int]], waiting: list[int], e
         if stop():
             return
         found = cheapest(problem, routes, task, ends)
-        if found is not None and found[0] < unassigned_price(tasks[task]):
+        if found is not None:  # whatever it costs: an order that can be served is
             routes[found[1]].insert(found[2], task)
 
 

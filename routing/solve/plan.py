@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, order_of
+from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
 from routing.solve.evaluation import total, walk
 from routing.solve.explain import explain
 from routing.solve.problem import Problem, Solution
@@ -34,15 +34,19 @@ def _happened(arrived: int | None, left: int | None) -> tuple[int, int, int]:
 
 
 def diff(snapshot: Snapshot, plan: Plan) -> Diff:
-    """What a new plan changes for whom, against the sequences in force."""
-    planned = {route.shift_id for route in plan.routes}
-    before = _by_driver((snapshot.shifts[shift].driver_id, _still_of_interest(snapshot, sequence, shift in planned))
-                        for shift, sequence in snapshot.sequences.items() if shift in snapshot.shifts)  # fmt: skip
-    after = _by_driver((route.driver_id, route.sequence) for route in plan.routes)
-    changes = [_change(driver, before.get(driver, ()), after.get(driver, ())) for driver in sorted({*before, *after})]
+    """What a new plan changes for whom, shift by shift, against the sequences in force."""
+    edited = {trigger.subject for trigger in snapshot.triggers if trigger.kind is TriggerKind.ORDER_CHANGED}
+    after = {route.shift_id: route.sequence for route in plan.routes}
+    by_driver: dict[str, list[RouteChange]] = {}
+    for shift_id in sorted({*after, *snapshot.sequences}):
+        shift = snapshot.shifts[shift_id]
+        before = _still_of_interest(snapshot, snapshot.sequences.get(shift_id, ()), shift_id in after)
+        change = _change(shift.driver_id, before, after.get(shift_id, ()), edited)
+        if change is not None:
+            by_driver.setdefault(shift.driver_id, []).append(change)
     was, is_ = set(snapshot.unassigned), {item.order_id for item in plan.unassigned}
     return Diff(
-        routes=tuple(change for change in changes if change is not None),
+        routes=tuple(_joined(driver, changes) for driver, changes in sorted(by_driver.items())),
         newly_unassigned=tuple(sorted(is_ - was)), no_longer_unassigned=tuple(sorted(was - is_)),
     )  # fmt: skip
 
@@ -52,19 +56,19 @@ def _still_of_interest(snapshot: Snapshot, sequence: tuple[str, ...], planned: b
     return sequence if planned else tuple(stop for stop in sequence if order_of(stop) in snapshot.orders)
 
 
-def _by_driver(rows: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
-    sequences: dict[str, tuple[str, ...]] = {}
-    for driver, sequence in rows:
-        sequences[driver] = sequences.get(driver, ()) + sequence
-    return sequences
-
-
-def _change(driver: str, before: Sequence[str], after: Sequence[str]) -> RouteChange | None:
-    if tuple(before) == tuple(after):
+def _change(driver: str, before: Sequence[str], after: Sequence[str], edited: set[str]) -> RouteChange | None:
+    updated = tuple(stop for stop in after if stop in before and order_of(stop) in edited)
+    if tuple(before) == tuple(after) and not updated:
         return None
     gained = tuple(stop for stop in after if stop not in before)
     lost = tuple(stop for stop in before if stop not in after)
     kept_before = [stop for stop in before if stop in after]
     kept_after = [stop for stop in after if stop in before]
     moved = tuple(b for a, b in zip(kept_before, kept_after, strict=True) if a != b)
-    return RouteChange(driver, gained, lost, moved)
+    return RouteChange(driver, gained, lost, moved, updated)
+
+
+def _joined(driver: str, changes: list[RouteChange]) -> RouteChange:
+    """The changes of all of a driver's shifts as one."""
+    names = ("gained", "lost", "reordered", "updated")
+    return RouteChange(driver, *(tuple(stop for change in changes for stop in getattr(change, name)) for name in names))

@@ -167,7 +167,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     progress = snapshot.progress.get(shift.id, Progress())
     done = tuple(stop.stop_id for stop in progress.trail if stop.state in TERMINAL)
     started = [stop for stop in progress.trail if stop.state not in TERMINAL and stop.stop_id in index]
-    begun = {stop.stop_id for stop in progress.trail}
+    begun = {stop.stop_id for other in snapshot.progress.values() for stop in other.trail}
     sequence = snapshot.sequences.get(shift.id, ())
     where, ready = _whereabouts(shift, progress, snapshot, now)
     absent = shift.driver_id in snapshot.absent
@@ -175,6 +175,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
                if snapshot.goods.get(order.id) == shift.id]  # fmt: skip
     load = tuple(map(sum, zip(*(order.demand for order in carried), strict=True))) or (0,) * len(vehicle.capacity)
     base = (index[stop] for stop in sequence if stop in index and stop not in begun)
+    if progress.departed_at is not None and not started:
+        ready = max(ready, now)
     records = (shift.id, shift.driver_id, shift.vehicle_id)
     return Crew(
         shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),
@@ -244,7 +246,9 @@ def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
     while base and crew.departed and not crew.absent:
         visits = walk(problem, crew, [*frozen, base[0]])
         leaves = visits[-2].leave if frozen else crew.ready
-        if frozen and leaves > until:
+        at = problem.tasks[frozen[-1]].place if frozen else crew.place
+        cut_off = problem.matrix.seconds[at, problem.tasks[base[0]].place] >= UNREACHABLE
+        if cut_off or (frozen and leaves > until):
             break
         frozen.append(base.pop(0))
     return replace(crew, frozen=tuple(frozen), base=tuple(base))

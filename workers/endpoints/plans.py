@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import iso
+from ingest.schemas import iso, whole_number
 from ingest.store import keys, readers
 from ingest.store.readers import VersionRecord
 from routing import codec
@@ -41,11 +41,11 @@ def current(depot_id: str) -> dict[str, Any]:
 def listing(depot_id: str) -> dict[str, Any]:
     """Versions after `?after=`, oldest first: what each changed for whom, why, and how long it took."""
     depot = my_depot(depot_id)
-    after = request.args.get("after", "0")
-    if not after.isdigit():
+    after = whole_number(request.args.get("after", "0"))
+    if after is None:
         raise invalid([Fault("wrong_type", "", "after must be a plan version.", "?after=12")])
     newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
-    numbers = range(int(after) + 1, min(newest, int(after) + PAGE) + 1)
+    numbers = range(after + 1, min(newest, after + PAGE) + 1)
     found = (readers.version_record(store(), depot.id, number) for number in numbers)
     return {"version": newest, "plans": [_summary(record) for record in found if record]}
 

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
 from ingest.problems import Fault, invalid
+from ingest.schemas import whole_number
 from ingest.store import readers
 
 blueprint = Blueprint("routes", __name__)
@@ -30,9 +31,9 @@ def route(driver_id: str) -> Response:
     """The route with each stop's state; 304 while `If-None-Match` has its version, after `?wait=` seconds at most."""
     depot, driver = my_driver(driver_id)
     version = readers.route_version(store(), depot.id, driver)
+    wait = _wait()
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if request.if_none_match.contains(str(version)):
-        wait = _wait()
         if wait and "X-Lastleg-Subscribed" not in request.headers:
             headers["X-Lastleg-Wait"] = f"{driver} {wait}"
         return Response(status=304, headers=headers)
@@ -42,7 +43,10 @@ def route(driver_id: str) -> Response:
 
 def _wait() -> float:
     try:
-        return min(max(float(request.args.get("wait", 0)), 0.0), MAX_WAIT_S)
+        wait = float(request.args.get("wait", 0))
+        if not 0 <= wait < float("inf"):
+            raise ValueError
+        return min(wait, MAX_WAIT_S)
     except ValueError:
         raise invalid([Fault("wrong_type", "", "wait must be a number of seconds.", "?wait=25")]) from None
 
@@ -72,7 +76,7 @@ def stream(driver_id: str) -> Response:
     """
     depot, driver = my_driver(driver_id)
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or ""
-    if last and not last.isdigit():
+    if last and whole_number(last) is None:
         raise invalid([Fault("wrong_type", "", "Last-Event-ID must be a route version.", "Send it as it was received.")])
     if "X-Lastleg-Subscribed" not in request.headers:
         return Response(headers={"X-Lastleg-Stream": driver}, content_type="text/event-stream")

@@ -7,6 +7,7 @@
 --   plan         the whole plan (text)              record    its version record (text)
 --   snapshot     whether to keep the whole plan     now       real s
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
+--   over         shifts that left the plan
 --   improve      whether an improvement should follow
 --   records      {record id: revision}              unassigned {order id: text}
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
@@ -36,6 +37,12 @@ for _, route in ipairs(c.touched) do
   for _, stop in ipairs(route.gone) do
     if redis.call('HGET', K.stop_shift, stop) == route.shift then redis.call('HDEL', K.stop_shift, stop) end
   end
+end
+for _, shift in ipairs(c.over) do
+  for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
+    if redis.call('HGET', K.stop_shift, stop) == shift and not trail_has(shift, stop) then redis.call('HDEL', K.stop_shift, stop) end
+  end
+  redis.call('HDEL', K.sequences, shift)
 end
 for _, route in ipairs(c.touched) do
   redis.call('HSET', K.sequences, route.shift, route.sequence)

@@ -2,17 +2,22 @@
 -- KEYS: all of keys.py, then the answer of this event id.
 -- ARGV: driver, shift, type ('departed'|'returned'|'on_duty'|'off_duty'), occurred at (depot s), event body,
 --       now (real s), once ttl, deadline of the next ping (real s).
--- -> {'recorded'|'no_shift', 'replayed' if seen before}
+-- -> {'recorded'|'no_shift'|'reused', 'replayed' if seen before}
 local driver, shift, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local known = redis.call('GET', ONCE)
-if known then return {known, 'replayed'} end
+if known then
+  if known ~= 'recorded ' .. kind then return {'reused'} end
+  return {'recorded', 'replayed'}
+end
 if shift == '' and (kind == 'departed' or kind == 'returned') then return {'no_shift'} end
 local rev = emit('driver.' .. kind, body)
 if kind == 'departed' then
-  if depart(shift, at) then redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver) end
+  depart(shift, at)
+  hear(driver, deadline, now)
 elseif kind == 'returned' then
   give_back(shift, at, rev)
   redis.call('ZREM', K.heard, DEPOT .. ' ' .. driver)
+  if redis.call('HGET', K.absent, driver) == 'silent' then redis.call('HDEL', K.absent, driver) end
   touch(driver, rev)
   trigger('driver_returned', driver, rev, now)
 elseif kind == 'off_duty' then
@@ -24,5 +29,5 @@ else
   touch(driver, rev)
   trigger('driver_on_duty', driver, rev, now)
 end
-redis.call('SET', ONCE, 'recorded', 'EX', ttl)
+redis.call('SET', ONCE, 'recorded ' .. kind, 'EX', ttl)
 return {'recorded'}

@@ -29,12 +29,6 @@ redis.call('XADD', K.pings, '*', 'depot', DEPOT, 'driver', driver, 'pings', '[' 
 if position then
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
-  redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver)
-  if redis.call('HGET', K.absent, driver) == 'silent' then
-    redis.call('HDEL', K.absent, driver)
-    local rev = emit('driver.back', cjson.encode({driver_id = driver}))
-    touch(driver, rev)
-    trigger('driver_back', driver, rev, now)
-  end
+  hear(driver, deadline, now)
 end
 return {#fresh, duplicates, late}

@@ -62,8 +62,10 @@ end
 local function advance(shift, except)
   if redis.call('HEXISTS', K.departed, shift) == 0 or redis.call('HEXISTS', K.returned, shift) == 1 then return end
   if current_of(shift) then return end
+  local driver = redis.call('HGET', K.shift_driver, shift)
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
-    if stop ~= except and not state_of(stop) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1 then
+    local declined = ' ' .. (redis.call('HGET', K.declined, order_of(stop)) or '') .. ' '
+    if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1 then
       redis.call('HSET', K.progress, stop .. '|state', 'en_route')
       trail_add(shift, stop)
       return
@@ -109,6 +111,17 @@ local function depart(shift, at, except)
   end
   advance(shift, except)
   return true
+end
+
+-- A driver was heard of: not silent, and not before `deadline` (real s).
+local function hear(driver, deadline, now)
+  redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver)
+  if redis.call('HGET', K.absent, driver) == 'silent' then
+    redis.call('HDEL', K.absent, driver)
+    local rev = emit('driver.back', cjson.encode({driver_id = driver}))
+    touch(driver, rev)
+    trigger('driver_back', driver, rev, now)
+  end
 end
 
 local function close_order(order)

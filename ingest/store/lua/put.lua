@@ -1,8 +1,8 @@
 -- Create or replace a driver, vehicle or shift.
 -- KEYS: all of keys.py, then the record's personal hash.
 -- ARGV: family ('drivers'|'vehicles'|'shifts'), id, document, fingerprint, event body, now (real s), personal ttl,
---       number of personal fields, their names and values, then for shifts: driver, vehicle, start, end, start (real s),
---       when it comes within the planning horizon (real s).
+--       number of personal fields, their names and values, then for shifts: driver, vehicle, start, end,
+--       and timers: trigger kind, when (real s).
 -- -> {'created'|'same'|'conflict'|'unknown'|'overlap', detail}
 local family, id, document, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local fields = tonumber(ARGV[8])
@@ -24,8 +24,9 @@ if family == 'shifts' then
     end
   end
   redis.call('HSET', K.shift_driver, id, driver)
-  redis.call('ZADD', K.timers, ARGV[rest + 4], DEPOT .. ' shift_started ' .. id)
-  if tonumber(ARGV[rest + 5]) > tonumber(now) then redis.call('ZADD', K.timers, ARGV[rest + 5], DEPOT .. ' shift_changed ' .. id) end
+  for i = rest + 4, #ARGV, 2 do
+    if tonumber(ARGV[i + 1]) > tonumber(now) then redis.call('ZADD', K.timers, ARGV[i + 1], DEPOT .. ' ' .. ARGV[i] .. ' ' .. id) end
+  end
 end
 redis.call('HSET', K[family], id, document)
 redis.call('HSET', K.fingerprints, family .. '|' .. id, print_)

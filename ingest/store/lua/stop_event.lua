@@ -1,13 +1,18 @@
 -- What a driver reports of a stop. Facts (arrived, completed, failed, loaded) are always recorded; intentions
 -- (accepted, declined, en_route, skipped) are refused when the stop is no longer theirs.
 -- KEYS: all of keys.py, then the answer of this event id.
--- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl, now (depot s).
--- -> {'recorded'|'conflict'|'refused'|'unknown', 'replayed' if seen before}
-local driver, shift, stop, kind, at, body, now, ttl, today = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+-- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl,
+--       deadline of the next ping (real s).
+-- -> {'recorded'|'conflict'|'refused'|'reused', 'replayed' if seen before}
+local driver, shift, stop, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local this = stop .. '|' .. kind
 local known = redis.call('GET', ONCE)
-if known then return {known, 'replayed'} end
+if known then
+  local result, before = string.match(known, '^(%S+) (.*)$')
+  if before ~= this then return {'reused'} end
+  return {result, 'replayed'}
+end
 local order = order_of(stop)
-if not order or redis.call('HEXISTS', K.orders, order) == 0 then return {'unknown'} end
 local holder = redis.call('HGET', K.stop_shift, stop)
 local theirs = holder and redis.call('HGET', K.shift_driver, holder) == driver
 local state = state_of(stop)
@@ -38,14 +43,15 @@ if not fact then
       end
     end
   end
-  redis.call('SET', ONCE, 'recorded', 'EX', ttl)
+  hear(driver, deadline, now)
+  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
   return {'recorded'}
 end
 
 local rev = emit('stop.' .. kind, body)
 local result = theirs and 'recorded' or 'conflict'
 if kind == 'loaded' then
-  if not TERMINAL[state] then redis.call('HSET', K.goods, order, shift) end
+  if not TERMINAL[state] and shift ~= '' and string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) end
   touch(order, rev)
 elseif TERMINAL[state] and state ~= 'cancelled' then
   if kind == 'arrived' then redis.call('HSETNX', K.progress, stop .. '|arrived', at) end
@@ -61,7 +67,10 @@ else
   local jumped = current and current ~= stop
   if jumped and state_of(current) == 'en_route' then trail_drop(shift, current) end
   if state == 'cancelled' then result = 'conflict' end
-  if shift ~= '' then trail_add(shift, stop) end
+  if shift ~= '' then
+    trail_add(shift, stop)
+    redis.call('HSET', K.stop_shift, stop, shift)  -- a fact beats the plan, at once
+  end
   touch(order, rev)
   if kind == 'arrived' then
     redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
@@ -77,5 +86,6 @@ else
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end
 if result == 'conflict' then trigger('stop_conflict', stop, rev, now) end
-redis.call('SET', ONCE, result, 'EX', ttl)
+hear(driver, deadline, now)
+redis.call('SET', ONCE, result .. ' ' .. this, 'EX', ttl)
 return {result}
