@@ -85,7 +85,7 @@ def _ping_faults(raw: bytes) -> list[Fault]:
     """Off the hot path: decode one by one, to tell all faults at once."""
     try:
         items = _RAW.decode(raw)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RecursionError):
         return [Fault("wrong_type", "", "The body must be an array of pings.", "[{lat, lon, recorded_at, seq}]")]
     faults = []
     for number, item in enumerate(items):

@@ -155,6 +155,12 @@ def progress_of(client: Store, depot_id: str, stops: list[str]) -> dict[str, Sto
             for stop, state, arrived, left in rows if state}  # fmt: skip
 
 
+def holders(client: Store, depot_id: str, stops: list[str]) -> dict[str, str]:
+    """The shift each stop belongs to now, for those that have one."""
+    found = client.hmget(keys.depot_key(depot_id, "stop_shift"), stops) if stops else []
+    return {stop: shift for stop, shift in zip(stops, found, strict=True) if shift}
+
+
 def plan(client: Store, depot_id: str) -> Plan | None:
     """The plan in force, or None before the first."""
     text = client.get(keys.depot_key(depot_id, "plan"))

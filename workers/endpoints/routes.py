@@ -58,10 +58,13 @@ def _empty(depot_id: str, driver: str) -> dict[str, Any]:
 def _joined(depot_id: str, document: dict[str, Any]) -> dict[str, Any]:
     """A published route with live progress and what the driver needs to know of the recipient."""
     stops = [stop for shift in document["shifts"] for stop in shift["stops"]]
+    shifts = {shift["shift_id"] for shift in document["shifts"]}
+    holders = readers.holders(store(), depot_id, [stop["stop_id"] for stop in stops])
     progress = readers.progress_of(store(), depot_id, [stop["stop_id"] for stop in stops])
     for stop in stops:
         known = progress.get(stop["stop_id"])
-        stop["state"] = known.state if known else "open"
+        moved = known is not None and holders.get(stop["stop_id"], "") not in shifts  # another driver has started it
+        stop["state"] = "moved" if moved else known.state if known else "open"
         stop["recipient"] = readers.personal(store(), depot_id, stop["order_id"])
     return document
 

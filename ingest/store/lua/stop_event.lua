@@ -17,7 +17,13 @@ local holder = redis.call('HGET', K.stop_shift, stop)
 local theirs = holder and redis.call('HGET', K.shift_driver, holder) == driver
 local state = state_of(stop)
 local fact = kind == 'arrived' or kind == 'completed' or kind == 'failed' or kind == 'loaded'
-if theirs then shift = holder end
+local ahead = theirs and holder ~= shift and redis.call('HEXISTS', K.departed, holder) == 0
+if ahead and kind == 'en_route' then return {'refused'} end  -- that shift has not begun
+if ahead and fact and shift ~= '' then
+  theirs = false  -- done in this shift, though planned for a later one of the same driver
+elseif theirs then
+  shift = holder
+end
 
 if not fact then
   if not theirs or TERMINAL[state] then return {'refused'} end
