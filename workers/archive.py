@@ -15,7 +15,7 @@ import redis
 
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import Store, connect
+from ingest.store.connection import Store, check_schema, connect
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,14 @@ STREAMS = {"events": ("depot", "rev", "type", "data"), "pings": ("depot", "drive
 def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) -> None:
     """Archive until `stop` is set, and once more then."""
     client = connect(settings)
+    ours = False
     while True:
         last = stop.wait(every)
         for name in STREAMS:
             try:
+                if not ours:
+                    check_schema(client)
+                    ours = True
                 while archive(client, settings.archive, name) == BATCH:
                     pass
             except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:

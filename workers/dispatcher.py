@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys, readers, writers
-from ingest.store.connection import Store, connect
+from ingest.store.connection import Store, check_schema, connect
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,23 @@ FAILED_JOB_TTL_S = 3600
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Dispatch until `stop` is set, through any outage of Redis."""
+    """Dispatch until `stop` is set, through any outage of Redis.
+
+    Raises
+    ------
+    WrongSchema
+        If Redis holds data of another version of this program.
+    """
     client = connect(settings, blocking=TICK_S)
     raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0)
     queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
     consumer = f"{socket.gethostname()}-{os.getpid()}"
-    wait = TICK_S
+    wait, ours = TICK_S, False
     while not stop.is_set():
         try:
+            if not ours:
+                check_schema(client)
+                ours = True
             _listen(client, consumer, wait)
             now = time.time()
             _clock(client, now)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import connect
+from ingest.store.connection import check_schema, connect
+from routing.errors import MapFileError
 from workers import replan
 from workers.lease import hold
 
@@ -25,6 +28,7 @@ def improve(depot_id: str) -> int:
 def _work(depot_id: str, role: str) -> int:
     settings = Settings.read()
     client = connect(settings)
+    check_schema(client)
     client.delete(keys.hint(depot_id, role))
     with hold(client, depot_id, role) as mine:
         if not mine:
@@ -45,4 +49,7 @@ def preload() -> None:
     settings = Settings.read()
     for folder in settings.maps:
         for path in folder.glob(f"*{maps.SUFFIX}"):
-            maps.snapper(path)
+            try:
+                maps.snapper(path)
+            except MapFileError as error:  # one broken file may not stop the depots on other maps
+                logging.getLogger(__name__).error("%s", error)

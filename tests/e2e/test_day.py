@@ -169,6 +169,8 @@ def day(stack: Any) -> Iterator[Day]:
     """A depot with three drivers whose phones listen."""
     found = Day(stack)
     yield found
+    refused = stack.settings.state / "refused"
+    assert not refused.exists(), f"the checker refused a plan: {list(refused.iterdir())}"
     for phone in found.phones.values():
         phone.done.set()
 

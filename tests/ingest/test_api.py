@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 import redis
 
+from app import create_app
 from ingest.auth import Role, make_key
 from ingest.store import keys, readers
 from ingest.store.connection import WrongSchema, check_schema, connect
 from tests.conftest import HOME, SPOTS, Shop, order
+from workers import dispatcher
 
 
 def state(shop: Shop) -> dict[str, Any]:
@@ -291,7 +294,27 @@ def test_data_of_another_version_are_refused(shop: Shop) -> None:
     with pytest.raises(WrongSchema, match="schema 0") as error:
         check_schema(connect(shop.settings))
     assert "REDIS_URL" in error.value.remedy
+    with pytest.raises(WrongSchema):
+        create_app(shop.settings)
+    with pytest.raises(WrongSchema):
+        dispatcher.run(shop.settings, threading.Event())
     assert shop.call("GET", "/readyz").status_code == 503
+
+
+def test_a_broken_map_stops_only_its_own_depots(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused when a depot names it, and workers start without it."""
+    from workers import jobs
+
+    folder = shop.settings.state / "maps"
+    folder.mkdir()
+    (folder / "empty.map").touch()
+    (folder / "junk.map").write_bytes(b"no map at all")
+    for name in ("empty", "junk"):
+        answer = shop.call("POST", "/v1/depots", {"id": name, "map": name, "location": HOME})
+        assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "map_file")
+    monkeypatch.setenv("LASTLEG_STATE", str(shop.settings.state))
+    jobs.preload()
+    assert shop.depot() == "hel"
 
 
 def test_redis_away_is_a_503_that_says_when_to_come_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
