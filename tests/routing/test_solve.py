@@ -307,5 +307,10 @@ def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
     assert command.main(["check", str(problem), str(plan)]) == 1
     plan.write_text("{")
     assert command.main(["check", str(problem), str(plan)]) == 2
+    first = situation.problem(now=now)
+    for broken in (replace(first, tasks=(replace(first.tasks[0], place=999), *first.tasks[1:])),
+                   replace(first, crews=(replace(first.crews[0], base=(999,)), *first.crews[1:]))):  # fmt: skip
+        problem.write_bytes(codec.dumps(broken))
+        assert command.main(["solve", str(problem), "--engine", "insertion"]) == 2
     with pytest.raises(BadProblem, match="now"):
         codec.loads(b'{"now": "soon"}', Problem)

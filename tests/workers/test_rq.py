@@ -115,3 +115,27 @@ def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
     assert queues["repair"].count == 1
     dispatcher._wake(shop.store, queues, time.time() + 1)
     assert queues["repair"].count == 2
+
+
+def test_a_depot_whose_job_fails_is_left_alone_for_a_while(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trigger stays, but the others get the worker first."""
+    import time
+
+    from workers import dispatcher, jobs, replan
+
+    shop.depot()
+    shop.order()
+    monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
+    monkeypatch.setattr(replan, "_problem", _fails)
+    with pytest.raises(ZeroDivisionError):
+        jobs.repair("hel")
+    raw = redis.Redis.from_url(str(shop.settings.redis_url))
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
+    dispatcher._wake(shop.store, queues, time.time() + 1)
+    assert queues["repair"].count == 0
+    assert shop.store.zcard(keys.depot_key("hel", "triggers")) == 1
+    assert 5000 < shop.store.pttl(keys.hint("hel", "repair")) <= 10_000
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
