@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     result = {"map": Path(arguments.map).name, "nodes": network.nodes, "arcs": network.arcs, "orders": arguments.orders,
               "drivers": arguments.drivers, "plans": len(plans)} | _figures(plans)  # fmt: skip
     if not arguments.json:
+        print("steps of a repair, median ms: " + ", ".join(f"{step} {ms}" for step, ms in result["repair_steps_p50_ms"].items()))
         for kind, figures in result["by_trigger"].items():
             print(f"{kind:18} {figures['plans']:4} plans  p50 {figures['p50_s']:.3f} s  p95 {figures['p95_s']:.3f} s")
     print(json.dumps(result))
@@ -82,7 +83,10 @@ def _figures(plans: list[dict[str, Any]]) -> dict[str, Any]:
         if plan["latency_s"] is not None:
             by_kind["all"].append(plan["latency_s"])
             by_kind[kinds.pop() if len(kinds) == 1 else "several"].append(plan["latency_s"])
-    return {"by_trigger": {kind: {"plans": len(times), "p50_s": _at(times, 0.5), "p95_s": _at(times, 0.95)}
+    repairs = [plan["timings"] for plan in plans if plan["engine"] == "insertion"]
+    medians = {step: _at([timings[step] for timings in repairs], 0.5) for step in sorted(repairs[0] if repairs else ())}
+    return {"repair_steps_p50_ms": medians,
+            "by_trigger": {kind: {"plans": len(times), "p50_s": _at(times, 0.5), "p95_s": _at(times, 0.95)}
                            for kind, times in sorted(by_kind.items())}}  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class Spot:
 
 
 class Snapper:
-    """A resident index of a network's streets (about 0.2 s to make for 65,000 of them)."""
+    """A resident index of a network's streets."""
 
     def __init__(self, network: Network) -> None:
         self._cos = float(np.cos(np.radians(network.lat.mean())))

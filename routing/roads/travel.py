@@ -40,7 +40,7 @@ class Matrix:
 
     @cached_property
     def legs(self) -> list[list[int]]:
-        """`seconds` as lists: four times faster to look single legs up in."""
+        """`seconds` as lists, which are faster to look single legs up in than arrays."""
         return list(self.seconds.tolist())
 
     @cached_property
