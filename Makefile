@@ -20,6 +20,8 @@ $(VENV)/base: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up (once): installing requirements; about 150 MB, a minute or so"
 	@$(BIN)/pip install --quiet --progress-bar on -r requirements.txt
+	@echo "setting up (once): compiling kernels"
+	@$(BIN)/python -m routing.roads.jit
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/base

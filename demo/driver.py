@@ -13,8 +13,9 @@ import numpy as np
 
 from demo.api import Api, DepotTime, iso
 from routing.model import Location
-from routing.roads.snapping import Snapper, Spot
-from routing.roads.travel import DijkstraTimes, Leg
+from routing.roads.snapping import Snapper
+from routing.roads.spot import Spot
+from routing.roads.travel import Leg, Roads
 
 PING_EVERY_S = 30
 """Depot seconds."""
@@ -29,7 +30,7 @@ class SimulatedDriver(threading.Thread):
     shift: tuple[float, float]
     home: Location
     clock: DepotTime
-    roads: DijkstraTimes
+    roads: Roads
     snapper: Snapper
     ended: threading.Event
     seed: int

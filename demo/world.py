@@ -10,9 +10,10 @@ from typing import Any
 from demo.api import Api, DepotTime, iso
 from demo.driver import SimulatedDriver
 from routing.model import Location
+from routing.roads.metric import customize
 from routing.roads.network import Network
 from routing.roads.snapping import Snapper
-from routing.roads.travel import DijkstraTimes
+from routing.roads.travel import Roads
 
 NAMES = ("anna", "bo", "carla", "dmitri", "elin", "farid", "greta", "hugo", "ines", "jonas", "kaisa", "leo")
 HOUR = 3600
@@ -56,7 +57,7 @@ class World:
             "dimensions": ["parcels", "kg"], "clock": {"scale": self.scale, "start": start},
         })  # fmt: skip
         self.clock = DepotTime(depot["clock"])
-        roads, snapper = DijkstraTimes(self.network), Snapper(self.network)
+        roads, snapper = Roads(self.network, customize(self.network)), Snapper(self.network)
         for number, name in enumerate(NAMES[: self.drivers]):
             token = self._hire(number, name)
             self.crew.append(SimulatedDriver(

@@ -19,6 +19,7 @@ from ingest.store.connection import Store
 from routing.errors import MapFileError
 from routing.model import Depot, depot_of
 from routing.roads import maps
+from routing.roads.network import Network
 from routing.roads.snapping import Snapper
 
 P = ParamSpec("P")
@@ -117,9 +118,14 @@ def my_driver(driver_id: str) -> tuple[Depot, str]:
 
 
 def snapper_of(depot: Depot) -> Snapper:
-    """The street index of a depot's map."""
+    """The streets of a depot's map, by location."""
+    return Snapper(network_of(depot))
+
+
+def network_of(depot: Depot) -> Network:
+    """A depot's map."""
     try:
-        return maps.snapper(maps.find(depot.map, services().settings.maps))
+        return maps.network(maps.find(depot.map, services().settings.maps))
     except MapFileError as error:
         raise ApiProblem(503, "map_file", error.detail, error.remedy, headers={"Retry-After": "60"}) from None
 

@@ -48,3 +48,15 @@ class BadProblem(LastlegError):
     """A problem or plan document cannot be read."""
 
     code = "bad_problem"
+
+
+class WrongMap(LastlegError):
+    """Something made for one map is used on another one."""
+
+    code = "wrong_map"
+
+
+class BadRoads(LastlegError):
+    """Places, times or factors that no road can have."""
+
+    code = "bad_roads"

@@ -232,7 +232,10 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class RoadEvent:
-    """Streets closed (`factor` None) or slowed (travel times multiplied by `factor` > 1) in [start, end)."""
+    """Streets closed (`factor` None) or slowed (travel times multiplied by `factor` > 1) in [start, end).
+
+    `map` is the fingerprint of the network that `arcs` are numbered in.
+    """
 
     id: str
     depot_id: str
@@ -242,6 +245,7 @@ class RoadEvent:
     end: int
     factor: float | None = None
     reason: str = ""
+    map: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,8 @@ def test_few_know_a_library(library: str) -> None:
 
 
 def test_the_core_reads_no_clock_and_no_environment() -> None:
-    """`now` is an argument. Only an engine's stop rule and the import command look at a clock, to stop and to tell."""
-    clocks = {"routing/solve/ortools_engine.py", "routing/roads/__main__.py"}
+    """`now` is an argument. Only an engine's stop rule and commands look at a clock, to stop and to tell how far they are."""
+    clocks = {"routing/solve/ortools_engine.py", "routing/roads/__main__.py", "routing/roads/jit.py"}
     for path in (ROOT / "routing").rglob("*.py"):
         if str(path.relative_to(ROOT)) not in clocks:
             used = _imports(path) & {"time", "datetime", "socket"}

@@ -41,7 +41,7 @@ def _work(depot_id: str, role: str) -> int:
 
 
 def preload() -> None:
-    """What a worker loads once before it forks for jobs: the maps and their indexes, and the solver's library."""
+    """What a worker loads once before it forks for jobs: maps, compiled kernels and the solver's library."""
     import ortools.constraint_solver.pywrapcp  # noqa: F401  # half a second that no job should pay
 
     from routing.roads import maps
@@ -50,6 +50,6 @@ def preload() -> None:
     for folder in settings.maps:
         for path in folder.glob(f"*{maps.SUFFIX}"):
             try:
-                maps.snapper(path)
+                maps.network(path)
             except MapFileError as error:  # one broken file may not stop the depots on other maps
                 logging.getLogger(__name__).error("%s", error)

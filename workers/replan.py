@@ -100,8 +100,11 @@ def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[
     timings: dict[str, float] = {}
     clock = snapshot.depot.clock
     now = clock.depot(time.time())
-    live, free = travel.matrices(settings, snapshot, now)
-    make = partial(build, snapshot, live, free, now=now, freeze=round(freeze * clock.scale))
+
+    def make() -> Problem:
+        roads = travel.of(settings, snapshot, now)
+        return build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale))
+
     problem = _timed(timings, "matrix", make)
     return problem, timings
 

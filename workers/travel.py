@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ingest.settings import Settings
-from routing.model import Location, Snapshot
+from routing.model import Location, RoadEvent, Snapshot
 from routing.roads import maps
-from routing.roads.snapping import MAX_SNAP_M
+from routing.roads.cache import MatrixCache
+from routing.roads.metric import Metrics
+from routing.roads.network import Network
+from routing.roads.snapping import MAX_SNAP_M, Snapper
+from routing.roads.spot import Spot
 from routing.roads.traffic import Overlay
-from routing.roads.travel import UNREACHABLE, DijkstraTimes, Matrix
-from routing.solve.problem import MatrixOf
+from routing.roads.travel import UNREACHABLE, Matrix, Roads
+
+log = logging.getLogger(__name__)
 
 
-def matrices(settings: Settings, snapshot: Snapshot, now: int) -> tuple[MatrixOf, MatrixOf]:
-    """Travel times on the roads as they are at `now`, and on free roads."""
-    path = maps.find(snapshot.depot.map, settings.maps)
-    overlay = Overlay.at(maps.network(path), snapshot.road_events, now, version=snapshot.roads)
+@dataclass(frozen=True, slots=True, eq=False)
+class DepotRoads:
+    """The roads of a depot as they are at one moment, and what is kept of them on this machine."""
 
-    def live(locations: Sequence[Location]) -> Matrix:
-        return _matrix(path, overlay, locations)
+    roads: Roads
+    metrics: Metrics
+    cache: MatrixCache
 
-    def free(locations: Sequence[Location]) -> Matrix:
-        return _matrix(path, None, locations)
+    def matrix(self, locations: Sequence[Location]) -> Matrix:
+        """Travel times today; a place far off the map, which intake refuses, is nobody's neighbour."""
+        spots = self.spots(locations)
+        return _without(self.cache.matrix(spots), spots)
 
-    return live, free
+    def free_flow(self, locations: Sequence[Location]) -> Matrix:
+        """Travel times with no closure and no slow-down."""
+        network, spots = self.roads.network, self.spots(locations)
+        return _without(Roads(network, self.metrics.of(network, Overlay.free_flow(network))).matrix(spots), spots)
+
+    def spots(self, locations: Sequence[Location]) -> list[Spot]:
+        """Where places are on the streets."""
+        return Snapper(self.roads.network).nearest(locations)
 
 
-def _matrix(path: Path, overlay: Overlay | None, locations: Sequence[Location]) -> Matrix:
-    """Equal places are asked once; a place far off the map, which intake refuses, is nobody's neighbour."""
-    if not locations:
-        return Matrix(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int32))
-    distinct = list(dict.fromkeys(locations))
-    where = {location: number for number, location in enumerate(distinct)}
-    spots = maps.snapper(path).nearest(distinct)
-    found = DijkstraTimes(maps.network(path), overlay).matrix(spots)
+def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
+    """The roads of a snapshot's depot at `now` (depot time)."""
+    network = maps.network(maps.find(snapshot.depot.map, settings.maps))
+    folder = settings.state / "roads" / _boot()
+    events = [event for event in snapshot.road_events if _fits(event, network)]
+    metrics = Metrics(folder)
+    roads = Roads(network, metrics.of(network, Overlay.at(network, events, now, version=snapshot.roads)))
+    return DepotRoads(roads, metrics, MatrixCache(folder, snapshot.depot.id, roads))
+
+
+def _fits(event: RoadEvent, network: Network) -> bool:
+    """Whether an event is of this edition of the map: after a new import the old closures cannot be told any more."""
+    if event.map != network.fingerprint:
+        log.error("road event %s was made on another edition of map %s and is left out; report it again", event.id, network.name)
+    return event.map == network.fingerprint
+
+
+def _without(found: Matrix, spots: Sequence[Spot]) -> Matrix:
     lost = [number for number, spot in enumerate(spots) if spot.distance_m > 4 * MAX_SNAP_M]
     for table in (found.seconds, found.metres):
         table[:, lost] = UNREACHABLE
-    rows = np.array([where[location] for location in locations])
-    return Matrix(found.seconds[np.ix_(rows, rows)], found.metres[np.ix_(rows, rows)])
+    np.fill_diagonal(found.seconds, 0)
+    np.fill_diagonal(found.metres, 0)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """Names this run of the machine: what is kept for speed is not synced to disk, so none outlives a crash of it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "machine"

@@ -16,6 +16,7 @@ from ingest.store import readers, writers
 from routing.errors import MapFileError, OffMap
 from routing.model import Clock, Depot, Policy
 from routing.roads import maps
+from routing.roads.snapping import Snapper
 
 blueprint = Blueprint("depots", __name__)
 
@@ -45,7 +46,7 @@ def _map_faults(right: dict[str, Any]) -> list[Fault]:
     if "map" not in right:
         return []
     try:
-        snapper = maps.snapper(maps.find(right["map"], services().settings.maps))
+        snapper = Snapper(maps.network(maps.find(right["map"], services().settings.maps)))
         if "location" in right:
             snapper.snap(right["location"].location())
     except MapFileError as error:

@@ -11,12 +11,11 @@ from flask import Blueprint, request
 
 from ingest import context
 from ingest.auth import Role
-from ingest.context import allow, my_depot, my_record, services, snapper_of, store
+from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
 from ingest.problems import Fault, invalid
 from ingest.schemas import RoadEventIn, body, iso, parse, seconds
 from ingest.store import readers, writers
 from routing.model import Depot, RoadEvent
-from routing.roads import maps
 from routing.roads.snapping import both_ways
 
 blueprint = Blueprint("roads", __name__)
@@ -39,7 +38,7 @@ def close() -> tuple[dict[str, Any], int]:
         raise invalid(faults)
     event = RoadEvent(
         id=f"{depot.id}.r{secrets.token_hex(5)}", depot_id=depot.id, tenant=depot.tenant, arcs=arcs, start=start,
-        end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason,
+        end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason, map=network_of(depot).fingerprint,
     )  # fmt: skip
     writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end))
     return view(event), 201
@@ -47,7 +46,7 @@ def close() -> tuple[dict[str, Any], int]:
 
 def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, ...]:
     snapper = snapper_of(depot)
-    network = maps.network(maps.find(depot.map, services().settings.maps))
+    network = network_of(depot)
     if wanted.edges is not None:
         faults += [Fault("unknown_id", f"/edges/{number}", f"The map has no edge {edge}.", f"They go to {network.arcs - 1}.")
                    for number, edge in enumerate(wanted.edges) if edge >= network.arcs]  # fmt: skip
@@ -87,5 +86,5 @@ def reopen(event_id: str) -> tuple[str, int]:
 def view(event: RoadEvent) -> dict[str, Any]:
     """A road event as the API shows it."""
     shown = asdict(event) | {"start": iso(event.start), "end": iso(event.end), "edges": list(event.arcs)}
-    del shown["tenant"], shown["arcs"]
+    del shown["tenant"], shown["arcs"], shown["map"]
     return shown | {"kind": "close" if event.factor is None else "slow"}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from routing.errors import MapFileError
 from routing.roads.network import Network
-from routing.roads.snapping import Snapper
 
 SUFFIX = ".map"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -39,9 +38,3 @@ def find(name: str, folders: Sequence[Path]) -> Path:
 def network(path: Path) -> Network:
     """Open a map once per process."""
     return Network.open(path)
-
-
-@lru_cache(maxsize=16)
-def snapper(path: Path) -> Snapper:
-    """Index a map's streets once per process."""
-    return Snapper(network(path))

@@ -1,14 +1,13 @@
 """A city's drivable streets as arrays, in one file that opens in milliseconds.
 
-A *node* is a junction (or the end of a street), an *arc* one direction of a street between two nodes.
-Arcs are sorted by (tail, head). The file is a JSON header and the raw arrays behind it, each aligned to
-64 bytes, so that opening it maps it and every process shares the pages.
+A *node* is a junction (or the end of a street), an *arc* one direction of a street between two nodes. Nodes are
+numbered in the order in which the hierarchy contracts them, arcs sorted by (tail, head). The file holds all that
+does not change with the traffic: streets, their shapes, the hierarchy over them and the index to find them by.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.errors import MapFileError
+from routing.roads import arrays
+from routing.roads.grid import Grid
+from routing.roads.hierarchy import Hierarchy
 
 MAGIC = b"LASTLEG MAP\n"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the layout changes; other formats are refused with the hint to import again."""
 
-_ALIGN = 64
 _REIMPORT = "Make it again: python -m routing.roads import SOURCE --out FILE"
+_PARTS = {"hierarchy": Hierarchy, "grid": Grid}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Network:
     """Arrays of a map with N nodes, M arcs and G geometry points.
 
@@ -34,6 +36,8 @@ class Network:
     ----------
     name, attribution, source
         What the map is called, whom to credit, and what it was made from.
+    fingerprint
+        Names this very set of arcs: what belongs to another import of the same city has another one.
     lat, lon
         (N,) degrees.
     osm_id
@@ -52,11 +56,14 @@ class Network:
         (M + 1,) where each arc's polyline begins in the shape arrays.
     shape_lat, shape_lon
         (G,) degrees x 1e7, tail and head included.
+    hierarchy, grid
+        What travel times and snapping are computed with.
     """
 
     name: str
     attribution: str
     source: str
+    fingerprint: str
     lat: NDArray[np.float64]
     lon: NDArray[np.float64]
     osm_id: NDArray[np.int64]
@@ -70,6 +77,11 @@ class Network:
     shape_start: NDArray[np.int64]
     shape_lat: NDArray[np.int32]
     shape_lon: NDArray[np.int32]
+    hierarchy: Hierarchy
+    grid: Grid
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name} {self.fingerprint}: {self.nodes:,} nodes, {self.arcs:,} arcs>"
 
     @property
     def nodes(self) -> int:
@@ -81,35 +93,26 @@ class Network:
         """Number of arcs."""
         return len(self.tail)
 
-    def polyline(self, arc: int) -> NDArray[np.float64]:
-        """(k, 2) latitudes and longitudes of an arc from tail to head, k >= 2."""
-        piece = slice(int(self.shape_start[arc]), int(self.shape_start[arc + 1]))
-        return np.column_stack([self.shape_lat[piece], self.shape_lon[piece]]) / 1e7
+    def polyline(self, *arcs: int) -> NDArray[np.float64]:
+        """(k, 2) latitudes and longitudes of arcs, each from tail to head, end to end; k >= 2 for each of them."""
+        chosen = np.array(arcs, np.int64)
+        first = self.shape_start[chosen]
+        sizes = self.shape_start[chosen + 1] - first
+        points = np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+        return np.column_stack([self.shape_lat[points], self.shape_lon[points]]) / 1e7
 
     def save(self, path: Path) -> None:
         """Write the map; a reader never sees half a file."""
-        header: dict[str, Any] = {"format": FORMAT, "arrays": {}}
-        blocks: list[bytes] = []
-        offset = 0
-        for field_ in fields(self):
-            value = getattr(self, field_.name)
-            if isinstance(value, str):
-                header[field_.name] = value
-                continue
-            data = np.ascontiguousarray(value).tobytes()
-            header["arrays"][field_.name] = [value.dtype.str, len(value), offset]
-            blocks.append(data + b"\0" * (-len(data) % _ALIGN))
-            offset += len(blocks[-1])
-        text = json.dumps(header).encode()
-        head = MAGIC + len(text).to_bytes(8, "little") + text
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(head + b"\0" * (-len(head) % _ALIGN))
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        values: dict[str, Any] = {"format": FORMAT}
+        columns: dict[str, arrays.Array] = {}
+        for prefix, part in (("", self), *((f"{name}.", getattr(self, name)) for name in _PARTS)):
+            for field_ in fields(part):
+                value = getattr(part, field_.name)
+                if isinstance(value, np.ndarray):
+                    columns[prefix + field_.name] = value
+                elif field_.name not in _PARTS:
+                    values[prefix + field_.name] = value
+        arrays.save(path, MAGIC, values, columns, durable=True)
 
     @classmethod
     def open(cls, path: Path) -> Network:
@@ -121,32 +124,28 @@ class Network:
             If the file is missing, empty, cut off, no map, or of another format.
         """
         try:
-            raw = np.memmap(path, dtype=np.uint8, mode="r")
-        except FileNotFoundError:
-            raise MapFileError(f"There is no map at {path}.", remedy=_REIMPORT) from None
-        except (ValueError, OSError) as error:
-            raise MapFileError(f"{path} cannot be opened: {error}.", remedy=_REIMPORT) from None
-        start = len(MAGIC) + 8
-        if raw[: len(MAGIC)].tobytes() != MAGIC:
-            raise MapFileError(f"{path} is not a map of this program.", remedy=_REIMPORT)
-        size = int.from_bytes(raw[len(MAGIC) : start].tobytes(), "little")
-        try:
-            header = json.loads(raw[start : start + size].tobytes())
-        except ValueError:
-            raise MapFileError(f"{path} is cut off or damaged.", remedy=_REIMPORT) from None
-        if header.get("format") != FORMAT:
+            values, columns = arrays.load(path, MAGIC)
+        except arrays.Unreadable as error:
+            raise MapFileError(error.detail, remedy=_REIMPORT) from None
+        if values.get("format") != FORMAT:
             raise MapFileError(
-                f"{path} has format {header.get('format')}; this program reads {FORMAT}.", remedy=_REIMPORT
+                f"{path} has format {values.get('format')}; this program reads {FORMAT}.", remedy=_REIMPORT
             )
-        base = start + size + (-(start + size)) % _ALIGN
-        values: dict[str, Any] = {}
-        for field_ in fields(cls):
-            if field_.name in header["arrays"]:
-                dtype, length, offset = header["arrays"][field_.name]
-                end = base + offset + np.dtype(dtype).itemsize * length
-                if end > len(raw):
-                    raise MapFileError(f"{path} is cut off.", remedy=_REIMPORT)
-                values[field_.name] = raw[base + offset : end].view(dtype)
-            else:
-                values[field_.name] = header[field_.name]
-        return cls(**values)
+        found: dict[str, Any] = {**values, **columns}
+        try:
+            parts = {name: _take(part, found, f"{name}.") for name, part in _PARTS.items()}
+            return cls(**{field_.name: found[field_.name] for field_ in fields(cls) if field_.name not in _PARTS}, **parts)
+        except KeyError as error:
+            raise MapFileError(f"{path} is damaged: it has no {error}.", remedy=_REIMPORT) from None
+
+
+def _take(part: type, found: dict[str, Any], prefix: str) -> Any:
+    return part(**{field_.name: found[prefix + field_.name] for field_ in fields(part)})
+
+
+def fingerprint(*columns: arrays.Array) -> str:
+    """A short name for the contents of arrays."""
+    digest = hashlib.blake2b(digest_size=8)
+    for column in columns:
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()

@@ -1,69 +1,81 @@
-"""From any location to the nearest point of the nearest street.
-
-Distances are measured in a local equirectangular projection, which is exact to a few centimetres at the
-distances at which snapping makes sense.
-"""
+"""From any location to the nearest point of the nearest street."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from routing.errors import OffMap
+from routing.errors import BadRoads, OffMap
 from routing.model import Location
+from routing.roads import grid
 from routing.roads.network import Network
-from routing.roads.streets import EARTH_RADIUS_M
+from routing.roads.spot import Spot
 
 MAX_SNAP_M = 250.0
 """Farther from every street than this, a location is off the map."""
 
+Kerb = Literal["either", "right", "left"]
+"""The side of the vehicle that a place must lie on when it stops there."""
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A point on a street: `fraction` of the way along `arc`, `distance_m` from the location asked for."""
-
-    arc: int
-    fraction: float
-    distance_m: float
+_MIDDLE_M = 1.0
+"""Nearer to a street's middle than this, a place lies on both sides."""
 
 
 class Snapper:
-    """A resident index of a network's streets."""
+    """A network's streets, found by location. All that it needs is in the map file."""
 
     def __init__(self, network: Network) -> None:
-        self._cos = float(np.cos(np.radians(network.lat.mean())))
-        one_of_each = (network.reverse < 0) | (np.arange(network.arcs) < network.reverse)
-        self._arcs = np.flatnonzero(one_of_each)
-        sizes = np.diff(network.shape_start)[self._arcs]
-        starts = network.shape_start[self._arcs]
-        offsets = np.cumsum(sizes) - sizes
-        points = np.repeat(starts - offsets, sizes) + np.arange(sizes.sum())
-        xy = self._project(network.shape_lat[points] / 1e7, network.shape_lon[points] / 1e7)
-        self._lines = shapely.linestrings(xy, indices=np.repeat(np.arange(len(sizes)), sizes))
-        self._tree = shapely.STRtree(self._lines)
+        self._network = network
 
-    def _project(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.float64]:
-        scale = np.radians(1.0) * EARTH_RADIUS_M
-        return np.column_stack([np.asarray(lon) * self._cos * scale, np.asarray(lat) * scale])
+    def arrays(self, lat: NDArray[np.float64], lon: NDArray[np.float64]
+               ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+        """The nearest streets of many points at once.
 
-    def nearest(self, locations: Sequence[Location]) -> list[Spot]:
-        """The nearest spot of each location, however far."""
-        if not locations:
-            return []
-        xy = self._project(np.array([place.lat for place in locations]), np.array([place.lon for place in locations]))
-        points = shapely.points(xy)
-        asked, found = self._tree.query_nearest(points, all_matches=False)
-        line = np.empty(len(locations), np.int64)
-        line[asked] = found
-        lines = self._lines[line]
-        fraction = shapely.line_locate_point(lines, points, normalized=True)
-        distance = shapely.distance(lines, points)
-        rows = zip(self._arcs[line].tolist(), fraction.tolist(), distance.tolist(), strict=True)
-        return [Spot(arc, share, metres) for arc, share, metres in rows]
+        Returns
+        -------
+        tuple
+            (Q,) arcs, fractions along them, distances in metres, and metres to the right of the arc (left: negative).
+
+        Raises
+        ------
+        BadRoads
+            If a coordinate is no finite number.
+        """
+        if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
+            raise BadRoads("A location is no pair of finite numbers.", remedy="Give degrees.")
+        network, index = self._network, self._network.grid
+        x, y = index.project(lat, lon)
+        near, share, distance, side = np.empty(len(x), np.int32), np.zeros(len(x)), np.empty(len(x)), np.zeros(len(x))
+        grid.nearest(
+            x, y, network.shape_lat, network.shape_lon, index.x_scale, index.y_scale, index.x, index.y, index.cell,
+            index.columns, index.rows, index.start, index.segment, near, share, distance, side,
+        )  # fmt: skip
+        arc, fraction = np.empty(len(x), np.int64), np.empty(len(x))
+        grid.along(network.shape_start, network.shape_lat, network.shape_lon, index.x_scale, index.y_scale,
+                   near, share, arc, fraction)  # fmt: skip
+        return arc, fraction, distance, side
+
+    def nearest(self, locations: Sequence[Location], *, kerb: Kerb = "either") -> list[Spot]:
+        """The nearest spot of each location, however far.
+
+        With a `kerb`, the spot is on the direction of the street that has the location on that side, and only
+        that direction may be used; one-way streets have no choice.
+        """
+        lat, lon = np.array([place.lat for place in locations], float), np.array([place.lon for place in locations], float)
+        rows = zip(*(column.tolist() for column in self.arrays(lat, lon)), strict=True)
+        return [self._on_side(Spot(arc, fraction, metres), side, kerb) for arc, fraction, metres, side in rows]
+
+    def _on_side(self, spot: Spot, side: float, kerb: Kerb) -> Spot:
+        if kerb == "either" or abs(side) < _MIDDLE_M:
+            return spot
+        opposite = int(self._network.reverse[spot.arc])
+        if opposite >= 0 and (side > 0) != (kerb == "right"):
+            return Spot(opposite, 1 - spot.fraction, spot.distance_m, one_side=True)
+        return Spot(spot.arc, spot.fraction, spot.distance_m, one_side=True)
 
     def snap(self, location: Location, *, within: float = MAX_SNAP_M) -> Spot:
         """The nearest spot.
@@ -83,18 +95,25 @@ class Snapper:
 
     def arcs_within(self, area: shapely.Geometry) -> NDArray[np.int64]:
         """Streets (one arc of each, see `both_ways`) that touch an area given in projected metres."""
-        found: NDArray[np.int64] = self._arcs[self._tree.query(area, predicate="intersects")]
+        network, index = self._network, self._network.grid
+        segments = index.within(*area.bounds)
+        arcs = np.unique(np.searchsorted(network.shape_start, segments, side="right") - 1)
+        sizes = np.diff(network.shape_start)[arcs]
+        points = np.repeat(network.shape_start[arcs] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+        xy = np.column_stack(index.project(network.shape_lat[points] / 1e7, network.shape_lon[points] / 1e7))
+        lines = shapely.linestrings(xy, indices=np.repeat(np.arange(len(arcs)), sizes))
+        found: NDArray[np.int64] = arcs[shapely.intersects(lines, area)]
         return found
 
     def disc(self, centre: Location, radius_m: float) -> shapely.Geometry:
         """A circle in the index's projection."""
-        x, y = self._project(np.array([centre.lat]), np.array([centre.lon]))[0]
-        return shapely.Point(x, y).buffer(radius_m)
+        x, y = self._network.grid.project(np.array([centre.lat]), np.array([centre.lon]))
+        return shapely.Point(x[0], y[0]).buffer(radius_m)
 
     def polygon(self, ring: Sequence[Location]) -> shapely.Geometry:
         """A polygon in the index's projection; raises ValueError if it crosses itself or has no area."""
-        xy = self._project(np.array([place.lat for place in ring]), np.array([place.lon for place in ring]))
-        area = shapely.Polygon(xy)
+        xy = self._network.grid.project(np.array([place.lat for place in ring]), np.array([place.lon for place in ring]))
+        area = shapely.Polygon(np.column_stack(xy))
         if not area.is_valid or area.area == 0:
             raise ValueError("the polygon crosses itself or has no area")
         return area

@@ -1,7 +1,8 @@
 """From loose streets to a `Network`: every importer ends here.
 
 `Streets` is what an importer collects, one row per arc; `assemble` keeps the largest strongly connected
-part (so that every kept place reaches every other), links the two directions of a street and sorts.
+part (so that every kept place reaches every other), numbers and sorts it, links the two directions of a street
+and builds what travel times and snapping need.
 What was cut off is told in the `Report`, never left silently unreachable.
 """
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.errors import ImportFailed
-from routing.roads.network import Network
+from routing.roads import grid, hierarchy
+from routing.roads.network import Network, fingerprint
 
 EARTH_RADIUS_M = 6_371_008.8
 
@@ -80,9 +82,10 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
     Raises
     ------
     ImportFailed
-        If no street is left.
+        If no street is left, or one has ends, times or lengths that no street can have.
     """
-    usable = (streets.tail != streets.head) & np.isfinite(streets.seconds) & (streets.seconds >= 0)
+    _check(streets, source)
+    usable = streets.tail != streets.head
     if not usable.any():
         raise ImportFailed(
             f"{source} has no street that vehicles may use.", remedy="Is it an OpenStreetMap extract of a town?"
@@ -109,6 +112,19 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
     return network, report
 
 
+def _check(streets: Streets, source: str) -> None:
+    for what, ends in (("begins", streets.tail), ("ends", streets.head)):
+        out = np.flatnonzero((ends < 0) | (ends >= len(streets.lat)))
+        if len(out):
+            raise ImportFailed(f"Street {out[0]} of {source} {what} at node {ends[out[0]]}.",
+                               remedy=f"Nodes go from 0 to {len(streets.lat) - 1}.")  # fmt: skip
+    for what, values in (("travel time", streets.seconds), ("length", streets.metres)):
+        bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+        if len(bad):
+            raise ImportFailed(f"{len(bad)} streets of {source} have no possible {what}, the first is {values[bad[0]]}.",
+                               remedy=f"Give every street a {what} of zero or more.")  # fmt: skip
+
+
 def _components(streets: Streets, usable: NDArray[np.bool_]) -> list[list[int]]:
     """Strongly connected components, largest first."""
     graph: nx.DiGraph[int] = nx.DiGraph()
@@ -119,25 +135,31 @@ def _components(streets: Streets, usable: NDArray[np.bool_]) -> list[list[int]]:
 def _pack(streets: Streets, keep: NDArray[np.bool_], keep_node: NDArray[np.bool_], *,
           name: str, attribution: str, source: str) -> Network:  # fmt: skip
     index = np.cumsum(keep_node) - 1
+    lat, lon = streets.lat[keep_node], streets.lon[keep_node]
+    number = hierarchy.numbering(lat, lon, index[streets.tail[keep]], index[streets.head[keep]])
+    index = number[index]
     arcs = np.flatnonzero(keep)
-    arcs = arcs[np.lexsort((streets.seconds[arcs], streets.head[arcs], streets.tail[arcs]))]
-    tail, head = index[streets.tail[arcs]], index[streets.head[arcs]]
+    arcs = arcs[np.lexsort((streets.seconds[arcs], index[streets.head[arcs]], index[streets.tail[arcs]]))]
+    tail, head = index[streets.tail[arcs]].astype(np.int32), index[streets.head[arcs]].astype(np.int32)
     sizes = np.diff(streets.shape_start)[arcs]
     start = np.concatenate([[0], np.cumsum(sizes)])
     points = np.repeat(streets.shape_start[arcs] - start[:-1], sizes) + np.arange(start[-1])
+    shape_lat = np.rint(streets.shape_lat[points] * 1e7).astype(np.int32)
+    shape_lon = np.rint(streets.shape_lon[points] * 1e7).astype(np.int32)
+    seconds, metres = streets.seconds[arcs].astype(np.float32), streets.metres[arcs].astype(np.float32)
+    reverse = _reverse(tail, head, streets.way[arcs], streets.metres[arcs])
+    node = np.argsort(number)
     return Network(
         name=name, attribution=attribution, source=source,
-        lat=streets.lat[keep_node], lon=streets.lon[keep_node], osm_id=streets.node_id[keep_node],
-        tail=tail.astype(np.int32), head=head.astype(np.int32),
-        seconds=streets.seconds[arcs].astype(np.float32), metres=streets.metres[arcs].astype(np.float32),
-        way=streets.way[arcs], road_class=streets.road_class[arcs],
-        reverse=_reverse(tail, head, streets.way[arcs], streets.metres[arcs]), shape_start=start,
-        shape_lat=np.rint(streets.shape_lat[points] * 1e7).astype(np.int32),
-        shape_lon=np.rint(streets.shape_lon[points] * 1e7).astype(np.int32),
+        fingerprint=fingerprint(tail, head, seconds, metres, shape_lat, shape_lon),
+        lat=lat[node], lon=lon[node], osm_id=streets.node_id[keep_node][node], tail=tail, head=head,
+        seconds=seconds, metres=metres, way=streets.way[arcs], road_class=streets.road_class[arcs],
+        reverse=reverse, shape_start=start, shape_lat=shape_lat, shape_lon=shape_lon,
+        hierarchy=hierarchy.build(len(lat), tail, head), grid=grid.build(start, shape_lat, shape_lon, reverse),
     )  # fmt: skip
 
 
-def _reverse(tail: NDArray[np.int64], head: NDArray[np.int64], way: NDArray[np.int64],
+def _reverse(tail: NDArray[np.int32], head: NDArray[np.int32], way: NDArray[np.int64],
              metres: NDArray[np.float64]) -> NDArray[np.int32]:  # fmt: skip
     """Pair each arc with the one that runs the same street the other way: same ends swapped, way and length."""
     decimetres = np.rint(metres * 10).astype(np.int64).tolist()

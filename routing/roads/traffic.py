@@ -8,29 +8,54 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.errors import BadRoads, WrongMap
 from routing.model import RoadEvent
 from routing.roads.network import Network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """`factor` (M,) multiplies each arc's free-flow time; infinity means closed. `version` names this state."""
+    """`factor` (M,) multiplies each arc's free-flow time; infinity means closed.
 
+    `map` is the fingerprint of the network it is for, `version` names this state of the roads.
+
+    Raises
+    ------
+    BadRoads
+        If a factor is no positive number.
+    """
+
+    map: str
     version: int
     factor: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        bad = np.flatnonzero(~(self.factor > 0))
+        if len(bad):
+            raise BadRoads(f"The factor of arc {bad[0]} is {self.factor[bad[0]]}.",
+                           remedy="Factors are positive: above 1 slows down, infinity closes.")  # fmt: skip
 
     @classmethod
     def free_flow(cls, network: Network) -> Overlay:
         """No closure, no slow-down."""
-        return cls(0, np.ones(network.arcs))
+        return cls(network.fingerprint, 0, np.ones(network.arcs))
 
     @classmethod
     def at(cls, network: Network, events: Iterable[RoadEvent], now: int, *, version: int) -> Overlay:
-        """What holds at `now`; where events overlap, the slowest wins."""
+        """What holds at `now`; where events overlap, the slowest wins.
+
+        Raises
+        ------
+        WrongMap
+            If an event was made on another map, or names arcs that this one does not have.
+        """
         factor = np.ones(network.arcs)
         for event in events:
             if event.start <= now < event.end:
                 arcs = np.asarray(event.arcs, np.int64)
+                if event.map != network.fingerprint or (len(arcs) and not 0 <= arcs.min() <= arcs.max() < network.arcs):
+                    raise WrongMap(f"Road event {event.id} was made on another edition of the map {network.name}.",
+                                   remedy="End it and report it again.")  # fmt: skip
                 slow = np.inf if event.factor is None else event.factor
                 factor[arcs] = np.maximum(factor[arcs], slow)
-        return cls(version, factor)
+        return cls(network.fingerprint, version, factor)

@@ -19,11 +19,13 @@ from routing.errors import ImportFailed, MapFileError, OffMap
 from routing.model import Location, RoadEvent
 from routing.roads import graphs, maps
 from routing.roads.importer import import_map
+from routing.roads.metric import customize
 from routing.roads.network import FORMAT, MAGIC, Network
-from routing.roads.snapping import Snapper, Spot, both_ways
+from routing.roads.snapping import Snapper, both_ways
+from routing.roads.spot import Spot
 from routing.roads.streets import Streets, assemble, haversine
 from routing.roads.traffic import Overlay
-from routing.roads.travel import UNREACHABLE, DijkstraTimes
+from routing.roads.travel import UNREACHABLE, Roads
 
 NODES = {1: (60.0, 24.0), 2: (60.0, 24.002), 3: (60.001, 24.002), 4: (60.001, 24.0), 5: (60.0, 24.001), 9: (60.01, 24.0)}
 WAYS: list[tuple[int, list[int], dict[str, str]]] = [
@@ -78,12 +80,13 @@ def test_a_map_survives_being_saved_and_opened(tmp_path: Path, helsinki: Network
     """Every array comes back as it was."""
     helsinki.save(tmp_path / "copy.map")
     copy = Network.open(tmp_path / "copy.map")
-    for name in Network.__slots__:
-        assert np.array_equal(getattr(copy, name), getattr(helsinki, name)), name
+    for whole, again in ((helsinki, copy), (helsinki.hierarchy, copy.hierarchy), (helsinki.grid, copy.grid)):
+        for name in set(type(whole).__slots__) - {"hierarchy", "grid"}:
+            assert np.array_equal(getattr(again, name), getattr(whole, name)), name
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"", "cannot be opened"), (b"hello, I am a text", "not a map"), (MAGIC + b"\xff" * 30, "cut off"),
+    (b"", "cannot be opened"), (b"hello, I am a text", "not a lastleg map"), (MAGIC + b"\xff" * 30, "cut off"),
     (MAGIC + (2).to_bytes(8, "little") + b"{}", f"reads {FORMAT}"),
 ])  # fmt: skip
 def test_a_broken_map_is_refused_with_what_to_do(tmp_path: Path, content: bytes, words: str) -> None:
@@ -145,7 +148,7 @@ def test_an_osmnx_graph_gives_osmnx_travel_times(helsinki: Network) -> None:
     """Out to osmnx and in again: our times are osmnx's own shortest paths."""
     graph = graphs.to_networkx(helsinki)
     network, _ = assemble(graphs.streets(graph), name="again", attribution="", source="")
-    times = DijkstraTimes(network)
+    times = Roads(network, customize(network))
     rng = np.random.default_rng(0)
     nodes = rng.choice(network.nodes, 12, replace=False)
     matrix = times.matrix([_at_node(network, int(node)) for node in nodes])
@@ -194,7 +197,7 @@ def towns(draw: st.DrawFn) -> tuple[Network, Overlay]:
     )  # fmt: skip
     network, _ = assemble(streets, name="t", attribution="", source="t")
     factor = np.array(draw(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.5, np.inf]), min_size=network.arcs, max_size=network.arcs)))
-    return network, Overlay(1, factor)
+    return network, Overlay(network.fingerprint, 1, factor)
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,7 +207,7 @@ def test_travel_times_are_shortest_paths(town: tuple[Network, Overlay], data: st
     network, overlay = town
     spots = [Spot(arc, share, 0.0) for arc, share in data.draw(st.lists(
         st.tuples(st.integers(0, network.arcs - 1), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=2, max_size=5))]  # fmt: skip
-    times = DijkstraTimes(network, overlay)
+    times = Roads(network, customize(network, overlay))
     matrix = times.matrix(spots)
     graph: Any = nx.DiGraph()
     for arc in range(network.arcs):
@@ -240,13 +243,17 @@ def _by_hand(graph: Any, network: Network, overlay: Overlay, start: Spot, end: S
         closed = not np.isfinite(overlay.factor[arc])
         out = float(network.seconds[arc]) * (1.0 if closed else overlay.factor[arc]) * (1 - share)
         exits = _ways_out(network, overlay, int(network.head[arc])) if closed else {int(network.head[arc]): 0.0}
+        if share in (0.0, 1.0):  # on the junction itself
+            out, exits = 0.0, {int(network.head[arc] if share else network.tail[arc]): 0.0}
         for other, into in sides(end):
             cost = float(network.seconds[other]) * overlay.factor[other]
+            b = int(network.tail[other])
+            if other == arc and into >= share and np.isfinite(cost):
+                best = min(best, cost * (into - share))
+            if into in (0.0, 1.0):
+                b, cost = int(network.head[other] if into else b), 0.0
             if not np.isfinite(cost):
                 continue
-            if other == arc and into >= share:
-                best = min(best, cost * (into - share))
-            b = int(network.tail[other])
             for a, driven in exits.items():
                 try:
                     way = 0.0 if a == b else nx.shortest_path_length(graph, a, b, weight="w")
@@ -270,14 +277,14 @@ def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:
     """While it holds, no leg uses its arcs; afterwards all is as before."""
     snapper = Snapper(helsinki)
     start, end = snapper.nearest([Location(60.166, 24.935), Location(60.173, 24.946)])
-    free = DijkstraTimes(helsinki).leg(start, end)
+    free = Roads(helsinki, customize(helsinki)).leg(start, end)
     assert free is not None
     shut = both_ways(helsinki, np.array(free.arcs[len(free.arcs) // 2 :][:2]))
-    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 100, 200)
-    during = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 150, version=1)).leg(start, end)
+    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 100, 200, map=helsinki.fingerprint)
+    during = Roads(helsinki, customize(helsinki, Overlay.at(helsinki, [event], 150, version=1))).leg(start, end)
     assert during is None or not set(during.arcs) & set(shut.tolist())
     assert during is None or during.seconds >= free.seconds
-    after = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 200, version=2)).leg(start, end)
+    after = Roads(helsinki, customize(helsinki, Overlay.at(helsinki, [event], 200, version=2))).leg(start, end)
     assert after is not None
     assert after.seconds == free.seconds
 
@@ -288,8 +295,8 @@ def test_whoever_stands_in_a_closed_area_drives_out_and_nobody_drives_in(helsink
     centre = Location(60.1698, 24.9405)
     shut = both_ways(helsinki, snapper.arcs_within(snapper.disc(centre, 120)))
     assert len(shut) > 30
-    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 0, 10)
-    times = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 5, version=1))
+    event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 0, 10, map=helsinki.fingerprint)
+    times = Roads(helsinki, customize(helsinki, Overlay.at(helsinki, [event], 5, version=1)))
     inside, outside = snapper.nearest([centre, Location(60.1745, 24.9405)])
     matrix = times.matrix([inside, outside])
     assert matrix.seconds[0, 1] < 1000

@@ -27,7 +27,8 @@ def situation(shop: Shop, *, freeze: int = 0) -> tuple[Snapshot, Problem]:
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
     now = snapshot.depot.clock.depot(time.time())
-    return snapshot, build(snapshot, *travel.matrices(shop.settings, snapshot, now), now=now, freeze=freeze)
+    roads = travel.of(shop.settings, snapshot, now)
+    return snapshot, build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=freeze)
 
 
 def publish(shop: Shop, snapshot: Snapshot, problem: Problem, solution: Solution) -> Outcome:

@@ -69,8 +69,9 @@ def problem(depot_id: str) -> Response:
     snapshot = readers.snapshot(store(), depot.id)
     assert snapshot is not None  # my_depot found it
     now = depot.clock.depot(time.time())
-    live, free = travel.matrices(services().settings, snapshot, now)
-    return Response(codec.dumps(build(snapshot, live, free, now=now, freeze=0)), content_type="application/json")
+    roads = travel.of(services().settings, snapshot, now)
+    found = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=0)
+    return Response(codec.dumps(found), content_type="application/json")
 
 
 def _summary(record: VersionRecord) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+"""Matrices that grow by what is new: a table of the places seen, in a file that all jobs of a depot share.
+
+A new stop costs one row and one column; what was known on the same state of the roads is looked up. A process may
+be killed at any moment: a number is in the table or it is not (stored plus one, zero is unknown), and a place's
+numbers are wiped before its slot is given away. The lock is never waited for: whoever does not get it computes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.roads.spot import Spot
+from routing.roads.travel import Matrix, Roads
+
+MAX_PLACES = 10_240
+"""Places in a table. It takes 8 bytes a pair: 0.84 GB at this size, 2 MB for a depot of 200 stops."""
+
+KEEP = 2
+"""Tables of a depot that stay: today's roads, and those before the last event for whoever still solves on them."""
+
+_MAGIC = 0x4C4C_4D41_5452_4931
+_FRACTION_BITS = 20
+
+
+class MatrixCache:
+    """The matrices of one depot (or any other name) on one state of the roads."""
+
+    def __init__(self, folder: Path, name: str, roads: Roads, *, max_places: int = MAX_PLACES) -> None:
+        self._folder, self._name, self._roads, self._max = folder, name, roads, max_places
+        self._path = folder / f"{name}-{roads.network.fingerprint}-{roads.metric.digest}.matrix"
+
+    def matrix(self, spots: Sequence[Spot]) -> Matrix:
+        """As `Roads.matrix`, but for spots that are the same: nothing lies between those."""
+        keys = _keys(spots)
+        distinct, first, where = np.unique(keys, return_index=True, return_inverse=True)
+        places = [spots[number] for number in first]
+        if len(places) > self._max:
+            found = self._roads.matrix(places)
+        else:
+            with self._table(len(places)) as table:
+                found = self._roads.matrix(places) if table is None else self._look_up(table, distinct, places)
+        if len(places) == len(spots) and (where == np.arange(len(spots))).all():
+            return found
+        rows = np.ix_(where, where)
+        return Matrix(found.seconds[rows], found.metres[rows], found.roads)
+
+    def _look_up(self, table: _Table, keys: NDArray[np.int64], places: list[Spot]) -> Matrix:
+        slot = table.slots(keys)
+        square = np.ix_(slot, slot)
+        seconds: NDArray[np.int32] = table.seconds[square] - np.int32(1)
+        metres: NDArray[np.int32] = table.metres[square] - np.int32(1)
+        unknown = np.less(np.minimum(seconds, metres), 0)
+        if np.any(unknown):
+            wanted = np.all(unknown, axis=1)
+            wanted |= (unknown & ~wanted[:, None] & ~wanted[None, :]).any(axis=1)
+            rows = np.flatnonzero(wanted)
+            new = [places[row] for row in rows]
+            onwards, back = self._roads.table(new, places), self._roads.table(places, new)
+            for known, there, here, store in ((seconds, onwards.seconds, back.seconds, table.seconds),
+                                              (metres, onwards.metres, back.metres, table.metres)):  # fmt: skip
+                known[rows], known[:, rows] = there, here
+                known[rows, rows] = 0
+                store[np.ix_(slot[rows], slot)] = known[rows] + 1
+                store[np.ix_(slot, slot[rows])] = known[:, rows] + 1
+        return Matrix(seconds, metres, self._roads.metric.roads)
+
+    @contextmanager
+    def _table(self, size: int) -> Iterator[_Table | None]:
+        """The table, with room for `size` places at least, or None while another process has it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{self._name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            table = _Table.open(self._path)
+            if table is None or table.capacity < size:
+                table = _Table.create(self._path, min(self._max, max(256, 1 << (2 * size - 1).bit_length())), table)
+                self._prune()
+            yield table
+
+    def _prune(self) -> None:
+        files = sorted(self._folder.glob(f"{self._name}-*.matrix"), key=lambda path: path.stat().st_mtime_ns)
+        for path in files[:-KEEP]:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """C slots: `key` and last `used` (C,), `seconds` and `metres` plus one (C, C); `clock` counts requests."""
+
+    clock: NDArray[np.int64]
+    key: NDArray[np.int64]
+    used: NDArray[np.int64]
+    seconds: NDArray[np.int32]
+    metres: NDArray[np.int32]
+
+    @property
+    def capacity(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def open(cls, path: Path) -> _Table | None:
+        """A table that is there and whole."""
+        try:
+            raw = np.asarray(np.memmap(path, np.uint8, "r+"))
+        except (OSError, ValueError):
+            return None
+        magic, capacity = raw[:16].view(np.int64).tolist() if len(raw) > 16 else (0, 0)
+        return cls._over(raw, capacity) if magic == _MAGIC and len(raw) == _bytes(capacity) else None
+
+    @classmethod
+    def create(cls, path: Path, capacity: int, old: _Table | None) -> _Table:
+        """An empty table, or one with all that a smaller one knew. Its pages take no room until they are used."""
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with temporary.open("wb") as file:
+            file.truncate(_bytes(capacity))
+        raw = np.asarray(np.memmap(temporary, np.uint8, "r+"))
+        raw[:16].view(np.int64)[:] = _MAGIC, capacity
+        table = cls._over(raw, capacity)
+        if old is not None:
+            size = old.capacity
+            table.clock[:], table.key[:size], table.used[:size] = old.clock, old.key, old.used
+            table.seconds[:size, :size], table.metres[:size, :size] = old.seconds, old.metres
+        temporary.replace(path)
+        return table
+
+    @classmethod
+    def _over(cls, raw: NDArray[np.uint8], capacity: int) -> _Table:
+        square = capacity * capacity * 4
+        base = 64 + 16 * capacity
+        key, used = raw[64:base].view(np.int64).reshape(2, capacity)
+        seconds, metres = (raw[start : start + square].view(np.int32).reshape(capacity, capacity)
+                           for start in (base, base + square))  # fmt: skip
+        return cls(raw[16:24].view(np.int64), key, used, seconds, metres)
+
+    def slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where places are, given room for them: those longest unused make way."""
+        self.clock[0] += 1
+        order = np.argsort(self.key)
+        at = order[np.minimum(np.searchsorted(self.key, keys, sorter=order), self.capacity - 1)]
+        missing = self.key[at] != keys
+        self.used[at[~missing]] = self.clock[0]
+        if missing.any():
+            free = np.argsort(self.used, kind="stable")[: int(missing.sum())]
+            taken = self.key[free] != 0
+            for store in (self.seconds, self.metres):
+                store[free[taken]] = 0
+                store[:, free[taken]] = 0
+            self.key[free] = keys[missing]
+            self.used[free] = self.clock[0]
+            at[missing] = free
+        return at
+
+
+def _bytes(capacity: int) -> int:
+    return 64 + 16 * capacity + 8 * capacity * capacity
+
+
+def _keys(spots: Sequence[Spot]) -> NDArray[np.int64]:
+    """(P,) names of spots, never 0; spots less than a millionth of a street apart are the same."""
+    most = (1 << _FRACTION_BITS) - 1
+    return np.array([((spot.arc << 1 | spot.one_side) << _FRACTION_BITS | round(spot.fraction * most)) + 1 for spot in spots],
+                    np.int64)  # fmt: skip

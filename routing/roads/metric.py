@@ -1,0 +1,195 @@
+"""A metric: what each street takes, customized for searching. One file for each map and state of its roads.
+
+A weight packs time and distance into one double: milliseconds, plus decimetres x 2**-25. Sums stay exact (28
+bits of time, 25 of distance), so that a path is the fastest one, the shortest among equals, and both figures
+are that path's own. Infinity is a closed street.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from routing.errors import WrongMap
+from routing.roads import arrays, customization
+from routing.roads.jit import kernel, read, write
+from routing.roads.network import Network, fingerprint
+from routing.roads.profile import FREE_FLOW, Profile
+from routing.roads.traffic import Overlay
+
+MAGIC = b"LASTLEG METRIC\n"
+FORMAT = 1
+
+KEEP = 32
+"""Metrics of a map that stay on disk; beyond that the longest unused go. A process keeps what it has opened."""
+
+_DECIMETRE = 2.0**-25
+_PER_METRE = 1 / (10 * _DECIMETRE)
+_LONGEST_MS = 2.0**26
+"""18.6 hours: nobody waits longer for one street, and sums stay exact."""
+
+
+def pack(millis: NDArray[np.float64], metres: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weights of streets; infinite milliseconds stay infinite."""
+    rounded = np.rint(millis)
+    bounded = np.where(np.isfinite(rounded), np.minimum(rounded, _LONGEST_MS), np.inf)
+    packed: NDArray[np.float64] = bounded + np.rint(metres.astype(np.float64) * 10) * _DECIMETRE
+    return packed
+
+
+def part(weight: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A share of packed weights, both halves whole again."""
+    shut = ~np.isfinite(weight)
+    millis, decimetres = np.divmod(np.where(shut, 0.0, weight), 1.0)
+    piece = np.rint(millis * share) + np.rint(decimetres / _DECIMETRE * share) * _DECIMETRE
+    return np.where(shut, np.inf, piece)
+
+
+def unpack(weight: NDArray[np.float64], missing: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Whole seconds (rounded up, so that nobody is promised too early) and metres; `missing` where infinite.
+
+    Of any shape; so are the results.
+    """
+    seconds, metres = np.empty(weight.size, np.int32), np.empty(weight.size, np.int32)
+    _unpack(np.ascontiguousarray(weight).ravel(), missing, seconds, metres)
+    return seconds.reshape(weight.shape), metres.reshape(weight.shape)
+
+
+@kernel(read(types.float64), types.int64, write(types.int32), write(types.int32))
+def _unpack(weight, missing, seconds, metres):  # type: ignore[no-untyped-def]  # numba
+    for i in range(len(weight)):
+        if weight[i] < np.inf:
+            millis = np.floor(weight[i])
+            seconds[i] = np.int32(np.ceil(millis / 1000))
+            metres[i] = np.int32(np.rint((weight[i] - millis) * _PER_METRE))
+        else:
+            seconds[i] = missing
+            metres[i] = missing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
+    """M arcs' weights, K edges' customized weights, and the edges that searches need.
+
+    Attributes
+    ----------
+    map, digest
+        Fingerprints of the network and of what lies over it.
+    roads
+        The version of the overlay this was opened for.
+    weight, free
+        (M,) packed weights of the arcs now, and as if none were closed or slowed.
+    up, down
+        (K,) packed weights of the hierarchy's edges, from lower to higher end and back.
+    climb_*, fall_*
+        The edges upwards and downwards that are shortest paths themselves: (N + 1,) where each junction's
+        begin, and for each its higher end, its number and its weight.
+    """
+
+    map: str
+    digest: str
+    roads: int
+    weight: NDArray[np.float64]
+    free: NDArray[np.float64]
+    up: NDArray[np.float64]
+    down: NDArray[np.float64]
+    climb_first: NDArray[np.int32]
+    climb_high: NDArray[np.int32]
+    climb_edge: NDArray[np.int32]
+    climb_weight: NDArray[np.float64]
+    fall_first: NDArray[np.int32]
+    fall_high: NDArray[np.int32]
+    fall_edge: NDArray[np.int32]
+    fall_weight: NDArray[np.float64]
+
+    def save(self, path: Path) -> None:
+        """Write it for other processes. It can always be computed again, so nothing waits for the disk."""
+        columns = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
+        values = {name: columns.pop(name) for name in ("map", "digest", "roads")}
+        arrays.save(path, MAGIC, values | {"format": FORMAT}, columns, durable=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Metric:
+        """Map a file into memory.
+
+        Raises
+        ------
+        arrays.Unreadable
+            If it is missing, damaged or of another format.
+        """
+        values, columns = arrays.load(path, MAGIC)
+        if values.pop("format") != FORMAT:
+            raise arrays.Unreadable(f"{path} has another format.")
+        found: dict[str, Any] = {**values, **columns}
+        return cls(**found)
+
+
+def customize(network: Network, overlay: Overlay | None = None, *, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
+    """Lay an overlay and the speeds of one period over a network.
+
+    Raises
+    ------
+    WrongMap
+        If the overlay was made for another map.
+    """
+    overlay = overlay or Overlay.free_flow(network)
+    if overlay.map != network.fingerprint or len(overlay.factor) != network.arcs:
+        raise WrongMap(f"The overlay belongs to map {overlay.map}, not to {network.name} ({network.fingerprint}).",
+                       remedy="Make the overlay from the map it is used on.")  # fmt: skip
+    millis = network.seconds.astype(np.float64) * 1000 * profile.table[period][network.road_class]
+    free = pack(millis, network.metres)
+    weight = pack(millis * overlay.factor, network.metres) if (overlay.factor != 1.0).any() else free
+    graph = network.hierarchy
+    up, down, best_up, best_down = (np.empty(graph.edges) for _ in range(4))
+    customization.customize(graph.first, graph.triangle, network.tail, network.head, graph.arc_edge, weight, up, down)
+    customization.perfect(graph.first, graph.triangle, up, down, best_up, best_down)
+    climb = customization.prune(graph.first, graph.high, up, best_up)
+    fall = customization.prune(graph.first, graph.high, down, best_down)
+    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, weight, free, up, down, *climb, *fall)
+
+
+def digest(overlay: Overlay, profile: Profile, period: int) -> str:
+    """What a metric is made of, as a name: the same streets changed the same way are the same metric."""
+    changed = np.flatnonzero(overlay.factor != 1.0)
+    return fingerprint(changed, overlay.factor[changed], profile.table[period])
+
+
+class Metrics:
+    """The metrics of all maps in one folder, shared by all processes of a machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, network: Network, overlay: Overlay, *, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
+        """Open a metric, or make it if no process has done so yet. Two may do it at once; both get the same.
+
+        Raises
+        ------
+        WrongMap
+            If the overlay was made for another map.
+        """
+        path = self._folder / f"{network.fingerprint}-{digest(overlay, profile, period)}.metric"
+        try:
+            metric = Metric.open(path)
+            os.utime(path)
+        except (arrays.Unreadable, OSError):
+            metric = customize(network, overlay, profile=profile, period=period)
+            metric.save(path)
+            self._prune(network.fingerprint)
+        return replace(metric, roads=overlay.version)
+
+    def _prune(self, map_: str) -> None:
+        files = []
+        for path in self._folder.glob(f"{map_}-*.metric"):
+            try:
+                files.append((path.stat().st_mtime_ns, path))
+            except FileNotFoundError:
+                continue  # another process prunes as well
+        for _, path in sorted(files)[:-KEEP]:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""Spots: points on streets, and how they join the network.
+
+A spot in mid-street leaves in either direction that its street may be driven in, for the share of the street
+that is left, and is reached likewise. Closed streets cannot be entered, but whoever stands in one may drive out:
+through further closed streets too, at free-flow speed, until a junction of the open network; from there on
+closed streets are shut. A spot at the very end of a street stands on the junction.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.errors import BadRoads
+from routing.roads.metric import Metric, part
+from routing.roads.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A point on a street: `fraction` of the way along `arc`, `distance_m` from the location asked for.
+
+    With `one_side`, vehicles come and go along `arc` only, never along the street's other direction.
+    """
+
+    arc: int
+    fraction: float
+    distance_m: float = 0.0
+    one_side: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """Spots seen from each direction of their streets: (L,) arcs, shares of them and whose they are."""
+
+    arc: NDArray[np.int64]
+    share: NDArray[np.float64]
+    spot: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doors:
+    """Junctions by which P spots are left, or reached.
+
+    Attributes
+    ----------
+    first
+        (P + 1,) where each spot's doors begin.
+    junction, cost
+        (D,) the junctions and the packed weights to or from them.
+    by
+        (D,) the arc driven in part between spot and junction, or -1 if they are the same place.
+    through
+        For doors behind other closed streets, those streets in order.
+    """
+
+    first: NDArray[np.int32]
+    junction: NDArray[np.int32]
+    cost: NDArray[np.float64]
+    by: NDArray[np.int64]
+    through: dict[int, tuple[int, ...]]
+
+
+def sides(network: Network, spots: Sequence[Spot]) -> Sides:
+    """Both directions of each spot's street.
+
+    Raises
+    ------
+    BadRoads
+        If a spot names an arc that the network does not have, or no share of it.
+    """
+    arc = np.array([spot.arc for spot in spots], np.int64)
+    share = np.array([spot.fraction for spot in spots], np.float64)
+    bad = np.flatnonzero((arc < 0) | (arc >= network.arcs) | ~((share >= 0) & (share <= 1)))
+    if len(bad):
+        raise BadRoads(f"Spot {bad[0]} is at {share[bad[0]]} of arc {arc[bad[0]]}.",
+                       remedy=f"Arcs of {network.name} go from 0 to {network.arcs - 1}, fractions from 0 to 1.")  # fmt: skip
+    opposite = network.reverse[arc].astype(np.int64)
+    both = np.flatnonzero((opposite >= 0) & ~np.array([spot.one_side for spot in spots], bool))
+    return Sides(np.concatenate([arc, opposite[both]]), np.concatenate([share, 1 - share[both]]),
+                 np.concatenate([np.arange(len(spots)), both]))  # fmt: skip
+
+
+def exits(network: Network, metric: Metric, along: Sides, count: int) -> Doors:
+    """How `count` spots are left."""
+    at_tail = along.share == 0
+    inside = ~np.isfinite(metric.weight[along.arc]) & ~at_tail & (along.share < 1)
+    leaving = np.where(inside, metric.free[along.arc], metric.weight[along.arc])
+    cost = np.where(at_tail | (along.share == 1), 0.0, part(leaving, 1 - along.share))
+    junction = np.where(at_tail, network.tail[along.arc], network.head[along.arc])
+    by = np.where(at_tail | (along.share == 1), -1, along.arc)
+    extra: list[tuple[int, int, float, int, tuple[int, ...]]] = []
+    for side in np.flatnonzero(inside).tolist():
+        start, driven = int(junction[side]), float(cost[side])
+        for found, more, through in _ways_out(network, metric, start):
+            extra.append((int(along.spot[side]), found, driven + more, int(by[side]), through))
+    return _doors(count, along.spot, junction, cost, by, extra)
+
+
+def entries(network: Network, metric: Metric, along: Sides, count: int) -> Doors:
+    """How `count` spots are reached."""
+    at_head = along.share == 1
+    there = at_head | (along.share == 0)
+    cost = np.where(there, 0.0, part(metric.weight[along.arc], along.share))
+    junction = np.where(at_head, network.head[along.arc], network.tail[along.arc])
+    open_ = np.isfinite(cost)
+    by = np.where(there, -1, along.arc)
+    return _doors(count, along.spot[open_], junction[open_], cost[open_], by[open_], [])
+
+
+def _doors(count: int, spot: NDArray[np.int64], junction: NDArray[np.int32], cost: NDArray[np.float64],
+           by: NDArray[np.int64], extra: list[tuple[int, int, float, int, tuple[int, ...]]]) -> Doors:  # fmt: skip
+    if extra:
+        owner, found, driven, over, _ = zip(*extra, strict=True)
+        spot, junction = np.concatenate([spot, owner]), np.concatenate([junction, found])
+        cost, by = np.concatenate([cost, driven]), np.concatenate([by, over])
+    order = np.argsort(spot, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    through = {int(place[len(order) - len(extra) + number]): row[4] for number, row in enumerate(extra)}
+    first = np.searchsorted(spot[order], np.arange(count + 1)).astype(np.int32)
+    return Doors(first, junction[order].astype(np.int32), cost[order], by[order].astype(np.int64), through)
+
+
+def _ways_out(network: Network, metric: Metric, start: int) -> list[tuple[int, float, tuple[int, ...]]]:
+    """Junctions that closed streets lead to from a junction, at free-flow weights, with the streets (Dijkstra)."""
+    shut = np.flatnonzero(~np.isfinite(metric.weight))
+    tails = network.tail[shut]
+    best, before, done = {start: 0.0}, {start: -1}, set()
+    heap = [(0.0, start)]
+    while heap:
+        driven, v = heapq.heappop(heap)
+        if v in done:
+            continue
+        done.add(v)
+        low, high = np.searchsorted(tails, [v, v + 1])
+        for arc in shut[low:high].tolist():
+            u, reached = int(network.head[arc]), driven + float(metric.free[arc])
+            if reached < best.get(u, np.inf):
+                best[u], before[u] = reached, arc
+                heapq.heappush(heap, (reached, u))
+    return [(v, best[v], _trail(network, before, v)) for v in done if v != start]
+
+
+def _trail(network: Network, before: dict[int, int], v: int) -> tuple[int, ...]:
+    arcs: list[int] = []
+    while before[v] >= 0:
+        arcs.append(before[v])
+        v = int(network.tail[before[v]])
+    return tuple(reversed(arcs))
+
+
+def same_street(metric: Metric, sources: Sides, targets: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Direct ways along one street, in driving direction: sources, targets and packed weights."""
+    order = np.argsort(targets.arc, kind="stable")
+    low = np.searchsorted(targets.arc[order], sources.arc, "left")
+    high = np.searchsorted(targets.arc[order], sources.arc, "right")
+    s = np.repeat(np.arange(len(sources.arc)), high - low)
+    t = order[np.arange(len(s)) + np.repeat(low - (np.cumsum(high - low) - (high - low)), high - low)]
+    ahead = targets.share[t] - sources.share[s]
+    s, t, ahead = s[ahead >= 0], t[ahead >= 0], ahead[ahead >= 0]
+    weight = part(metric.weight[sources.arc[s]], ahead)
+    open_ = np.isfinite(weight)
+    return sources.spot[s[open_]], targets.spot[t[open_]], weight[open_]
