@@ -51,26 +51,18 @@ def part(weight: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.
     return np.where(shut, np.inf, piece)
 
 
-def unpack(weight: NDArray[np.float64], missing: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Whole seconds (rounded up, so that nobody is promised too early) and metres; `missing` where infinite.
-
-    Of any shape; so are the results.
-    """
-    seconds, metres = np.empty(weight.size, np.int32), np.empty(weight.size, np.int32)
-    _unpack(np.ascontiguousarray(weight).ravel(), missing, seconds, metres)
-    return seconds.reshape(weight.shape), metres.reshape(weight.shape)
-
-
-@kernel(read(types.float64), types.int64, write(types.int32), write(types.int32))
-def _unpack(weight, missing, seconds, metres):  # type: ignore[no-untyped-def]  # numba
-    for i in range(len(weight)):
-        if weight[i] < np.inf:
-            millis = np.floor(weight[i])
-            seconds[i] = np.int32(np.ceil(millis / 1000))
-            metres[i] = np.int32(np.rint((weight[i] - millis) * _PER_METRE))
-        else:
-            seconds[i] = missing
-            metres[i] = missing
+@kernel(read(types.float64, 2), types.int64, write(types.int32, 2), write(types.int32, 2))
+def unpack(weight, missing, seconds, metres):  # type: ignore[no-untyped-def]  # numba
+    """Fill in whole seconds (rounded up, so that nobody is promised too early) and metres; `missing` where infinite."""
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            if weight[i, j] < np.inf:
+                millis = np.floor(weight[i, j])
+                seconds[i, j] = np.int32(np.ceil(millis / 1000))
+                metres[i, j] = np.int32(np.rint((weight[i, j] - millis) * _PER_METRE))
+            else:
+                seconds[i, j] = missing
+                metres[i, j] = missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

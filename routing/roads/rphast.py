@@ -140,7 +140,7 @@ def many_to_many(first, high, depth, up_first, up_high, up_weight,  # type: igno
                 for b in range(_lanes):
                     found[t, b] = min(found[t, b], row[b] + cost)
                 entry += 1
-        for lane in range(lanes):
-            s = order[begin + lane]
-            for t in range(targets):
-                out[s, t] = found[t, lane]
+        batch = order[begin : begin + lanes]
+        for t in range(targets):
+            for lane in range(lanes):
+                out[batch[lane], t] = found[t, lane]

@@ -114,16 +114,20 @@ def entries(network: Network, metric: Metric, along: Sides, count: int) -> Doors
 
 def _doors(count: int, spot: NDArray[np.int64], junction: NDArray[np.int32], cost: NDArray[np.float64],
            by: NDArray[np.int64], extra: list[tuple[int, int, float, int, tuple[int, ...]]]) -> Doors:  # fmt: skip
+    number = np.full(len(spot), -1)
     if extra:
         owner, found, driven, over, _ = zip(*extra, strict=True)
         spot, junction = np.concatenate([spot, owner]), np.concatenate([junction, found])
         cost, by = np.concatenate([cost, driven]), np.concatenate([by, over])
-    order = np.argsort(spot, kind="stable")
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    through = {int(place[len(order) - len(extra) + number]): row[4] for number, row in enumerate(extra)}
-    first = np.searchsorted(spot[order], np.arange(count + 1)).astype(np.int32)
-    return Doors(first, junction[order].astype(np.int32), cost[order], by[order].astype(np.int64), through)
+        number = np.concatenate([number, np.arange(len(extra))])
+    order = np.lexsort((cost, junction, spot))
+    spot, junction = spot[order], junction[order]
+    best = np.ones(len(order), bool)
+    best[1:] = (spot[1:] != spot[:-1]) | (junction[1:] != junction[:-1])
+    order, spot, junction = order[best], spot[best], junction[best]
+    through = {door: extra[which][4] for door, which in enumerate(number[order].tolist()) if which >= 0} if extra else {}
+    first = np.searchsorted(spot, np.arange(count + 1)).astype(np.int32)
+    return Doors(first, junction.astype(np.int32), cost[order], by[order].astype(np.int64), through)
 
 
 def _ways_out(network: Network, metric: Metric, start: int) -> list[tuple[int, float, tuple[int, ...]]]:

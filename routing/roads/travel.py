@@ -80,7 +80,7 @@ class Roads:
         metres = np.empty_like(seconds)
         for begin in range(0, len(sources), _BLOCK):
             rows = slice(begin, begin + _BLOCK)
-            seconds[rows], metres[rows] = unpack(self.packed(sources[rows], targets), UNREACHABLE)
+            unpack(self.packed(sources[rows], targets), UNREACHABLE, seconds[rows], metres[rows])
         return Matrix(seconds, metres, self.metric.roads)
 
     def packed(self, sources: Sequence[Spot], targets: Sequence[Spot]) -> NDArray[np.float64]:
@@ -127,7 +127,6 @@ class Roads:
             return self._along_one_street(here, there, float(direct.min()))
         if leave < 0:
             return None
-        seconds, metres = unpack(np.array([weight]), UNREACHABLE)
         whole = [*exits.through.get(int(leave), ()), *arcs.tolist()]
         first, last = int(exits.by[leave]), int(entries.by[reach])
         lines = [network.polyline(*whole)]
@@ -139,15 +138,21 @@ class Roads:
         if len(line) < 2:
             line = _piece(network.polyline(start.arc), start.fraction, start.fraction)
         driven = (arc for arc in (first, *whole, last) if arc >= 0)
-        return Leg(int(seconds[0]), int(metres[0]), tuple(driven), line)
+        return Leg(*_figures(weight), tuple(driven), line)
 
     def _along_one_street(self, here: Sides, there: Sides, weight: float) -> Leg:
         for arc, a in zip(here.arc.tolist(), here.share.tolist(), strict=True):
             for other, b in zip(there.arc.tolist(), there.share.tolist(), strict=True):
                 if other == arc and a <= b and part(self.metric.weight[[arc]], np.array([b - a]))[0] == weight:
-                    seconds, metres = unpack(np.array([weight]), UNREACHABLE)
-                    return Leg(int(seconds[0]), int(metres[0]), (arc,), _piece(self.network.polyline(arc), a, b))
+                    return Leg(*_figures(weight), (arc,), _piece(self.network.polyline(arc), a, b))
         raise AssertionError("one of the sides has the weight")
+
+
+def _figures(weight: float) -> tuple[int, int]:
+    """Seconds and metres of a finite packed weight."""
+    seconds, metres = np.empty((1, 1), np.int32), np.empty((1, 1), np.int32)
+    unpack(np.array([[weight]]), UNREACHABLE, seconds, metres)
+    return int(seconds[0, 0]), int(metres[0, 0])
 
 
 def _share(along: Sides, arc: int) -> float:
