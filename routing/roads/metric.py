@@ -166,7 +166,7 @@ class Metrics:
         WrongMap
             If the overlay was made for another map.
         """
-        path = self._folder / f"{network.fingerprint}-{digest(overlay, profile, period)}.metric"
+        path = self._path(network, digest(overlay, profile, period))
         try:
             metric = Metric.open(path)
             os.utime(path)
@@ -175,6 +175,16 @@ class Metrics:
             metric.save(path)
             self._prune(network.fingerprint)
         return replace(metric, roads=overlay.version)
+
+    def named(self, network: Network, digest: str) -> Metric | None:
+        """A metric that some plan was made on, if it is still there."""
+        try:
+            return Metric.open(self._path(network, digest))
+        except arrays.Unreadable:
+            return None
+
+    def _path(self, network: Network, digest: str) -> Path:
+        return self._folder / f"{network.fingerprint}-{digest}.metric"
 
     def _prune(self, map_: str) -> None:
         files = []

@@ -98,7 +98,7 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
         raise ImportFailed(
             f"{source} has no two places that reach each other both ways.", remedy="Take a larger extract."
         )
-    network = _pack(streets, keep, keep_node, name=name, attribution=attribution, source=source)
+    network = pack(streets, keep, keep_node, name=name, attribution=attribution, source=source)
     lost = usable & ~keep
     loops = int((streets.tail == streets.head).sum())
     if loops:
@@ -132,8 +132,9 @@ def _components(streets: Streets, usable: NDArray[np.bool_]) -> list[list[int]]:
     return sorted((list(part) for part in nx.strongly_connected_components(graph)), key=len, reverse=True)
 
 
-def _pack(streets: Streets, keep: NDArray[np.bool_], keep_node: NDArray[np.bool_], *,
-          name: str, attribution: str, source: str) -> Network:  # fmt: skip
+def pack(streets: Streets, keep: NDArray[np.bool_], keep_node: NDArray[np.bool_], *,
+         name: str, attribution: str, source: str) -> Network:  # fmt: skip
+    """A network of the arcs and nodes that are kept, whether or not they reach each other."""
     index = np.cumsum(keep_node) - 1
     lat, lon = streets.lat[keep_node], streets.lon[keep_node]
     number = hierarchy.numbering(lat, lon, index[streets.tail[keep]], index[streets.head[keep]])

@@ -93,13 +93,11 @@ class Roads:
         leave, reach = (exits.first, exits.junction, exits.cost), (entries.first, entries.junction, entries.cost)
         backwards = len(targets) < len(sources)  # the sweep takes the many, whichever end they are
         out = np.full((len(targets), len(sources)) if backwards else (len(sources), len(targets)), np.inf)
-        if not len(exits.junction) or not len(entries.junction):
-            pass
-        elif backwards:
-            rphast.many_to_many(graph.first, graph.high, graph.depth, *fall, *climb, *reach, *leave, out)
+        ends = (*fall, *climb, *reach, *leave) if backwards else (*climb, *fall, *leave, *reach)
+        if len(exits.junction) and len(entries.junction):
+            rphast.many_to_many(graph.first, graph.high, graph.depth, *ends, out)
+        if backwards:
             out = np.ascontiguousarray(out.T)
-        else:
-            rphast.many_to_many(graph.first, graph.high, graph.depth, *climb, *fall, *leave, *reach, out)
         s, t, weight = spot.same_street(metric, start, end)
         np.minimum.at(out, (s, t), weight)
         return out

@@ -23,9 +23,10 @@ from routing.roads.metric import customize
 from routing.roads.network import FORMAT, MAGIC, Network
 from routing.roads.snapping import Snapper, both_ways
 from routing.roads.spot import Spot
-from routing.roads.streets import Streets, assemble, haversine
+from routing.roads.streets import assemble
 from routing.roads.traffic import Overlay
 from routing.roads.travel import UNREACHABLE, Roads
+from tests.routing.towns import towns
 
 NODES = {1: (60.0, 24.0), 2: (60.0, 24.002), 3: (60.001, 24.002), 4: (60.001, 24.0), 5: (60.0, 24.001), 9: (60.01, 24.0)}
 WAYS: list[tuple[int, list[int], dict[str, str]]] = [
@@ -176,28 +177,6 @@ def test_real_extracts_import(reference: Path, tmp_path: Path, name: str) -> Non
 
 
 # --- travel times ---------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def towns(draw: st.DrawFn) -> tuple[Network, Overlay]:
-    """Random small towns with one-way streets, parallel streets, closures and slow-downs."""
-    size = draw(st.integers(3, 9))
-    ring = [(i, (i + 1) % size) for i in range(size)]
-    pairs = st.tuples(st.integers(0, size - 1), st.integers(0, size - 1)).filter(lambda pair: pair[0] != pair[1])
-    arcs = ring + draw(st.lists(pairs, max_size=14))
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    lat, lon = rng.uniform(60, 60.01, size), rng.uniform(24, 24.02, size)
-    tail, head = np.array([a for a, _ in arcs]), np.array([b for _, b in arcs])
-    metres = haversine(lat[tail], lon[tail], lat[head], lon[head]) + 1
-    streets = Streets(
-        node_id=np.arange(size), lat=lat, lon=lon, tail=tail, head=head, seconds=metres / rng.uniform(3, 15, len(arcs)),
-        metres=metres, way=np.arange(len(arcs)), road_class=np.zeros(len(arcs), np.uint8),
-        shape_start=np.arange(0, 2 * len(arcs) + 1, 2), shape_lat=np.column_stack([lat[tail], lat[head]]).ravel(),
-        shape_lon=np.column_stack([lon[tail], lon[head]]).ravel(),
-    )  # fmt: skip
-    network, _ = assemble(streets, name="t", attribution="", source="t")
-    factor = np.array(draw(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.5, np.inf]), min_size=network.arcs, max_size=network.arcs)))
-    return network, Overlay(network.fingerprint, 1, factor)
 
 
 @settings(max_examples=60, deadline=None)
