@@ -381,7 +381,7 @@ class Snapshot:
     `orders` holds the open ones; `carried` those that are closed but whose goods are still on a vehicle.
     `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
-    the current plan's routes by shift.
+    the current plan's routes by shift, `metric` names the travel times that plan was made on.
     """
 
     depot: Depot
@@ -403,3 +403,4 @@ class Snapshot:
     road_events: tuple[RoadEvent, ...]
     record_revisions: dict[str, int]
     triggers: tuple[Trigger, ...]
+    metric: str = ""

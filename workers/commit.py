@@ -38,7 +38,7 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
     arguments = {
         "version": snapshot.version, "revision": snapshot.revision, "now": plan.published_at, "improve": improve,
-        "plan": codec.dumps(plan).decode(), "snapshot": plan.version % SNAPSHOT_EVERY == 0,
+        "plan": codec.dumps(plan).decode(), "metric": problem.metric, "snapshot": plan.version % SNAPSHOT_EVERY == 0,
         "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),

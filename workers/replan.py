@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ingest.store import keys, readers
 from ingest.store.connection import Store
 from routing import codec
 from routing.errors import LastlegError
-from routing.model import Plan, Snapshot
+from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
@@ -53,11 +53,13 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
             break
-        problem, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
+        problem, touched, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["insertion"], problem, budget=1.0, stop=_never)
         solution = _timed(timings, "solve", solve)
-        published += _settle(client, settings, snapshot, problem, solution, "insertion", timings, improve=True) is Outcome.PUBLISHED
+        elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
+        done = _settle(client, settings, snapshot, problem, solution, "insertion", timings, touched=touched, improve=not elsewhere)
+        published += done is Outcome.PUBLISHED
     return published
 
 
@@ -78,7 +80,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if snapshot.triggers:  # repair first; it will ask for an improvement again
             break
         budget = snapshot.depot.policy.improve_budget
-        problem, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
+        problem, _, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
         solve = partial(engines.ENGINES["ortools"], problem, budget=budget, stop=outdated)
         found = _timed(timings, "solve", solve)
@@ -96,17 +98,19 @@ def _outdated(client: Store, snapshot: Snapshot) -> bool:
     return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
 
 
-def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[Problem, dict[str, float]]:
+def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
+    """The snapshot as a problem, the stops whose legs new roads have touched, and how long it took."""
     timings: dict[str, float] = {}
     clock = snapshot.depot.clock
     now = clock.depot(time.time())
 
-    def make() -> Problem:
+    def make() -> tuple[Problem, set[str]]:
         roads = travel.of(settings, snapshot, now)
-        return build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale))
+        problem = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale))
+        return replace(problem, metric=roads.roads.metric.digest), travel.touched(roads, snapshot, problem)
 
-    problem = _timed(timings, "matrix", make)
-    return problem, timings
+    problem, touched = _timed(timings, "matrix", make)
+    return problem, touched, timings
 
 
 def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
@@ -120,7 +124,7 @@ def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
 
 
 def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
-            timings: dict[str, float], *, improve: bool) -> Outcome | None:  # fmt: skip
+            timings: dict[str, float], *, improve: bool, touched: Collection[str] = ()) -> Outcome | None:  # fmt: skip
     """Check and publish; None for a no-op, which only clears its triggers."""
     plan = publishable(problem, solution, progress=snapshot.progress, engine=engine)
     violations = _timed(timings, "check", partial(checker.check, problem, plan))
@@ -129,7 +133,7 @@ def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Prob
             log.error("%s: %s %s %s", snapshot.depot.id, violation.code, violation.subject, violation.detail)
         raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.",
                           remedy=f"The problem and the plan are kept: {_keep_refused(settings, problem, plan)}.")  # fmt: skip
-    changes = diff(snapshot, plan)
+    changes = diff(snapshot, plan, touched=touched)
     if not changes:
         commit.answered(client, snapshot, improve=improve, now=time.time())
         return None

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ingest.settings import Settings
-from routing.model import Location, RoadEvent, Snapshot
-from routing.roads import maps
+from routing.model import Location, RoadEvent, Snapshot, TriggerKind
+from routing.roads import impact, maps
 from routing.roads.cache import MatrixCache
 from routing.roads.metric import Metrics
 from routing.roads.network import Network
@@ -20,6 +20,7 @@ from routing.roads.snapping import MAX_SNAP_M, Snapper
 from routing.roads.spot import Spot
 from routing.roads.traffic import Overlay
 from routing.roads.travel import UNREACHABLE, Matrix, Roads
+from routing.solve.problem import Crew, Problem
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,31 @@ def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
     metrics = Metrics(folder)
     roads = Roads(network, metrics.of(network, Overlay.at(network, events, now, version=snapshot.roads)))
     return DepotRoads(roads, metrics, MatrixCache(folder, snapshot.depot.id, roads))
+
+
+def touched(roads: DepotRoads, snapshot: Snapshot, problem: Problem) -> set[str]:
+    """Stops of the plan in force whose leg has changed with the roads since: their drivers must hear of it.
+
+    Where it is not known any more what the plan was made on, all are.
+    """
+    if not any(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers):
+        return set()
+    metric = roads.metrics.named(roads.roads.network, snapshot.metric)
+    legs = [(problem.tasks[task].stop_id, problem.locations[place], problem.locations[problem.tasks[task].place])
+            for crew in problem.crews for place, task in _ahead(problem, crew)]  # fmt: skip
+    if metric is None:
+        return {stop for stop, _, _ in legs}
+    starts, ends = roads.spots([start for _, start, _ in legs]), roads.spots([end for _, _, end in legs])
+    found = impact.touched(Roads(roads.roads.network, metric), roads.roads, list(zip(starts, ends, strict=True)))
+    return {stop for (stop, _, _), yes in zip(legs, found, strict=True) if yes}
+
+
+def _ahead(problem: Problem, crew: Crew) -> list[tuple[int, int]]:
+    """Where a crew starts from and what it drives to, leg by leg; a stop it stands at is no leg."""
+    route = [*crew.frozen, *crew.base]
+    places = [crew.place, *(problem.tasks[task].place for task in route)]
+    legs = list(zip(places, route, strict=False))
+    return legs[1:] if crew.serving else legs
 
 
 def _fits(event: RoadEvent, network: Network) -> bool:

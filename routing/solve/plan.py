@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
 from routing.solve.evaluation import total, walk
@@ -33,9 +33,13 @@ def _happened(arrived: int | None, left: int | None) -> tuple[int, int, int]:
     return arrived or end, arrived or end, end
 
 
-def diff(snapshot: Snapshot, plan: Plan) -> Diff:
-    """What a new plan changes for whom, shift by shift, against the sequences in force."""
+def diff(snapshot: Snapshot, plan: Plan, *, touched: Collection[str] = ()) -> Diff:
+    """What a new plan changes for whom, shift by shift, against the sequences in force.
+
+    Stops of changed orders, and those `touched` (whose way there has changed), are updated where they stay.
+    """
     edited = {trigger.subject for trigger in snapshot.triggers if trigger.kind is TriggerKind.ORDER_CHANGED}
+    edited |= {order_of(stop) for stop in touched}
     after = {route.shift_id: route.sequence for route in plan.routes}
     by_driver: dict[str, list[RouteChange]] = {}
     for shift_id in sorted({*after, *snapshot.sequences}):

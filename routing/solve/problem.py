@@ -79,7 +79,7 @@ class Crew:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What an engine gets. `matrix` is (P, P) over the places."""
+    """What an engine gets. `matrix` is (P, P) over the places, `metric` names the travel times it is from."""
 
     depot_id: str
     now: int
@@ -91,6 +91,8 @@ class Problem:
     tasks: tuple[Task, ...]
     crews: tuple[Crew, ...]
     matrix: Matrix
+    locations: tuple[Location, ...] = ()
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
-        tasks=tasks, crews=crews, matrix=matrix_of(places),
+        tasks=tasks, crews=crews, matrix=matrix_of(places), locations=tuple(places),
     )  # fmt: skip
     problem = _reopen_cut_legs(problem, places, free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))

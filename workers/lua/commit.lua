@@ -7,7 +7,7 @@
 --   plan         the whole plan (text)              record    its version record (text)
 --   snapshot     whether to keep the whole plan     now       real s
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
---   over         shifts that left the plan
+--   over         shifts that left the plan        metric    names the travel times it was made on
 --   improve      whether an improvement should follow
 --   records      {record id: revision}              unassigned {order id: text}
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
@@ -31,6 +31,7 @@ end
 version = version + 1
 redis.call('SET', K.version, version)
 redis.call('SET', K.plan, c.plan)
+redis.call('SET', K.metric, c.metric)
 redis.call('HSET', K.versions, version, c.record)
 if c.snapshot == true then redis.call('HSET', K.snapshots, version, c.plan) end
 for _, route in ipairs(c.touched) do
