@@ -10,12 +10,15 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from demo.api import Api, DepotTime, iso
-from routing.model import Location
+from routing.model import Location, Place
+from routing.roads.day import Day
+from routing.roads.profile import DAY
 from routing.roads.snapping import Snapper
 from routing.roads.spot import Spot
-from routing.roads.travel import Leg, Roads
+from routing.roads.travel import line
 
 PING_EVERY_S = 30
 """Depot seconds."""
@@ -30,7 +33,7 @@ class SimulatedDriver(threading.Thread):
     shift: tuple[float, float]
     home: Location
     clock: DepotTime
-    roads: Roads
+    day: Day
     snapper: Snapper
     ended: threading.Event
     seed: int
@@ -79,12 +82,13 @@ class SimulatedDriver(threading.Thread):
         if stop["state"] == "arrived":
             return True
         target = Location(**stop["location"])
-        leg = self.roads.leg(self._spot(self.here), self._spot(target))
+        leg = self.day.leg(self._spot(self.here), self._spot(target), self.clock.now() % DAY)
+        way = line(self.day.network, leg) if leg else None
         start, length = self.clock.now(), (leg.seconds if leg else 60) * self.random.uniform(0.9, 1.25)
         while self.clock.now() < start + length:
             if not self._sleep(min(PING_EVERY_S, start + length - self.clock.now())):
                 return False
-            self.here = _along(leg, (self.clock.now() - start) / max(length, 1)) if leg else target
+            self.here = _along(way, (self.clock.now() - start) / max(length, 1)) if way is not None else target
             self._ping()
             if not self._offline() and self._taken_away(stop["stop_id"]):
                 return False
@@ -145,8 +149,8 @@ class SimulatedDriver(threading.Thread):
     def _offline(self) -> bool:
         return self.clock.now() < self.offline_until
 
-    def _spot(self, place: Location) -> Spot:
-        return self.snapper.nearest([place])[0]
+    def _spot(self, location: Location) -> Spot:
+        return self.snapper.nearest([Place(location)])[0]
 
     def _sleep(self, depot_seconds: float) -> bool:
         return not self.ended.wait(max(0.0, depot_seconds) / self.clock.scale)
@@ -155,10 +159,9 @@ class SimulatedDriver(threading.Thread):
         return self._sleep(moment - self.clock.now())
 
 
-def _along(leg: Leg, share: float) -> Location:
-    """The point at a share of a leg's line."""
-    line = leg.line
-    steps = np.hypot(np.diff(line[:, 0]), np.diff(line[:, 1]) * np.cos(np.radians(line[0, 0])))
+def _along(way: NDArray[np.float64], share: float) -> Location:
+    """The point at a share of a way's length."""
+    steps = np.hypot(np.diff(way[:, 0]), np.diff(way[:, 1]) * np.cos(np.radians(way[0, 0])))
     along = np.concatenate([[0], np.cumsum(steps)])
     at = min(max(share, 0.0), 1.0) * along[-1]
-    return Location(float(np.interp(at, along, line[:, 0])), float(np.interp(at, along, line[:, 1])))
+    return Location(float(np.interp(at, along, way[:, 0])), float(np.interp(at, along, way[:, 1])))

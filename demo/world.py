@@ -9,11 +9,14 @@ from typing import Any
 
 from demo.api import Api, DepotTime, iso
 from demo.driver import SimulatedDriver
+from ingest.settings import ROOT
 from routing.model import Location
+from routing.roads import maps
+from routing.roads.day import Day
 from routing.roads.metric import customize
 from routing.roads.network import Network
 from routing.roads.snapping import Snapper
-from routing.roads.travel import Roads
+from routing.roads.traffic import Overlay
 
 NAMES = ("anna", "bo", "carla", "dmitri", "elin", "farid", "greta", "hugo", "ines", "jonas", "kaisa", "leo")
 HOUR = 3600
@@ -57,12 +60,13 @@ class World:
             "dimensions": ["parcels", "kg"], "clock": {"scale": self.scale, "start": start},
         })  # fmt: skip
         self.clock = DepotTime(depot["clock"])
-        roads, snapper = Roads(self.network, customize(self.network)), Snapper(self.network)
+        day = Day(self.network, Overlay.free_flow(self.network), maps.speeds("typical", (ROOT / "data",)), customize)
+        snapper = Snapper(self.network)
         for number, name in enumerate(NAMES[: self.drivers]):
             token = self._hire(number, name)
             self.crew.append(SimulatedDriver(
                 api=Api(self.url, token), driver_id=f"{self.depot_id}.{name}", shift=(self.begin, self.begin + 8 * HOUR),
-                home=self.home, clock=self.clock, roads=roads, snapper=snapper, ended=self.ended, seed=self.seed + number,
+                home=self.home, clock=self.clock, day=day, snapper=snapper, ended=self.ended, seed=self.seed + number,
             ))  # fmt: skip
         key = self.api.post("/v1/keys", {"role": "shipper", "name": "corner shop", "depots": [self.depot_id]})["key"]
         self.shipper = Api(self.url, key)

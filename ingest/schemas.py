@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
+from zoneinfo import available_timezones
 
 from flask import request
 from pydantic import (
@@ -18,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import ApiProblem, Fault, invalid
-from routing.model import Location, OrderKind, Policy
+from routing.model import Kerb, Location, OrderKind, Policy
 
 DAY_S = 86_400
 MAX_AMOUNT = 1_000_000
@@ -63,6 +64,16 @@ def _distinct(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError("each name may be there once")
     return names
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise PydanticCustomError("unknown_id", "there is no such time zone; give its name, such as Europe/Helsinki")
+    return name
+
+
+Zone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
+"""A time zone by its IANA name."""
 
 
 class _Body(BaseModel):
@@ -128,6 +139,8 @@ class DepotIn(_Body):
     dimensions: Annotated[list[Slug], AfterValidator(_distinct)] = Field(default_factory=list, max_length=8)
     clock: ClockIn = ClockIn()
     policy: PolicyIn = PolicyIn()
+    speeds: Slug = "typical"
+    timezone: Zone = "UTC"
 
 
 class DepotPatch(_Body):
@@ -135,6 +148,8 @@ class DepotPatch(_Body):
 
     name: Name | None = None
     policy: PolicyIn = PolicyIn()
+    speeds: Slug | None = None
+    timezone: Zone | None = None
 
 
 class DriverIn(_Body):
@@ -196,6 +211,7 @@ class OrderPatch(_Body):
     """What of an open order can be changed."""
 
     location: Place | None = None
+    kerb: Kerb | None = None
     windows: list[Window] | None = Field(default=None, max_length=8)
     lateness: Literal["soft", "hard"] | None = None
     service_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
@@ -212,6 +228,7 @@ class OrderIn(_Body):
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     kind: OrderKind
     location: Place
+    kerb: Kerb = Kerb.EITHER
     windows: list[Window] = Field(default_factory=list, max_length=8)
     lateness: Literal["soft", "hard"] = "soft"
     service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
@@ -292,7 +309,7 @@ class RoadEventIn(_Body):
 M = TypeVar("M", bound=BaseModel)
 
 _CODES = {
-    "missing": "missing", "extra_forbidden": "unknown_field", "value_error": "inconsistent",
+    "missing": "missing", "unknown_id": "unknown_id", "extra_forbidden": "unknown_field", "value_error": "inconsistent",
     "timezone_aware": "no_offset", "string_pattern_mismatch": "pattern", "enum": "not_one_of", "literal_error": "not_one_of",
 }  # fmt: skip
 

@@ -19,6 +19,22 @@ class Location:
     lon: float
 
 
+class Kerb(StrEnum):
+    """Which side of the vehicle a stop must be on when it gets there: `either`, or one that no street is crossed from."""
+
+    EITHER = "either"
+    RIGHT = "right"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a vehicle is or stops, and on which side."""
+
+    location: Location
+    kerb: Kerb = Kerb.EITHER
+
+
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
     """When service may begin; both ends inclusive."""
@@ -142,7 +158,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Depot:
-    """The unit of partition: a place, its map, its clock and its policy."""
+    """The unit of partition: a place, its map, its clock and its policy.
+
+    `speeds` names the table of speeds by hour of the day, `timezone` (IANA) says whose hours those are.
+    """
 
     id: str
     tenant: str
@@ -152,6 +171,8 @@ class Depot:
     dimensions: tuple[str, ...] = ()
     clock: Clock = Clock()
     policy: Policy = Policy()
+    speeds: str = "typical"
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +198,12 @@ class Order:
     external_id: str | None = None
     created_at: int = 0
     revision: int = 0
+    kerb: Kerb = Kerb.EITHER
+
+    @property
+    def place(self) -> Place:
+        """Where its stop is."""
+        return Place(self.location, self.kerb)
 
     @property
     def stop_id(self) -> str:

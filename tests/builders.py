@@ -13,6 +13,7 @@ from routing.model import (
     Location,
     Order,
     OrderKind,
+    Place,
     Progress,
     Shift,
     Snapshot,
@@ -31,9 +32,9 @@ HOUR = 3600
 CENTRE = Location(0.0, 0.0)
 
 
-def flat(locations: Sequence[Location], speed: float = 10.0) -> Matrix:
+def flat(places: Sequence[Place], speed: float = 10.0) -> Matrix:
     """A plane without streets: 1 degree is 1 km, at 10 m/s."""
-    xy = np.array([[place.lat, place.lon] for place in locations]).reshape(-1, 2)
+    xy = np.array([[place.location.lat, place.location.lon] for place in places]).reshape(-1, 2)
     metres = np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)) * 1000
     return Matrix(np.ceil(metres / speed).astype(np.int32), np.rint(metres).astype(np.int32))
 

@@ -29,7 +29,7 @@ def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:
     """A stop with its planned times."""
     shown: dict[str, Any] = {"stop_id": stop.stop_id, "order_id": order_of(stop.stop_id)}
     if order is not None:
-        shown |= {"kind": order.kind, "location": asdict(order.location), "service_time": order.service_time,
+        shown |= {"kind": order.kind, "location": asdict(order.location), "kerb": order.kerb, "service_time": order.service_time,
                   "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows]}  # fmt: skip
     return shown | {"arrive": iso(stop.arrive), "begin": iso(stop.begin), "leave": iso(stop.leave), "late_by": stop.late_by}
 

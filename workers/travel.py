@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ingest.settings import Settings
-from routing.model import Location, RoadEvent, Snapshot, TriggerKind
+from routing.model import Depot, Place, RoadEvent, Snapshot, TriggerKind
 from routing.roads import impact, maps
 from routing.roads.cache import MatrixCache
+from routing.roads.day import Day
 from routing.roads.metric import Metrics
 from routing.roads.network import Network
 from routing.roads.snapping import MAX_SNAP_M, Snapper
@@ -29,49 +32,69 @@ log = logging.getLogger(__name__)
 class DepotRoads:
     """The roads of a depot as they are at one moment, and what is kept of them on this machine."""
 
-    roads: Roads
+    day: Day
+    period: int
     metrics: Metrics
     cache: MatrixCache
 
-    def matrix(self, locations: Sequence[Location]) -> Matrix:
-        """Travel times today; a place far off the map, which intake refuses, is nobody's neighbour."""
-        spots = self.spots(locations)
+    @property
+    def roads(self) -> Roads:
+        """With what is closed and how fast it is driven at this hour."""
+        return self.day.roads(self.period)
+
+    def matrix(self, places: Sequence[Place]) -> Matrix:
+        """Travel times now; a place far off the map, which intake refuses, is nobody's neighbour."""
+        spots = self.spots(places)
         return _without(self.cache.matrix(spots), spots)
 
-    def free_flow(self, locations: Sequence[Location]) -> Matrix:
-        """Travel times with no closure and no slow-down."""
-        network, spots = self.roads.network, self.spots(locations)
-        return _without(Roads(network, self.metrics.of(network, Overlay.free_flow(network))).matrix(spots), spots)
+    def free_flow(self, places: Sequence[Place]) -> Matrix:
+        """Travel times at this hour with no closure and no slow-down."""
+        spots = self.spots(places)
+        return _without(self.under(Overlay.free_flow(self.day.network)).matrix(spots), spots)
 
-    def spots(self, locations: Sequence[Location]) -> list[Spot]:
+    def under(self, overlay: Overlay) -> Roads:
+        """The roads at this hour under another overlay."""
+        return Roads(self.day.network, self.metrics.of(self.day.network, overlay, self.day.profile, self.period))
+
+    def spots(self, places: Sequence[Place]) -> list[Spot]:
         """Where places are on the streets."""
-        return Snapper(self.roads.network).nearest(locations)
+        return Snapper(self.day.network).nearest(places)
 
 
 def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
     """The roads of a snapshot's depot at `now` (depot time)."""
-    network = maps.network(maps.find(snapshot.depot.map, settings.maps))
+    depot = snapshot.depot
+    network = maps.network(maps.find(depot.map, settings.maps))
     folder = settings.state / "roads" / _boot()
     events = [event for event in snapshot.road_events if _fits(event, network)]
     metrics = Metrics(folder)
-    roads = Roads(network, metrics.of(network, Overlay.at(network, events, now, version=snapshot.roads)))
-    return DepotRoads(roads, metrics, MatrixCache(folder, snapshot.depot.id, roads))
+    profile = maps.speeds(depot.speeds, settings.maps)
+    period = profile.period(second_of_day(depot, now))
+    day = Day(network, Overlay.at(network, events, now, version=snapshot.roads), profile, metrics.of)
+    return DepotRoads(day, period, metrics, MatrixCache(folder, depot.id, day.roads(period)))
+
+
+def second_of_day(depot: Depot, moment: int) -> int:
+    """Seconds since midnight on the clocks on a depot's walls, at a depot time."""
+    local = datetime.fromtimestamp(moment, ZoneInfo(depot.timezone))
+    return local.hour * 3600 + local.minute * 60 + local.second
 
 
 def touched(roads: DepotRoads, snapshot: Snapshot, problem: Problem) -> set[str]:
-    """Stops of the plan in force whose leg has changed with the roads since: their drivers must hear of it.
+    """Stops of the plan in force whose leg closures and slow-downs since have changed: their drivers must hear of it.
 
-    Where it is not known any more what the plan was made on, all are.
+    Both sides are driven at this hour's speeds, whenever the plan was made: the hour is nobody's news. Where it is
+    not known any more what the plan was made on, all stops are touched.
     """
     if not any(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers):
         return set()
-    metric = roads.metrics.named(roads.roads.network, snapshot.metric)
-    legs = [(problem.tasks[task].stop_id, problem.locations[place], problem.locations[problem.tasks[task].place])
+    legs = [(problem.tasks[task].stop_id, problem.places[place], problem.places[problem.tasks[task].place])
             for crew in problem.crews for place, task in _ahead(problem, crew)]  # fmt: skip
+    metric = roads.metrics.named(roads.day.network, snapshot.metric)
     if metric is None:
         return {stop for stop, _, _ in legs}
     starts, ends = roads.spots([start for _, start, _ in legs]), roads.spots([end for _, _, end in legs])
-    found = impact.touched(Roads(roads.roads.network, metric), roads.roads, list(zip(starts, ends, strict=True)))
+    found = impact.touched(roads.under(metric.overlay()), roads.roads, list(zip(starts, ends, strict=True)))
     return {stop for (stop, _, _), yes in zip(legs, found, strict=True) if yes}
 
 

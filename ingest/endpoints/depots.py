@@ -11,9 +11,9 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import ALL_ROLES, allow, caller, my_depot, services, store
 from ingest.problems import ApiProblem, Fault, invalid
-from ingest.schemas import DepotIn, DepotPatch, body, checked, iso, parse, seconds
+from ingest.schemas import DepotIn, DepotPatch, body, iso, parse, seconds
 from ingest.store import readers, writers
-from routing.errors import MapFileError, OffMap
+from routing.errors import BadRoads, MapFileError, OffMap
 from routing.model import Clock, Depot, Policy
 from routing.roads import maps
 from routing.roads.snapping import Snapper
@@ -26,7 +26,7 @@ blueprint = Blueprint("depots", __name__)
 def make() -> tuple[dict[str, Any], int]:
     """Make a depot on one of the installed maps."""
     wanted, right, faults = parse(DepotIn, body())
-    faults += _map_faults(right)
+    faults += _map_faults(right) + _speeds_faults(right.get("speeds"))
     if wanted is None or faults:
         raise invalid(faults)
     now = context.now()
@@ -36,6 +36,7 @@ def make() -> tuple[dict[str, Any], int]:
         id=wanted.id, tenant=caller().tenant, name=wanted.name or wanted.id, map=wanted.map,
         location=wanted.location.location(), dimensions=tuple(wanted.dimensions),
         clock=Clock() if identity else Clock(wanted.clock.scale, now, float(start)), policy=wanted.policy.policy(Policy()),
+        speeds=wanted.speeds, timezone=wanted.timezone,
     )  # fmt: skip
     if not writers.put_depot(store(), depot):
         raise ApiProblem(409, "duplicate", f"There is a depot {depot.id!r} already.", "Choose another id.")
@@ -53,6 +54,15 @@ def _map_faults(right: dict[str, Any]) -> list[Fault]:
         return [Fault(error.code, "/map", error.detail, error.remedy)]
     except OffMap as error:
         return [Fault(error.code, "/location", error.detail, error.remedy)]
+    return []
+
+
+def _speeds_faults(name: str | None) -> list[Fault]:
+    try:
+        if name is not None:
+            maps.speeds(name, services().settings.maps)
+    except BadRoads as error:
+        return [Fault("unknown_id", "/speeds", error.detail, error.remedy)]
     return []
 
 
@@ -76,10 +86,14 @@ def one(depot_id: str) -> dict[str, Any]:
 @blueprint.patch("/v1/depots/<depot_id>")
 @allow(Role.OPERATOR)
 def change(depot_id: str) -> dict[str, Any]:
-    """Change the name or the policy while it runs."""
+    """Change what may change while it runs: name, policy, speeds and time zone."""
     depot = my_depot(depot_id)
-    wanted = checked(DepotPatch, body())
-    changed = replace(depot, name=wanted.name or depot.name, policy=wanted.policy.policy(depot.policy))
+    wanted, right, faults = parse(DepotPatch, body())
+    faults += _speeds_faults(right.get("speeds"))
+    if wanted is None or faults:
+        raise invalid(faults)
+    changed = replace(depot, name=wanted.name or depot.name, policy=wanted.policy.policy(depot.policy),
+                      speeds=wanted.speeds or depot.speeds, timezone=wanted.timezone or depot.timezone)  # fmt: skip
     writers.replace_depot(store(), changed, context.now())
     return view(changed)
 
@@ -97,5 +111,5 @@ def view(depot: Depot) -> dict[str, Any]:
     return {
         "id": depot.id, "name": depot.name, "map": depot.map, "location": asdict(depot.location),
         "dimensions": list(depot.dimensions), "clock": {"scale": depot.clock.scale, "now": iso(depot.clock.depot(context.now()))},
-        "policy": asdict(depot.policy),
+        "policy": asdict(depot.policy), "speeds": depot.speeds, "timezone": depot.timezone,
     }  # fmt: skip

@@ -45,7 +45,7 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         shipper=caller().id, kind=wanted.kind, location=wanted.location.location(), windows=_windows(wanted.windows),
         hard=wanted.lateness == "hard", service_time=wanted.service_time,
         demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
-        priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now),
+        priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now), kerb=wanted.kerb,
     )  # fmt: skip
     result, order_id = writers.create_order(
         store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
@@ -117,6 +117,7 @@ def change(order_id: str) -> dict[str, Any]:
     changed = replace(
         order,
         location=wanted.location.location() if wanted.location else order.location,
+        kerb=wanted.kerb or order.kerb,
         windows=order.windows if wanted.windows is None else _windows(wanted.windows),
         hard=order.hard if wanted.lateness is None else wanted.lateness == "hard",
         service_time=order.service_time if wanted.service_time is None else wanted.service_time,
@@ -166,7 +167,8 @@ def view(depot: Depot, order: Order) -> dict[str, Any]:
     status = _status(depot, order)
     return {
         "id": order.id, "depot_id": order.depot_id, "external_id": order.external_id, "kind": order.kind,
-        "location": asdict(order.location), "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
+        "location": asdict(order.location), "kerb": order.kerb,
+        "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
         "priority": order.priority, "recipient": readers.personal(store(), depot.id, order.id),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from routing.roads.metric import Metric
 from routing.roads.spot import Spot
-from routing.roads.travel import Roads
+from routing.roads.travel import Leg, Roads
 
 
 def changed_arcs(before: Metric, after: Metric) -> NDArray[np.int64]:
@@ -23,16 +23,15 @@ def touched(before: Roads, after: Roads, legs: Sequence[tuple[Spot, Spot]]) -> l
     The first is looked up on the old path street by street; the second catches what has become quicker
     elsewhere. Streets that have changed where nobody's way leads touch nothing.
     """
-    changed = changed_arcs(before.metric, after.metric)
-    if not len(changed):
+    changed = np.zeros(before.network.arcs, np.bool_)
+    changed[changed_arcs(before.metric, after.metric)] = True
+    if not changed.any():
         return [False] * len(legs)
-    return [_touched(before, after, start, end, changed) for start, end in legs]
+    ways = zip(before.legs(legs), after.legs(legs), strict=True)
+    return [_other(was, is_) or (was is not None and bool(changed[list(was.arcs)].any())) for was, is_ in ways]
 
 
-def _touched(before: Roads, after: Roads, start: Spot, end: Spot, changed: NDArray[np.int64]) -> bool:
-    was, is_ = before.leg(start, end), after.leg(start, end)
+def _other(was: Leg | None, is_: Leg | None) -> bool:
     if was is None or is_ is None:
         return was is not is_
-    if (was.seconds, was.metres) != (is_.seconds, is_.metres):
-        return True
-    return bool(np.isin(was.arcs, changed, assume_unique=False).any())
+    return (was.seconds, was.metres) != (is_.seconds, is_.metres)

@@ -1,4 +1,4 @@
-"""Maps by name: the folders they are looked up in, and what stays open for the life of a process."""
+"""Maps and speed tables by name: the folders they are looked up in, and what stays open for the life of a process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from routing.errors import MapFileError
+from routing.errors import BadRoads, MapFileError
+from routing.roads import profile
 from routing.roads.network import Network
+from routing.roads.profile import Profile
 
 SUFFIX = ".map"
+SPEEDS_SUFFIX = ".speeds.csv"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -22,19 +25,44 @@ def find(name: str, folders: Sequence[Path]) -> Path:
     MapFileError
         If the name is no name, or no folder has the map.
     """
-    if _NAME.fullmatch(name):
-        for folder in folders:
-            path = folder / f"{name}{SUFFIX}"
-            if path.is_file():
-                return path
-    known = sorted({path.stem for folder in folders for path in folder.glob(f"*{SUFFIX}")})
-    raise MapFileError(
-        f"There is no map {name!r}; there are {', '.join(known) or 'none'}.",
-        remedy="Import one: python -m routing.roads import SOURCE --out FILE",
-    )
+    path = _find(name, folders, SUFFIX)
+    if path is None:
+        raise MapFileError(f"There is no map {name!r}; there are {_known(folders, SUFFIX)}.",
+                           remedy="Import one: python -m routing.roads import SOURCE --out FILE")  # fmt: skip
+    return path
+
+
+def speeds(name: str, folders: Sequence[Path]) -> Profile:
+    """A table of speeds, from the same folders as maps.
+
+    Raises
+    ------
+    BadRoads
+        If no folder has the table, or it is broken.
+    """
+    path = _find(name, folders, SPEEDS_SUFFIX)
+    if path is None:
+        raise BadRoads(f"There is no speed table {name!r}; there are {_known(folders, SPEEDS_SUFFIX)}.",
+                       remedy=f"Put NAME{SPEEDS_SUFFIX} beside your maps.")  # fmt: skip
+    return _speeds(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
 def network(path: Path) -> Network:
     """Open a map once per process."""
     return Network.open(path)
+
+
+@lru_cache(maxsize=16)
+def _speeds(path: Path, _written: int) -> Profile:
+    return profile.read(path)
+
+
+def _find(name: str, folders: Sequence[Path], suffix: str) -> Path | None:
+    paths = [folder / f"{name}{suffix}" for folder in folders] if _NAME.fullmatch(name) else []
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _known(folders: Sequence[Path], suffix: str) -> str:
+    names = sorted({path.name.removesuffix(suffix) for folder in folders for path in folder.glob(f"*{suffix}")})
+    return ", ".join(names) or "none"

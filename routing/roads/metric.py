@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from routing.errors import WrongMap
+from routing.errors import BadRoads, WrongMap
 from routing.roads import arrays, customization
 from routing.roads.jit import kernel, read, write
 from routing.roads.network import Network, fingerprint
@@ -24,7 +24,7 @@ from routing.roads.profile import FREE_FLOW, Profile
 from routing.roads.traffic import Overlay
 
 MAGIC = b"LASTLEG METRIC\n"
-FORMAT = 1
+FORMAT = 2
 
 KEEP = 32
 """Metrics of a map that stay on disk; beyond that the longest unused go. A process keeps what it has opened."""
@@ -75,6 +75,8 @@ class Metric:
         Fingerprints of the network and of what lies over it.
     roads
         The version of the overlay this was opened for.
+    changed, factor
+        (C,) the arcs that are closed or slowed, and the overlay's factors of them.
     weight, free
         (M,) packed weights of the arcs now, and as if none were closed or slowed.
     up, down
@@ -87,6 +89,8 @@ class Metric:
     map: str
     digest: str
     roads: int
+    changed: NDArray[np.int64]
+    factor: NDArray[np.float64]
     weight: NDArray[np.float64]
     free: NDArray[np.float64]
     up: NDArray[np.float64]
@@ -99,6 +103,12 @@ class Metric:
     fall_high: NDArray[np.int32]
     fall_edge: NDArray[np.int32]
     fall_weight: NDArray[np.float64]
+
+    def overlay(self) -> Overlay:
+        """The overlay it was made with."""
+        factor = np.ones(len(self.weight))
+        factor[self.changed] = self.factor
+        return Overlay(self.map, self.roads, factor)
 
     def save(self, path: Path) -> None:
         """Write it for other processes. It can always be computed again, so nothing waits for the disk."""
@@ -122,19 +132,25 @@ class Metric:
         return cls(**found)
 
 
-def customize(network: Network, overlay: Overlay | None = None, *, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
+def customize(network: Network, overlay: Overlay | None = None, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
     """Lay an overlay and the speeds of one period over a network.
 
     Raises
     ------
     WrongMap
         If the overlay was made for another map.
+    BadRoads
+        If the network has a street whose travel time no street can have.
     """
     overlay = overlay or Overlay.free_flow(network)
     if overlay.map != network.fingerprint or len(overlay.factor) != network.arcs:
         raise WrongMap(f"The overlay belongs to map {overlay.map}, not to {network.name} ({network.fingerprint}).",
                        remedy="Make the overlay from the map it is used on.")  # fmt: skip
     millis = network.seconds.astype(np.float64) * 1000 * profile.table[period][network.road_class]
+    bad = np.flatnonzero(~(millis >= 0))
+    if len(bad):
+        raise BadRoads(f"The travel time of arc {bad[0]} of {network.name} is {network.seconds[bad[0]]} s.",
+                       remedy="The map is damaged: import it again.")  # fmt: skip
     free = pack(millis, network.metres)
     weight = pack(millis * overlay.factor, network.metres) if (overlay.factor != 1.0).any() else free
     graph = network.hierarchy
@@ -143,7 +159,9 @@ def customize(network: Network, overlay: Overlay | None = None, *, profile: Prof
     customization.perfect(graph.first, graph.triangle, up, down, best_up, best_down)
     climb = customization.prune(graph.first, graph.high, up, best_up)
     fall = customization.prune(graph.first, graph.high, down, best_down)
-    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, weight, free, up, down, *climb, *fall)
+    changed = np.flatnonzero(overlay.factor != 1.0)
+    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, changed, overlay.factor[changed],
+                  weight, free, up, down, *climb, *fall)  # fmt: skip
 
 
 def digest(overlay: Overlay, profile: Profile, period: int) -> str:
@@ -158,7 +176,7 @@ class Metrics:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def of(self, network: Network, overlay: Overlay, *, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
+    def of(self, network: Network, overlay: Overlay, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
         """Open a metric, or make it if no process has done so yet. Two may do it at once; both get the same.
 
         Raises
@@ -171,7 +189,7 @@ class Metrics:
             metric = Metric.open(path)
             os.utime(path)
         except (arrays.Unreadable, OSError):
-            metric = customize(network, overlay, profile=profile, period=period)
+            metric = customize(network, overlay, profile, period)
             metric.save(path)
             self._prune(network.fingerprint)
         return replace(metric, roads=overlay.version)

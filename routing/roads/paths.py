@@ -1,4 +1,4 @@
-"""The fastest path between two places, street by street: an elimination-tree query, and its shortcuts unpacked."""
+"""The fastest paths between places, street by street: elimination-tree queries, and their shortcuts unpacked."""
 
 from __future__ import annotations
 
@@ -114,40 +114,68 @@ def _unpack(first, high, low_first, low_edge, tail, head, weight, up, down, edge
     return found[:filled]
 
 
-@kernel(read(_I32), read(_I32), read(_I32), read(_I32), read(_I32), read(_I32), read(_F64), read(_F64), read(_F64),
-        read(_I32), read(_I32), read(_I32), read(_F64), read(_I32), read(_I32), read(_I32), read(_F64),
-        read(_I32), read(_F64), read(_I32), read(_F64), returns=types.Tuple((_F64, _I64, _I64, write(_I64))))
-def path(first, high, low_first, low_edge, tail, head, weight, up, down,  # type: ignore[no-untyped-def]  # numba
-         climb_first, climb_high, climb_edge, climb_weight, fall_first, fall_high, fall_edge, fall_weight,
-         exit_at, exit_cost, entry_at, entry_cost):  # fmt: skip
-    """Packed weight, exit, entry and arcs of the best way; infinite, -1, -1 and none if there is none."""
-    nodes = len(first) - 1
-    there, back = np.full(nodes, np.inf), np.full(nodes, np.inf)
-    by, onwards = np.full(nodes, -1, np.int32), np.full(nodes, -1, np.int32)
-    _climb(first, high, climb_first, climb_high, climb_weight, exit_at, exit_cost, there, by)
-    _climb(first, high, fall_first, fall_high, fall_weight, entry_at, entry_cost, back, onwards)
-    best, meeting = np.inf, -1
-    for d in range(len(entry_at)):
-        v = entry_at[d]
+@kernel(read(_I32), read(_I32), read(_I32), write(_F64), write(_I32))
+def _forget(first, high, junction, distance, via):  # type: ignore[no-untyped-def]  # numba
+    """Undo a climb, so that the next query finds the tables empty."""
+    for v in junction:
         while True:
-            if there[v] + back[v] < best:
-                best, meeting = there[v] + back[v], v
+            distance[v] = np.inf
+            via[v] = -1
             if first[v] == first[v + 1]:
                 break
             v = high[first[v]]
-    if meeting < 0:
-        return best, np.int64(-1), np.int64(-1), np.empty(0, np.int64)
+
+
+@kernel(read(_I32), read(_I32), read(_I32), read(_I32), read(_I32), read(_I32), read(_F64), read(_F64), read(_F64),
+        read(_I32), read(_I32), read(_I32), read(_F64), read(_I32), read(_I32), read(_I32), read(_F64),
+        read(_I32), read(_I32), read(_F64), read(_I32), read(_I32), read(_F64),
+        returns=types.Tuple((write(_F64), write(_I64), write(_I64), write(_I64), write(_I64))))
+def paths(first, high, low_first, low_edge, tail, head, weight, up, down,  # type: ignore[no-untyped-def]  # numba
+          climb_first, climb_high, climb_edge, climb_weight, fall_first, fall_high, fall_edge, fall_weight,
+          exit_first, exit_at, exit_cost, entry_first, entry_at, entry_cost):  # fmt: skip
+    """The best way of each of Q pairs, from the exits of the one to the entries of the other.
+
+    Returns (Q,) packed weights, exits and entries (infinite, -1 and -1 where there is no way), and (Q + 1,) where
+    each pair's arcs begin among all arcs.
+    """
+    nodes, pairs = len(first) - 1, len(exit_first) - 1
+    there, back = np.full(nodes, np.inf), np.full(nodes, np.inf)
+    by, onwards = np.full(nodes, -1, np.int32), np.full(nodes, -1, np.int32)
     edges, upwards = np.empty(nodes, np.int64), np.empty(nodes, np.bool_)
-    count, v = 0, np.int64(meeting)
-    while by[v] >= 0:
-        edges[count], upwards[count] = climb_edge[by[v]], True
-        count += 1
-        v = _owner(climb_first, by[v])
-    edges[:count] = edges[:count][::-1].copy()
-    start, v = -2 - by[v], np.int64(meeting)
-    while onwards[v] >= 0:
-        edges[count], upwards[count] = fall_edge[onwards[v]], False
-        count += 1
-        v = _owner(fall_first, onwards[v])
-    arcs = _unpack(first, high, low_first, low_edge, tail, head, weight, up, down, edges[:count], upwards[:count])
-    return best, np.int64(start), np.int64(-2 - onwards[v]), arcs
+    weights, leaves, reaches = np.full(pairs, np.inf), np.full(pairs, -1, np.int64), np.full(pairs, -1, np.int64)
+    begin = np.zeros(pairs + 1, np.int64)
+    found = np.empty(64 * pairs, np.int64)
+    for q in range(pairs):
+        exits, entries = slice(exit_first[q], exit_first[q + 1]), slice(entry_first[q], entry_first[q + 1])
+        _climb(first, high, climb_first, climb_high, climb_weight, exit_at[exits], exit_cost[exits], there, by)
+        _climb(first, high, fall_first, fall_high, fall_weight, entry_at[entries], entry_cost[entries], back, onwards)
+        best, meeting = np.inf, -1
+        for v in entry_at[entries]:
+            while True:
+                if there[v] + back[v] < best:
+                    best, meeting = there[v] + back[v], v
+                if first[v] == first[v + 1]:
+                    break
+                v = high[first[v]]
+        begin[q + 1] = begin[q]
+        if meeting >= 0:
+            count, v = 0, np.int64(meeting)
+            while by[v] >= 0:
+                edges[count], upwards[count] = climb_edge[by[v]], True
+                count += 1
+                v = _owner(climb_first, by[v])
+            edges[:count] = edges[:count][::-1].copy()
+            weights[q], leaves[q], v = best, exit_first[q] - 2 - by[v], np.int64(meeting)
+            while onwards[v] >= 0:
+                edges[count], upwards[count] = fall_edge[onwards[v]], False
+                count += 1
+                v = _owner(fall_first, onwards[v])
+            reaches[q] = entry_first[q] - 2 - onwards[v]
+            arcs = _unpack(first, high, low_first, low_edge, tail, head, weight, up, down, edges[:count], upwards[:count])
+            begin[q + 1] += len(arcs)
+            while begin[q + 1] > len(found):
+                found = np.append(found, found)
+            found[begin[q] : begin[q + 1]] = arcs
+        _forget(first, high, exit_at[exits], there, by)
+        _forget(first, high, entry_at[entries], back, onwards)
+    return weights, leaves, reaches, begin, found[: begin[pairs]]

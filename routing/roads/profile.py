@@ -90,12 +90,20 @@ def read(path: Path) -> Profile:
         with path.open(newline="") as file:
             header, *lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
         rows = {line[0]: [float(cell) for cell in line[1:]] for line in lines}
-        starts = [int(cell[:2]) * 3600 + int(cell[3:5]) * 60 for cell in header[1:]]
+        starts = [_second(cell) for cell in header[1:]]
         columns = [[rows[name][number] for name in osm.CLASSES] for number in range(len(starts))]
     except OSError as error:
         raise BadRoads(f"{path} cannot be read: {error}.", remedy="Name a table of speeds.") from None
-    except (ValueError, IndexError, KeyError) as error:
-        raise BadRoads(f"{path} is no table of speeds: {error!r}.",
-                       remedy="See data/profiles/typical.csv: one line a road class, one column a period.") from None  # fmt: skip
+    except KeyError as error:
+        raise BadRoads(f"{path} has no road class {error}.", remedy=f"It needs {', '.join(osm.CLASSES)}.") from None
+    except (ValueError, IndexError) as error:
+        raise BadRoads(f"{path} is no table of speeds: {error}.", remedy="See data/typical.speeds.csv.") from None
     order = np.argsort(starts)
     return Profile(tuple(starts[number] for number in order), np.array(columns, np.float64)[order])
+
+
+def _second(cell: str) -> int:
+    hour, minute = cell.split(":")
+    if not 0 <= int(minute) < 60:
+        raise ValueError(f"{cell!r} is no time of the day")
+    return int(hour) * 3600 + int(minute) * 60

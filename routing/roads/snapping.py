@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from routing.errors import BadRoads, OffMap
-from routing.model import Location
+from routing.model import Kerb, Location, Place
 from routing.roads import grid
 from routing.roads.network import Network
 from routing.roads.spot import Spot
 
 MAX_SNAP_M = 250.0
 """Farther from every street than this, a location is off the map."""
-
-Kerb = Literal["either", "right", "left"]
-"""The side of the vehicle that a place must lie on when it stops there."""
 
 _MIDDLE_M = 1.0
 """Nearer to a street's middle than this, a place lies on both sides."""
@@ -59,21 +55,22 @@ class Snapper:
                    near, share, arc, fraction)  # fmt: skip
         return arc, fraction, distance, side
 
-    def nearest(self, locations: Sequence[Location], *, kerb: Kerb = "either") -> list[Spot]:
-        """The nearest spot of each location, however far.
+    def nearest(self, places: Sequence[Place]) -> list[Spot]:
+        """The nearest spot of each place, however far.
 
-        With a `kerb`, the spot is on the direction of the street that has the location on that side, and only
+        With a kerb, the spot is on the direction of the street that has the place on that side, and only
         that direction may be used; one-way streets have no choice.
         """
-        lat, lon = np.array([place.lat for place in locations], float), np.array([place.lon for place in locations], float)
-        rows = zip(*(column.tolist() for column in self.arrays(lat, lon)), strict=True)
-        return [self._on_side(Spot(arc, fraction, metres), side, kerb) for arc, fraction, metres, side in rows]
+        lat = np.array([place.location.lat for place in places], float)
+        lon = np.array([place.location.lon for place in places], float)
+        rows = zip(places, *(column.tolist() for column in self.arrays(lat, lon)), strict=True)
+        return [self._on_side(Spot(arc, fraction, metres), side, place.kerb) for place, arc, fraction, metres, side in rows]
 
     def _on_side(self, spot: Spot, side: float, kerb: Kerb) -> Spot:
-        if kerb == "either" or abs(side) < _MIDDLE_M:
+        if kerb is Kerb.EITHER or abs(side) < _MIDDLE_M:
             return spot
         opposite = int(self._network.reverse[spot.arc])
-        if opposite >= 0 and (side > 0) != (kerb == "right"):
+        if opposite >= 0 and (side > 0) != (kerb is Kerb.RIGHT):
             return Spot(opposite, 1 - spot.fraction, spot.distance_m, one_side=True)
         return Spot(spot.arc, spot.fraction, spot.distance_m, one_side=True)
 
@@ -85,7 +82,7 @@ class Snapper:
         OffMap
             If no street is within `within` metres.
         """
-        spot = self.nearest([location])[0]
+        spot = self.nearest([Place(location)])[0]
         if spot.distance_m > within:
             raise OffMap(
                 f"({location.lat}, {location.lon}) is {spot.distance_m:,.0f} m from the nearest street.",

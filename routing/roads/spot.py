@@ -32,6 +32,10 @@ class Spot:
     distance_m: float = 0.0
     one_side: bool = False
 
+    def share(self, arc: int) -> float:
+        """How far along `arc`, its own or the one that runs the same street the other way, it is."""
+        return self.fraction if arc == self.arc else 1 - self.fraction
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
@@ -158,15 +162,26 @@ def _trail(network: Network, before: dict[int, int], v: int) -> tuple[int, ...]:
     return tuple(reversed(arcs))
 
 
-def same_street(metric: Metric, sources: Sides, targets: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Direct ways along one street, in driving direction: sources, targets and packed weights."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Direct:
+    """W ways along one street, from share `begin` of an arc to share `end` of it: whose, and their packed weights."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    arc: NDArray[np.int64]
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+def same_street(metric: Metric, sources: Sides, targets: Sides) -> Direct:
+    """All ways along one open street, in driving direction."""
     order = np.argsort(targets.arc, kind="stable")
     low = np.searchsorted(targets.arc[order], sources.arc, "left")
     high = np.searchsorted(targets.arc[order], sources.arc, "right")
     s = np.repeat(np.arange(len(sources.arc)), high - low)
     t = order[np.arange(len(s)) + np.repeat(low - (np.cumsum(high - low) - (high - low)), high - low)]
-    ahead = targets.share[t] - sources.share[s]
-    s, t, ahead = s[ahead >= 0], t[ahead >= 0], ahead[ahead >= 0]
-    weight = part(metric.weight[sources.arc[s]], ahead)
-    open_ = np.isfinite(weight)
-    return sources.spot[s[open_]], targets.spot[t[open_]], weight[open_]
+    weight = part(metric.weight[sources.arc[s]], targets.share[t] - sources.share[s])
+    fits = np.isfinite(weight) & (targets.share[t] >= sources.share[s])
+    s, t = s[fits], t[fits]
+    return Direct(sources.spot[s], targets.spot[t], sources.arc[s], sources.share[s], targets.share[t], weight[fits])

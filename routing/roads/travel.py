@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.roads import rphast, spot
-from routing.roads.metric import Metric, part, unpack
+from routing.roads.metric import Metric, unpack
 from routing.roads.network import Network
-from routing.roads.paths import path
-from routing.roads.spot import Sides, Spot
+from routing.roads.paths import paths
+from routing.roads.spot import Spot
 
 UNREACHABLE = 10_000_000
 """Seconds (and metres) of a leg that does not exist: longer than any shift, small enough to add up."""
@@ -44,14 +44,18 @@ class Matrix:
         return list(self.metres.tolist())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Leg:
-    """The way from one spot to another: seconds, metres, arcs in order and (k, 2) latitudes and longitudes."""
+    """The way from one spot to another.
+
+    `arcs` (one at least) are driven in order, the first from share `begin` of it on, the last up to share `end`.
+    """
 
     seconds: int
     metres: int
     arcs: tuple[int, ...]
-    line: NDArray[np.float64]
+    begin: float
+    end: float
 
 
 class Roads:
@@ -98,8 +102,8 @@ class Roads:
             rphast.many_to_many(graph.first, graph.high, graph.depth, *ends, out)
         if backwards:
             out = np.ascontiguousarray(out.T)
-        s, t, weight = spot.same_street(metric, start, end)
-        np.minimum.at(out, (s, t), weight)
+        direct = spot.same_street(metric, start, end)
+        np.minimum.at(out, (direct.source, direct.target), direct.weight)
         return out
 
     def leg(self, start: Spot, end: Spot) -> Leg | None:
@@ -110,51 +114,53 @@ class Roads:
         BadRoads
             If a spot is none of this network's.
         """
+        return self.legs([(start, end)])[0]
+
+    def legs(self, pairs: Sequence[tuple[Spot, Spot]]) -> list[Leg | None]:
+        """The fastest way of each pair; see `leg`."""
         network, metric, graph = self.network, self.metric, self.network.hierarchy
-        here, there = spot.sides(network, [start]), spot.sides(network, [end])
-        exits, entries = spot.exits(network, metric, here, 1), spot.entries(network, metric, there, 1)
-        weight, leave, reach, arcs = path(
+        here, there = spot.sides(network, [start for start, _ in pairs]), spot.sides(network, [end for _, end in pairs])
+        exits, entries = spot.exits(network, metric, here, len(pairs)), spot.entries(network, metric, there, len(pairs))
+        weights, leaves, reaches, begin, arcs = paths(
             graph.first, graph.high, graph.low_first, graph.low_edge, network.tail, network.head,
             metric.weight, metric.up, metric.down,
             metric.climb_first, metric.climb_high, metric.climb_edge, metric.climb_weight,
             metric.fall_first, metric.fall_high, metric.fall_edge, metric.fall_weight,
-            exits.junction, exits.cost, entries.junction, entries.cost,
+            exits.first, exits.junction, exits.cost, entries.first, entries.junction, entries.cost,
         )  # fmt: skip
-        _, _, direct = spot.same_street(metric, here, there)
-        if len(direct) and direct.min() <= weight:
-            return self._along_one_street(here, there, float(direct.min()))
-        if leave < 0:
-            return None
-        whole = [*exits.through.get(int(leave), ()), *arcs.tolist()]
-        first, last = int(exits.by[leave]), int(entries.by[reach])
-        lines = [network.polyline(*whole)]
-        if first >= 0:
-            lines.insert(0, _piece(network.polyline(first), _share(here, first), 1.0))
-        if last >= 0:
-            lines.append(_piece(network.polyline(last), 0.0, _share(there, last)))
-        line = np.concatenate(lines)
-        if len(line) < 2:
-            line = _piece(network.polyline(start.arc), start.fraction, start.fraction)
-        driven = (arc for arc in (first, *whole, last) if arc >= 0)
-        return Leg(*_figures(weight), tuple(driven), line)
-
-    def _along_one_street(self, here: Sides, there: Sides, weight: float) -> Leg:
-        for arc, a in zip(here.arc.tolist(), here.share.tolist(), strict=True):
-            for other, b in zip(there.arc.tolist(), there.share.tolist(), strict=True):
-                if other == arc and a <= b and part(self.metric.weight[[arc]], np.array([b - a]))[0] == weight:
-                    return Leg(*_figures(weight), (arc,), _piece(self.network.polyline(arc), a, b))
-        raise AssertionError("one of the sides has the weight")
-
-
-def _figures(weight: float) -> tuple[int, int]:
-    """Seconds and metres of a finite packed weight."""
-    seconds, metres = np.empty((1, 1), np.int32), np.empty((1, 1), np.int32)
-    unpack(np.array([[weight]]), UNREACHABLE, seconds, metres)
-    return int(seconds[0, 0]), int(metres[0, 0])
+        direct = spot.same_street(metric, here, there)
+        own = np.flatnonzero(direct.source == direct.target)
+        own = own[np.argsort(-direct.weight[own], kind="stable")]
+        street = np.full(len(pairs), -1)
+        street[direct.source[own]] = own  # of several the last one stays, the lightest
+        ways: list[tuple[tuple[int, ...], float, float] | None] = []
+        for q, (start, end) in enumerate(pairs):
+            along = street[q]
+            if along >= 0 and direct.weight[along] <= weights[q]:
+                weights[q] = direct.weight[along]
+                ways.append(((int(direct.arc[along]),), float(direct.begin[along]), float(direct.end[along])))
+            elif leaves[q] < 0:
+                ways.append(None)
+            else:
+                first, last = int(exits.by[leaves[q]]), int(entries.by[reaches[q]])
+                through = exits.through.get(int(leaves[q]), ())
+                driven = (first, *through, *arcs[begin[q] : begin[q + 1]].tolist(), last)
+                whole = tuple(arc for arc in driven if arc >= 0)
+                ways.append((whole, start.share(first) if first >= 0 else 0.0, end.share(last) if last >= 0 else 1.0)
+                            if whole else ((start.arc,), start.fraction, start.fraction))  # fmt: skip
+        seconds, metres = np.empty((2, 1, len(pairs)), np.int32)
+        unpack(weights[None], UNREACHABLE, seconds, metres)
+        figures = zip(seconds[0].tolist(), metres[0].tolist(), ways, strict=True)
+        return [None if way is None else Leg(s, m, *way) for s, m, way in figures]
 
 
-def _share(along: Sides, arc: int) -> float:
-    return float(along.share[along.arc == arc][0])
+def line(network: Network, leg: Leg) -> NDArray[np.float64]:
+    """(k, 2) latitudes and longitudes along a leg, k >= 2."""
+    if len(leg.arcs) == 1:
+        return _piece(network.polyline(leg.arcs[0]), leg.begin, leg.end)
+    first, *middle, last = leg.arcs
+    ends = _piece(network.polyline(first), leg.begin, 1.0), _piece(network.polyline(last), 0.0, leg.end)
+    return np.concatenate([ends[0], network.polyline(*middle), ends[1]])
 
 
 def _piece(line: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:

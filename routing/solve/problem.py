@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from routing.model import (
     TERMINAL,
-    Location,
     Order,
     OrderKind,
+    Place,
     Policy,
     Progress,
     Shift,
@@ -24,8 +24,8 @@ from routing.model import (
 )
 from routing.roads.travel import UNREACHABLE, Matrix
 
-MatrixOf = Callable[[Sequence[Location]], Matrix]
-"""Travel times between locations; never raises for places off the map, which are `UNREACHABLE`."""
+MatrixOf = Callable[[Sequence[Place]], Matrix]
+"""Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Crew:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What an engine gets. `matrix` is (P, P) over the places, `metric` names the travel times it is from."""
+    """What an engine gets. `matrix` is (P, P) over `places`, `metric` names the travel times it is from."""
 
     depot_id: str
     now: int
@@ -91,7 +91,7 @@ class Problem:
     tasks: tuple[Task, ...]
     crews: tuple[Crew, ...]
     matrix: Matrix
-    locations: tuple[Location, ...] = ()
+    places: tuple[Place, ...] = ()
     metric: str = ""
 
 
@@ -127,21 +127,21 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     shifts = [shift for shift in snapshot.shifts.values() if _in_play(shift, snapshot, now)]
     shifts.sort(key=lambda shift: (shift.start, shift.id))
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
-    places: list[Location] = []
-    tasks = tuple(_task(order, snapshot, _place(places, order.location)) for order in orders)
+    places: list[Place] = []
+    tasks = tuple(_task(order, snapshot, _place(places, order.place)) for order in orders)
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
-        tasks=tasks, crews=crews, matrix=matrix_of(places), locations=tuple(places),
+        tasks=tasks, crews=crews, matrix=matrix_of(places), places=tuple(places),
     )  # fmt: skip
     problem = _reopen_cut_legs(problem, places, free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
 
 
-def _place(places: list[Location], location: Location) -> int:
-    places.append(location)
+def _place(places: list[Place], place: Place) -> int:
+    places.append(place)
     return len(places) - 1
 
 
@@ -164,7 +164,7 @@ def _task(order: Order, snapshot: Snapshot, place: int) -> Task:
 
 
 def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[Task, ...],
-          places: list[Location], now: int) -> Crew:  # fmt: skip
+          places: list[Place], now: int) -> Crew:  # fmt: skip
     driver, vehicle = snapshot.drivers[shift.driver_id], snapshot.vehicles[shift.vehicle_id]
     progress = snapshot.progress.get(shift.id, Progress())
     done = tuple(stop.stop_id for stop in progress.trail if stop.state in TERMINAL)
@@ -182,7 +182,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     records = (shift.id, shift.driver_id, shift.vehicle_id)
     return Crew(
         shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),
-        ready=ready, end_place=_place(places, shift.end_location) if shift.end_location else None, shift_end=shift.end,
+        ready=ready, end_place=_place(places, Place(shift.end_location)) if shift.end_location else None, shift_end=shift.end,
         capacity=vehicle.capacity, load=load, skills=frozenset(driver.skills) | frozenset(vehicle.skills),
         departed=progress.departed_at is not None, absent=absent,
         serving=bool(started) and started[0].state is StopState.ARRIVED, done=done,
@@ -199,25 +199,25 @@ def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:
     return task.goods_on == shift.id if absent else task.goods_on in (None, shift.id)
 
 
-def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int) -> tuple[Location, int]:
+def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int) -> tuple[Place, int]:
     """Where a crew is and when it can leave there: the newest of start, last stop and last ping."""
     if progress.departed_at is None:
-        return shift.start_location, max(shift.start, now)
+        return Place(shift.start_location), max(shift.start, now)
     serving = next((stop for stop in progress.trail if stop.state is StopState.ARRIVED), None)
     if serving and order_of(serving.stop_id) in snapshot.orders:
-        return snapshot.orders[order_of(serving.stop_id)].location, serving.arrived or now
+        return snapshot.orders[order_of(serving.stop_id)].place, serving.arrived or now
     last = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at)
     seen = snapshot.positions.get(shift.driver_id)
     if seen is not None and seen.at >= last:
-        return seen.location, max(seen.at, now)
+        return Place(seen.location), max(seen.at, now)
     for stop in reversed(progress.trail):
         order = snapshot.orders.get(order_of(stop.stop_id)) or snapshot.carried.get(order_of(stop.stop_id))
         if stop.left is not None and order is not None:
-            return order.location, last
-    return (seen.location if seen else shift.start_location), last
+            return order.place, last
+    return Place(seen.location if seen else shift.start_location), last
 
 
-def _reopen_cut_legs(problem: Problem, places: list[Location], free_flow_of: MatrixOf) -> Problem:
+def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: MatrixOf) -> Problem:
     """Give legs that a closure has cut, but that nobody can avoid, their free-flow times.
 
     These are the legs of frozen prefixes, and all ways home: a closed street at the depot may not strand a fleet.

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.errors import ImportFailed, MapFileError, OffMap
-from routing.model import Location, RoadEvent
+from routing.model import Kerb, Location, Place, RoadEvent
 from routing.roads import graphs, maps
 from routing.roads.importer import import_map
 from routing.roads.metric import customize
@@ -255,7 +255,7 @@ def _ways_out(network: Network, overlay: Overlay, junction: int) -> dict[int, fl
 def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:
     """While it holds, no leg uses its arcs; afterwards all is as before."""
     snapper = Snapper(helsinki)
-    start, end = snapper.nearest([Location(60.166, 24.935), Location(60.173, 24.946)])
+    start, end = snapper.nearest([Place(Location(60.166, 24.935)), Place(Location(60.173, 24.946))])
     free = Roads(helsinki, customize(helsinki)).leg(start, end)
     assert free is not None
     shut = both_ways(helsinki, np.array(free.arcs[len(free.arcs) // 2 :][:2]))
@@ -276,7 +276,7 @@ def test_whoever_stands_in_a_closed_area_drives_out_and_nobody_drives_in(helsink
     assert len(shut) > 30
     event = RoadEvent("r", "d", "t", tuple(shut.tolist()), 0, 10, map=helsinki.fingerprint)
     times = Roads(helsinki, customize(helsinki, Overlay.at(helsinki, [event], 5, version=1)))
-    inside, outside = snapper.nearest([centre, Location(60.1745, 24.9405)])
+    inside, outside = snapper.nearest([Place(centre), Place(Location(60.1745, 24.9405))])
     matrix = times.matrix([inside, outside])
     assert matrix.seconds[0, 1] < 1000
     assert matrix.seconds[1, 0] == UNREACHABLE
@@ -298,3 +298,31 @@ def test_a_place_snaps_to_the_nearest_street(helsinki: Network) -> None:
     with pytest.raises(OffMap) as error:
         snapper.snap(Location(61.0, 25.0))
     assert error.value.distance_m > 80_000
+
+
+def test_a_kerb_is_the_side_the_vehicle_stops_on(helsinki: Network) -> None:
+    """Beside the middle of two-way streets: right-hand stops are on one direction only, left-hand ones on the other."""
+    snapper = Snapper(helsinki)
+    roads = Roads(helsinki, customize(helsinki))
+    seen = 0
+    for arc in range(helsinki.arcs):
+        if helsinki.reverse[arc] < 0 or helsinki.metres[arc] < 30:
+            continue
+        line = helsinki.polyline(arc)
+        a, b = line[len(line) // 2 - 1], line[len(line) // 2]
+        east = np.cos(np.radians(a[0]))
+        ahead = np.array([b[0] - a[0], (b[1] - a[1]) * east])
+        right = np.array([-ahead[1], ahead[0] / east]) / np.hypot(*ahead) * 4 / 111_195
+        beside = Location(*((a + b) / 2 + right).tolist())
+        either, on_right, on_left = snapper.nearest([Place(beside, kerb) for kerb in (Kerb.EITHER, Kerb.RIGHT, Kerb.LEFT)])
+        if either.arc not in (arc, helsinki.reverse[arc]) or either.distance_m < 3.9:
+            continue  # another street, or another bend of this one, is nearer
+        seen += 1
+        assert not either.one_side
+        assert (on_right.arc, on_right.one_side) == (arc, True)
+        assert (on_left.arc, on_left.one_side) == (helsinki.reverse[arc], True)
+        assert on_right.fraction == pytest.approx(1 - on_left.fraction)
+        far = Spot(int(helsinki.reverse[arc]), 0.0)
+        assert roads.table([far], [on_right]).seconds[0, 0] >= roads.table([far], [either]).seconds[0, 0]
+        assert roads.matrix([on_right, on_left]).seconds[0, 1] > 0, "from one side to the other is a way round"
+    assert seen > 100

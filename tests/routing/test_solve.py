@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from routing import __main__ as command
 from routing import codec
 from routing.errors import BadProblem
-from routing.model import Location, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
+from routing.model import Location, Place, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve import engines, insertion, ortools_engine
 from routing.solve.checker import check
@@ -204,9 +204,9 @@ def test_a_driver_is_planned_from_where_he_was_last_seen() -> None:
 def test_a_closed_street_makes_an_order_unreachable_but_strands_nobody() -> None:
     """The order on it is told `closed_road`; a driver on his way there, and all ways home, keep free-flow times."""
 
-    def closed(locations: list[Location]) -> Matrix:
-        matrix = flat(locations)
-        shut = [number for number, place in enumerate(locations) if place.lon == 3 or place == CENTRE]
+    def closed(places: list[Place]) -> Matrix:
+        matrix = flat(places)
+        shut = [number for number, place in enumerate(places) if place.location.lon == 3 or place.location == CENTRE]
         matrix.seconds[:, shut] = UNREACHABLE
         np.fill_diagonal(matrix.seconds, 0)
         return matrix

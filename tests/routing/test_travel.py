@@ -14,16 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.settings import ROOT
 from routing.errors import BadRoads, WrongMap
 from routing.model import RoadEvent
-from routing.roads import arrays, cache, hierarchy, impact, metric, rphast
+from routing.roads import arrays, cache, hierarchy, impact, maps, metric, rphast
 from routing.roads.cache import MatrixCache
+from routing.roads.day import Day
 from routing.roads.importer import import_map
 from routing.roads.metric import Metric, Metrics, customize
 from routing.roads.network import Network
+from routing.roads.profile import DAY
 from routing.roads.spot import Spot
+from routing.roads.streets import haversine
 from routing.roads.traffic import Overlay
-from routing.roads.travel import UNREACHABLE, Leg, Matrix, Roads
+from routing.roads.travel import UNREACHABLE, Leg, Matrix, Roads, line
 from tests.routing.dijkstra import DECIMETRE, DijkstraTimes
 from tests.routing.towns import spots_on, town, towns
 
@@ -32,28 +36,12 @@ def same(found: Matrix, expected: Matrix) -> bool:
     return np.array_equal(found.seconds, expected.seconds) and np.array_equal(found.metres, expected.metres)
 
 
-def weights_of(network: Network, state: Metric, leg: Leg, start: Spot, end: Spot) -> set[float]:
-    """The packed weight of driving a leg's arcs from spot to spot, street by street.
-
-    More than one where a spot stands on a junction, from which its own street may be driven whole.
-    """
-
-    def shares(spot: Spot, arc: int, whole: float) -> set[float]:
-        if arc == spot.arc:
-            return {spot.fraction, whole} if spot.fraction in (0, 1) else {spot.fraction}
-        if arc == network.reverse[spot.arc] and not spot.one_side:
-            return {1 - spot.fraction, whole} if spot.fraction in (0, 1) else {1 - spot.fraction}
-        return {whole}
-
-    totals = {0.0}
-    for number, arc in enumerate(leg.arcs):
-        lows = shares(start, arc, 0.0) if number == 0 else {0.0}
-        highs = shares(end, arc, 1.0) if number == len(leg.arcs) - 1 else {1.0}
-        weight = state.weight[arc] if np.isfinite(state.weight[arc]) else state.free[arc]
-        pieces = [(low, high) for low in lows for high in highs if low <= high]
-        driven = {float(metric.part(np.array([weight]), np.array([high - low]))[0]) for low, high in pieces}
-        totals = {total + piece for total in totals for piece in driven}
-    return totals
+def weight_of(state: Metric, leg: Leg) -> float:
+    """The packed weight of driving a leg's arcs, street by street."""
+    weight = np.where(np.isfinite(state.weight), state.weight, state.free)[list(leg.arcs)]
+    low, high = np.zeros(len(leg.arcs)), np.ones(len(leg.arcs))
+    low[0], high[-1] = leg.begin, leg.end
+    return float(metric.part(weight, high - low).sum())
 
 
 # --- against the oracle ---------------------------------------------------------------------------------------------
@@ -95,8 +83,8 @@ def test_a_path_is_what_its_matrix_entry_says(town: tuple[Network, Overlay], dat
             assert all(network.head[a] == network.tail[b] for a, b in zip(leg.arcs, leg.arcs[1:], strict=False))
             open_ = np.isfinite(state.weight[list(leg.arcs)])
             assert open_.tolist() == sorted(open_.tolist()), "closed streets are only left, never entered"
-            assert packed[i, j] in weights_of(network, state, leg, start, end)
-            assert len(leg.line) >= 2
+            assert packed[i, j] == weight_of(state, leg)
+            assert len(line(network, leg)) >= 2
 
 
 @pytest.mark.parametrize("name", ["monaco", "porto-alegre", "porto"])
@@ -117,7 +105,7 @@ def test_real_maps_have_dijkstras_times(reference: Path, name: str) -> None:
             leg = roads.leg(spots[i], spots[j])
             assert (leg is None) == (matrix.seconds[i, j] == UNREACHABLE)
             if leg is not None and i != j:
-                assert packed[i, j] in weights_of(network, state, leg, spots[i], spots[j])
+                assert packed[i, j] == weight_of(state, leg)
         factor[rng.random(network.arcs) < 0.02] = np.inf
         factor[rng.random(network.arcs) < 0.1] = 3.0
 
@@ -160,6 +148,44 @@ def test_junctions_are_numbered_once_in_postorder(size: int, streets: int, seed:
         assert set(graph.high[graph.first[v] : graph.first[v + 1]].tolist()) <= ancestors
 
 
+@settings(max_examples=60, deadline=None)
+@given(towns(), st.data())
+def test_a_way_on_the_map_is_as_long_as_it_says(town: tuple[Network, Overlay], data: st.DataObject) -> None:
+    """A leg's line runs from spot to spot, without a jump, for the metres of the leg (towns' streets are a metre longer)."""
+    network, overlay = town
+    start, end = data.draw(spots_on(network, 1)), data.draw(spots_on(network, 1))
+    leg = Roads(network, customize(network, overlay)).leg(start[0], end[0])
+    if leg is None:
+        return
+    drawn = line(network, leg)
+    for spot, point in ((start[0], drawn[0]), (end[0], drawn[-1])):
+        ends = network.polyline(spot.arc)
+        assert point == pytest.approx(ends[0] + spot.fraction * (ends[-1] - ends[0]), abs=1e-9)
+    steps = haversine(drawn[:-1, 0], drawn[:-1, 1], drawn[1:, 0], drawn[1:, 1])
+    assert leg.metres == pytest.approx(steps.sum(), abs=len(leg.arcs) * 1.2 + 1)
+
+
+# --- hours of the day -----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(towns(), st.data(), st.floats(0, DAY))
+def test_each_hour_has_its_own_times(town: tuple[Network, Overlay], data: st.DataObject, depart: float) -> None:
+    """Dijkstra's on streets as slow as the table says; and a leg lasts what the travel-speed model makes of all periods."""
+    network, overlay = town
+    spots = data.draw(spots_on(network, 4))
+    table = maps.speeds("typical", (ROOT / "data",))
+    day = Day(network, overlay, table, customize)
+    times = day.travel_times(spots)
+    assert len(times.periods) == table.periods == 5
+    for period, matrix in enumerate(times.periods):
+        assert same(matrix, DijkstraTimes(network, overlay, table.table[period][network.road_class]).matrix(spots))
+    leg = day.leg(spots[0], spots[-1], depart)
+    if len(spots) > 1:
+        assert times.duration(0, len(spots) - 1, depart) == (leg.seconds if leg else UNREACHABLE)
+        assert times.metres(0, len(spots) - 1, depart) == (leg.metres if leg else UNREACHABLE)
+
+
 # --- metrics --------------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +206,9 @@ def test_the_same_roads_are_the_same_file(tmp_path: Path, helsinki: Network) -> 
         assert pool.apply(_first_weight, (path,)) == first.weight[0]
     path.write_bytes(path.read_bytes()[:-200])
     assert np.array_equal(store.of(helsinki, Overlay(helsinki.fingerprint, 9, factor)).up, first.up)
-    assert store.named(helsinki, first.digest) is not None
+    kept = store.named(helsinki, first.digest)
+    assert kept is not None
+    assert np.array_equal(kept.overlay().factor, factor)
     assert store.named(helsinki, "nothing") is None
 
 
@@ -399,6 +427,15 @@ def test_a_factor_that_no_road_can_have_is_refused(helsinki: Network, factor: fl
     factors[5] = factor
     with pytest.raises(BadRoads, match="arc 5"):
         Overlay(helsinki.fingerprint, 1, factors)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_a_street_that_takes_no_possible_time_is_refused(helsinki: Network, seconds: float) -> None:
+    """As a damaged map would have it."""
+    times = helsinki.seconds.copy()
+    times[3] = seconds
+    with pytest.raises(BadRoads, match="arc 3"):
+        customize(replace(helsinki, seconds=times))
 
 
 def test_weights_are_exact_sums() -> None:

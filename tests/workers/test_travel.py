@@ -1,0 +1,198 @@
+"""A depot's roads at work: its hours, and who hears of closures."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ingest.store import keys, readers
+from routing.model import Depot, Location, Place
+from routing.roads.network import Network
+from tests.conftest import HOME, SPOTS, Shop, order
+from workers import replan, travel
+
+EIGHT = 1_893_484_800
+"""2030-01-01 08:00 UTC, when the depots of these tests begin their day."""
+
+
+# --- who hears of closures ------------------------------------------------------------------------------------------
+
+
+class Round:
+    """Anna and Bo on the road, each with stops that only they can serve, and the streets that each of them will take."""
+
+    def __init__(self, shop: Shop) -> None:
+        shop.depot()
+        self.shop = shop
+        self.tokens = {name: shop.crew(name, skills=[name]) for name in ("anna", "bo")}
+        for name, places in (("anna", SPOTS[:2]), ("bo", SPOTS[3:5])):
+            for place in places:
+                shop.order(place, skills=[name])
+        assert self.repair() > 0
+        for token in self.tokens.values():
+            shop.leave(token)
+        self.repair()
+        self.ways = {name: self._ways(name) for name in self.tokens}
+
+    def repair(self) -> int:
+        return replan.repair(self.shop.store, self.shop.settings, "hel")
+
+    def versions(self) -> dict[str, int]:
+        return {name: self.route(name)["route_version"] for name in self.tokens}
+
+    def route(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.shop.call("GET", "/v1/drivers/me/route", key=self.tokens[name]).json
+        return found
+
+    def close(self, arcs: list[int], **changes: Any) -> str:
+        body = {"depot_id": "hel", "kind": "close", "edges": arcs, "end": "2030-01-01T12:00:00Z"} | changes
+        return str(self.shop.made("/v1/road-events", body)["id"])
+
+    def _ways(self, name: str) -> list[list[int]]:
+        snapshot = readers.snapshot(self.shop.store, "hel")
+        assert snapshot is not None
+        roads = travel.of(self.shop.settings, snapshot, snapshot.depot.clock.depot(time.time()))
+        stops = [Place(Location(**stop["location"])) for shift in self.route(name)["shifts"] for stop in shift["stops"]]
+        spots = roads.spots([Place(Location(**HOME)), *stops])
+        legs = roads.roads.legs(list(zip(spots, spots[1:], strict=False)))
+        return [list(leg.arcs) for leg in legs if leg is not None]
+
+    def only(self, name: str) -> list[int]:
+        """A street in the middle of the second way of `name` that the other does not take."""
+        other = {arc for way in self.ways["bo" if name == "anna" else "anna"] for arc in way}
+        free = [arc for arc in self.ways[name][1][1:-1] if arc not in other]
+        return free[len(free) // 2 :][:1]
+
+    def nobodys(self, helsinki: Network) -> list[int]:
+        """Streets that nobody takes: far from the ends of any way, too."""
+        taken = {arc for ways in self.ways.values() for way in ways for arc in way}
+        near = {int(node) for arc in taken for node in (helsinki.tail[arc], helsinki.head[arc])}
+        return [arc for arc in range(helsinki.arcs)
+                if arc not in taken and not near & {int(helsinki.tail[arc]), int(helsinki.head[arc])}][:1]  # fmt: skip
+
+
+def test_a_closure_on_nobodys_way_wakes_nobody(shop: Shop, helsinki: Network) -> None:
+    """No version, no event, no improvement: the trigger is answered by the plan in force."""
+    here = Round(shop)
+    before, heard = here.versions(), shop.store.xlen(keys.shared_key("published"))
+    shop.store.delete(keys.shared_key("improvable"))
+    closed = here.close(here.nobodys(helsinki))
+    assert here.repair() == 0
+    assert here.versions() == before
+    assert shop.store.xlen(keys.shared_key("published")) == heard
+    assert shop.store.zcard(keys.depot_key("hel", "triggers")) == 0
+    assert shop.store.zscore(keys.shared_key("improvable"), "hel") is None
+    assert shop.call("DELETE", f"/v1/road-events/{closed}").status_code == 204
+    assert here.repair() == 0
+    assert here.versions() == before
+
+
+@pytest.mark.parametrize("change", [{}, {"kind": "slow", "factor": 30.0}])
+def test_a_closure_is_told_to_those_whose_way_it_is_on(shop: Shop, change: dict[str, Any]) -> None:
+    """Anna's second leg: she gets a new version that says why, Bo does not; when it ends she gets one again."""
+    here = Round(shop)
+    before = here.versions()
+    event = here.close(here.only("anna"), **change)
+    assert here.repair() == 1
+    during = here.versions()
+    assert during["bo"] == before["bo"]
+    assert during["anna"] > before["anna"]
+    told = here.route("anna")
+    assert [(trigger["kind"], trigger["subject"]) for trigger in told["triggers"]] == [("roads_changed", event)]
+    assert any(told["changes"].values())
+    plan = shop.call("GET", "/v1/depots/hel/plan").json
+    assert plan["roads"] == 1
+    assert shop.call("DELETE", f"/v1/road-events/{event}").status_code == 204
+    assert here.repair() == 1
+    assert here.versions()["anna"] > during["anna"]
+    assert here.versions()["bo"] == before["bo"]
+
+
+def test_the_hour_is_nobodys_news(shop: Shop, helsinki: Network) -> None:
+    """A plan made at other speeds: a closure elsewhere still wakes nobody, one on Bo's way only him."""
+    here = Round(shop)
+    before = here.versions()
+    assert shop.call("PATCH", "/v1/depots/hel", {"speeds": "free_flow"}).json["speeds"] == "free_flow"
+    here.close(here.nobodys(helsinki))
+    here.repair()
+    assert here.versions() == before
+    here.close(here.only("bo"))
+    assert here.repair() == 1
+    assert here.versions()["anna"] == before["anna"]
+    assert here.versions()["bo"] > before["bo"]
+
+
+def test_when_the_old_roads_are_gone_all_are_told(shop: Shop, helsinki: Network) -> None:
+    """The folder of metrics was emptied: better one version too many than a driver who does not know."""
+    here = Round(shop)
+    before = here.versions()
+    shutil.rmtree(shop.settings.state / "roads")
+    here.close(here.nobodys(helsinki))
+    assert here.repair() == 1
+    assert all(here.versions()[name] > before[name] for name in before)
+
+
+# --- hours ----------------------------------------------------------------------------------------------------------
+
+
+def test_rush_hours_are_slower(shop: Shop) -> None:
+    """The same two places at eight and at midnight, and on free roads."""
+    shop.depot()
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    places = [Place(Location(**HOME)), Place(Location(**SPOTS[0]))]
+    eight = travel.of(shop.settings, snapshot, EIGHT).matrix(places).seconds[0, 1]
+    midnight = travel.of(shop.settings, snapshot, EIGHT - 8 * 3600).matrix(places).seconds[0, 1]
+    free = replace(snapshot, depot=replace(snapshot.depot, speeds="free_flow"))
+    assert eight > midnight == travel.of(shop.settings, free, EIGHT).matrix(places).seconds[0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        ({"speeds": "warp"}, "/speeds", "unknown_id"),
+        ({"speeds": "../typical"}, "/speeds", "pattern"),
+        ({"timezone": "Mars/Olympus"}, "/timezone", "unknown_id"),
+        ({"timezone": 2}, "/timezone", "wrong_type"),
+    ],
+)
+def test_a_depot_with_no_such_hours_is_refused(shop: Shop, change: dict[str, Any], pointer: str, code: str) -> None:
+    """When it is made and when it is changed; nothing is changed."""
+    shop.depot()
+    before = shop.call("GET", "/v1/depots/hel").json
+    made = {"id": "x", "map": "helsinki", "location": HOME} | change
+    for answer in (shop.call("POST", "/v1/depots", made), shop.call("PATCH", "/v1/depots/hel", change)):
+        assert answer.status_code == 422
+        assert [(fault["pointer"], fault["code"]) for fault in answer.json["errors"]] == [(pointer, code)]
+    after = shop.call("GET", "/v1/depots/hel").json
+    assert (after["speeds"], after["timezone"]) == (before["speeds"], before["timezone"])
+    assert len(shop.call("GET", "/v1/depots").json["depots"]) == 1
+
+
+def test_an_order_may_name_the_side_it_is_stopped_at_on(shop: Shop) -> None:
+    """It is kept, shown, changed, and planned for; a driver reads it."""
+    shop.depot()
+    token = shop.crew("anna")
+    accepted = shop.order(kerb="right")
+    assert accepted["kerb"] == "right"
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    [stop] = shop.call("GET", "/v1/drivers/me/route", key=token).json["shifts"][0]["stops"]
+    assert stop["kerb"] == "right"
+    changed = shop.call("PATCH", f"/v1/orders/{accepted['id']}", {"kerb": "left"}, key=shop.shipper).json
+    assert changed["kerb"] == "left"
+    problem = shop.call("GET", "/v1/depots/hel/problem").json
+    assert problem["places"][problem["tasks"][0]["place"]]["kerb"] == "left"
+    refused = shop.call("POST", "/v1/orders", order(kerb="middle"), key=shop.shipper)
+    assert [(fault["pointer"], fault["code"]) for fault in refused.json["errors"]] == [("/kerb", "not_one_of")]
+
+
+def test_the_hour_is_the_depots_own() -> None:
+    """Summer and winter, east and west."""
+    depot = Depot("d", "t", "d", "m", Location(60, 24), timezone="Europe/Helsinki")
+    assert travel.second_of_day(depot, EIGHT) == 10 * 3600
+    assert travel.second_of_day(depot, 1_909_123_200) == 11 * 3600  # 2030-07-01 08:00 UTC
+    assert travel.second_of_day(replace(depot, timezone="UTC"), EIGHT + 59) == 8 * 3600 + 59
