@@ -14,8 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for everyone, before a
 
 import argparse
 import json
-import math
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +26,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.timing import Peak, median, one_core
 from routing.roads import hierarchy, maps
 from routing.roads.importer import import_map
 from routing.roads.metric import customize
@@ -70,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     arguments = parser.parse_args(argv)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    one_core()
     if arguments.map.endswith(maps.SUFFIX):
         network = Network.open(Path(arguments.map))
     else:
@@ -82,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     for engine in engines:
         _prepare(engine, arguments.repeat)
         say(f"{engine.name:15} preprocess {engine.figures['preprocess_s']:8.3f} s  customize {engine.figures['customize_s']:8.4f} s"
-            f"  peak {engine.figures['peak_mb'] or math.nan:6.0f} MB")  # fmt: skip
+            f"  peak {_shown(engine.figures['peak_mb'])} MB")  # fmt: skip
     results = []
     for count in (int(text) for text in arguments.stops.split(",")):
         results += _round(network, engines, min(count, network.nodes), arguments, say)
@@ -99,13 +97,13 @@ def _round(network: Network, engines: list[Engine], count: int, arguments: argpa
     rows: list[dict[str, Any]] = []
     for engine in sorted(engines, key=lambda engine: engine.name != "scipy"):  # whom the others are compared with
         begin = time.perf_counter()
-        with _Peak() as peak:
+        with Peak() as peak:
             found = engine.matrix(stops, engine.sample or count)
         seconds = time.perf_counter() - begin
         truth = found if truth is None else truth
         wrong = int((found != truth[: len(found)]).sum())
         if engine.timed is not None:
-            seconds = _median(partial(engine.timed, stops), arguments.repeat)
+            seconds = median(partial(engine.timed, stops), arguments.repeat)
         elif engine.sample:
             seconds *= count / min(engine.sample, count)
         rows.append({"engine": engine.name, "stops": count, "matrix_s": seconds, "customize_s": engine.figures["customize_s"],
@@ -244,45 +242,17 @@ def _routingkit_cch(network: Network) -> Engine:
 _PEERS = {"scipy": _scipy, "networkx": _networkx, "pyroutingkit": _pyroutingkit, "routingkit_cch": _routingkit_cch}
 
 
+def _shown(mb: float | None) -> str:
+    return "     ?" if mb is None else f"{mb:6.0f}"
+
+
 def _prepare(engine: Engine, repeat: int) -> None:
-    with _Peak() as peak:
+    with Peak() as peak:
         begin = time.perf_counter()
         engine.preprocess()
         engine.figures["preprocess_s"] = time.perf_counter() - begin
-        engine.figures["customize_s"] = _median(engine.customize, 1 if engine.timed is None else repeat)
+        engine.figures["customize_s"] = median(engine.customize, 1 if engine.timed is None else repeat)
     engine.figures["peak_mb"] = peak.mb
-
-
-def _median(step: Callable[[], Any], repeat: int) -> float:
-    times = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
-class _Peak:
-    """The most memory that is resident during a block beyond what was there before, in MB (Linux; elsewhere None)."""
-
-    mb: float | None = None
-
-    def __enter__(self) -> _Peak:
-        try:
-            Path("/proc/self/clear_refs").write_text("5")
-            self._before = _status("VmRSS")
-        except OSError:
-            self._before = math.nan
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not math.isnan(self._before):
-            self.mb = round(max(0.0, _status("VmHWM") - self._before), 1)
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from routing.roads.jit import kernel, read, write
 from routing.roads.spot import Spot
 from routing.roads.travel import Matrix, Roads
 
@@ -25,6 +27,19 @@ MAX_PLACES = 10_240
 
 KEEP = 2
 """Tables of a depot that stay: today's roads, and those before the last event for whoever still solves on them."""
+
+@kernel(read(types.int32, 2), read(types.int32, 2), read(types.int64), write(types.int32, 2), write(types.int32, 2),
+        returns=types.int64)  # fmt: skip
+def _gather(stored_seconds, stored_metres, slot, seconds, metres):  # type: ignore[no-untyped-def]  # numba
+    """Look up all pairs of slots, row by row; how many are unknown (-1 in either)."""
+    unknown = 0
+    for i in range(len(slot)):
+        for j in range(len(slot)):
+            s, m = stored_seconds[slot[i], slot[j]] - 1, stored_metres[slot[i], slot[j]] - 1
+            seconds[i, j], metres[i, j] = s, m
+            unknown += s < 0 or m < 0
+    return unknown
+
 
 _MAGIC = 0x4C4C_4D41_5452_4931
 _FRACTION_BITS = 20
@@ -39,9 +54,10 @@ class MatrixCache:
 
     def matrix(self, spots: Sequence[Spot]) -> Matrix:
         """As `Roads.matrix`, but for spots that are the same: nothing lies between those."""
-        keys = _keys(spots)
-        distinct, first, where = np.unique(keys, return_index=True, return_inverse=True)
-        places = [spots[number] for number in first]
+        distinct, first, where = np.unique(_keys(spots), return_index=True, return_inverse=True)
+        order = np.argsort(first)  # as they come: mostly all differ, and then nothing is left to rearrange
+        distinct, where = distinct[order], np.argsort(order)[where]
+        places = [spots[number] for number in first[order]]
         if len(places) > self._max:
             found = self._roads.matrix(places)
         else:
@@ -54,11 +70,9 @@ class MatrixCache:
 
     def _look_up(self, table: _Table, keys: NDArray[np.int64], places: list[Spot]) -> Matrix:
         slot = table.slots(keys)
-        square = np.ix_(slot, slot)
-        seconds: NDArray[np.int32] = table.seconds[square] - np.int32(1)
-        metres: NDArray[np.int32] = table.metres[square] - np.int32(1)
-        unknown = np.less(np.minimum(seconds, metres), 0)
-        if np.any(unknown):
+        seconds, metres = (np.empty((len(slot), len(slot)), np.int32) for _ in range(2))
+        if _gather(table.seconds, table.metres, slot, seconds, metres):
+            unknown = np.minimum(seconds, metres) < 0
             wanted = np.all(unknown, axis=1)
             wanted |= (unknown & ~wanted[:, None] & ~wanted[None, :]).any(axis=1)
             rows = np.flatnonzero(wanted)
