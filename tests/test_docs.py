@@ -38,7 +38,8 @@ def test_make_has_the_commands_readme_names() -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["routing", "routing.roads", "workers", "demo", "benchmarks.day"])
+@pytest.mark.parametrize("module", ["routing", "routing.roads", "workers", "demo", "benchmarks.day", "benchmarks.roads",
+                                    "benchmarks.map"])
 def test_python_commands_explain_themselves(module: str) -> None:
     """`python -m X --help`."""
     done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True)

@@ -8,7 +8,7 @@ from ingest.settings import Settings
 from ingest.store import keys
 from ingest.store.connection import check_schema, connect
 from routing.errors import MapFileError
-from workers import replan
+from workers import replan, travel
 from workers.lease import hold
 
 BACK_OFF_S = 10.0
@@ -47,6 +47,7 @@ def preload() -> None:
     from routing.roads import maps
 
     settings = Settings.read()
+    travel.forget_earlier_boots(settings)
     for folder in settings.maps:
         for path in folder.glob(f"*{maps.SUFFIX}"):
             try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +21,7 @@ from routing.roads.cache import MatrixCache
 from routing.roads.day import Day
 from routing.roads.metric import Metrics
 from routing.roads.network import Network
+from routing.roads.profile import DAY
 from routing.roads.snapping import MAX_SNAP_M, Snapper
 from routing.roads.spot import Spot
 from routing.roads.traffic import Overlay
@@ -120,6 +123,13 @@ def _without(found: Matrix, spots: Sequence[Spot]) -> Matrix:
     np.fill_diagonal(found.seconds, 0)
     np.fill_diagonal(found.metres, 0)
     return found
+
+
+def forget_earlier_boots(settings: Settings) -> None:
+    """Remove what earlier runs of the machine have kept, a day after nobody has written there any more."""
+    for folder in (settings.state / "roads").glob("*"):
+        if folder.name != _boot() and folder.stat().st_mtime < time.time() - DAY:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @lru_cache(maxsize=1)

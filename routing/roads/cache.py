@@ -46,11 +46,11 @@ _FRACTION_BITS = 20
 
 
 class MatrixCache:
-    """The matrices of one depot (or any other name) on one state of the roads."""
+    """The matrices of one depot (or any other name without dots) on one state of the roads."""
 
     def __init__(self, folder: Path, name: str, roads: Roads, *, max_places: int = MAX_PLACES) -> None:
         self._folder, self._name, self._roads, self._max = folder, name, roads, max_places
-        self._path = folder / f"{name}-{roads.network.fingerprint}-{roads.metric.digest}.matrix"
+        self._path = folder / f"{name}.{roads.network.fingerprint}-{roads.metric.digest}.matrix"
 
     def matrix(self, spots: Sequence[Spot]) -> Matrix:
         """As `Roads.matrix`, but for spots that are the same: nothing lies between those."""
@@ -103,7 +103,7 @@ class MatrixCache:
             yield table
 
     def _prune(self) -> None:
-        files = sorted(self._folder.glob(f"{self._name}-*.matrix"), key=lambda path: path.stat().st_mtime_ns)
+        files = sorted(self._folder.glob(f"{self._name}.*.matrix"), key=lambda path: path.stat().st_mtime_ns)
         for path in files[:-KEEP]:
             path.unlink(missing_ok=True)
 

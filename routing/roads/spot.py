@@ -173,6 +173,14 @@ class Direct:
     end: NDArray[np.float64]
     weight: NDArray[np.float64]
 
+    def by_source(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """(S + 1,) where each source's begin, and for each the target and the weight."""
+        return _grouped(count, self.source, self.target, self.weight)
+
+    def by_target(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """The same seen from the targets."""
+        return _grouped(count, self.target, self.source, self.weight)
+
 
 def same_street(metric: Metric, sources: Sides, targets: Sides) -> Direct:
     """All ways along one open street, in driving direction."""
@@ -185,3 +193,9 @@ def same_street(metric: Metric, sources: Sides, targets: Sides) -> Direct:
     fits = np.isfinite(weight) & (targets.share[t] >= sources.share[s])
     s, t = s[fits], t[fits]
     return Direct(sources.spot[s], targets.spot[t], sources.arc[s], sources.share[s], targets.share[t], weight[fits])
+
+
+def _grouped(count: int, by: NDArray[np.int64], other: NDArray[np.int64], weight: NDArray[np.float64]
+             ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:  # fmt: skip
+    order = np.argsort(by, kind="stable")
+    return np.searchsorted(by[order], np.arange(count + 1)).astype(np.int32), other[order].astype(np.int32), weight[order]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,10 +17,6 @@ from routing.roads.spot import Spot
 
 UNREACHABLE = 10_000_000
 """Seconds (and metres) of a leg that does not exist: longer than any shift, small enough to add up."""
-
-_BLOCK = 2048
-"""Rows computed at a time: ten thousand places need little more room than their matrix."""
-
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
@@ -80,31 +76,40 @@ class Roads:
 
     def table(self, sources: Sequence[Spot], targets: Sequence[Spot]) -> Matrix:
         """Times and distances from each source to each target; see `matrix`."""
-        seconds = np.empty((len(sources), len(targets)), np.int32)
-        metres = np.empty_like(seconds)
-        for begin in range(0, len(sources), _BLOCK):
-            rows = slice(begin, begin + _BLOCK)
-            unpack(self.packed(sources[rows], targets), UNREACHABLE, seconds[rows], metres[rows])
+        if len(targets) < len(sources):  # the sweep takes the many, whichever end they are
+            found = self._table(targets, sources, backwards=True)
+            return replace(found, seconds=np.ascontiguousarray(found.seconds.T), metres=np.ascontiguousarray(found.metres.T))
+        return self._table(sources, targets, backwards=False)
+
+    def _table(self, one: Sequence[Spot], other: Sequence[Spot], *, backwards: bool) -> Matrix:
+        seconds, metres = np.empty((2, len(one), len(other)), np.int32)
+        for batch, weights in self._sweep(one, other, backwards=backwards):
+            rows = np.empty((2, len(batch), len(other)), np.int32)
+            unpack(np.ascontiguousarray(weights[:, : len(batch)].T), UNREACHABLE, *rows)
+            seconds[batch], metres[batch] = rows
         return Matrix(seconds, metres, self.metric.roads)
 
     def packed(self, sources: Sequence[Spot], targets: Sequence[Spot]) -> NDArray[np.float64]:
-        """(S, T) packed weights."""
-        network, metric, graph = self.network, self.metric, self.network.hierarchy
-        start, end = spot.sides(network, sources), spot.sides(network, targets)
-        exits, entries = spot.exits(network, metric, start, len(sources)), spot.entries(network, metric, end, len(targets))
+        """(S, T) packed weights, to the millisecond and the decimetre."""
+        found = np.empty((len(sources), len(targets)))
+        for batch, weights in self._sweep(sources, targets, backwards=False):
+            found[batch] = weights[:, : len(batch)].T
+        return found
+
+    def _sweep(self, one: Sequence[Spot], other: Sequence[Spot], *, backwards: bool
+               ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:  # fmt: skip
+        """From one to the other; or, backwards, from the other to the one."""
+        network, metric = self.network, self.metric
+        sources, targets = (other, one) if backwards else (one, other)
+        here, there = spot.sides(network, sources), spot.sides(network, targets)
+        exits, entries = spot.exits(network, metric, here, len(sources)), spot.entries(network, metric, there, len(targets))
+        direct = spot.same_street(metric, here, there)
+        leave, reach = (exits.first, exits.junction, exits.cost), (entries.first, entries.junction, entries.cost)
         climb = metric.climb_first, metric.climb_high, metric.climb_weight
         fall = metric.fall_first, metric.fall_high, metric.fall_weight
-        leave, reach = (exits.first, exits.junction, exits.cost), (entries.first, entries.junction, entries.cost)
-        backwards = len(targets) < len(sources)  # the sweep takes the many, whichever end they are
-        out = np.full((len(targets), len(sources)) if backwards else (len(sources), len(targets)), np.inf)
-        ends = (*fall, *climb, *reach, *leave) if backwards else (*climb, *fall, *leave, *reach)
-        if len(exits.junction) and len(entries.junction):
-            rphast.many_to_many(graph.first, graph.high, graph.depth, *ends, out)
         if backwards:
-            out = np.ascontiguousarray(out.T)
-        direct = spot.same_street(metric, start, end)
-        np.minimum.at(out, (direct.source, direct.target), direct.weight)
-        return out
+            return rphast.many_to_many(network.hierarchy, fall, climb, reach, leave, direct.by_target(len(targets)))
+        return rphast.many_to_many(network.hierarchy, climb, fall, leave, reach, direct.by_source(len(sources)))
 
     def leg(self, start: Spot, end: Spot) -> Leg | None:
         """The fastest way between two spots, or None if there is none; seconds and metres are the matrix's.

@@ -237,7 +237,7 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
     free = free_flow_of([places[place] for place in wanted])
     for a, b in cut:
         seconds[a, b], metres[a, b] = free.seconds[number[a], number[b]], free.metres[number[a], number[b]]
-    return replace(problem, matrix=Matrix(seconds, metres))
+    return replace(problem, matrix=replace(problem.matrix, seconds=seconds, metres=metres))
 
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:

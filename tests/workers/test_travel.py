@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from ingest.store import keys, readers
 from routing.model import Depot, Location, Place
 from routing.roads.network import Network
+from routing.roads.travel import UNREACHABLE
 from tests.conftest import HOME, SPOTS, Shop, order
 from workers import replan, travel
 
@@ -134,6 +136,37 @@ def test_when_the_old_roads_are_gone_all_are_told(shop: Shop, helsinki: Network)
     here.close(here.nobodys(helsinki))
     assert here.repair() == 1
     assert all(here.versions()[name] > before[name] for name in before)
+
+
+def test_a_depot_in_the_middle_of_a_closure_knows_its_roads(shop: Shop) -> None:
+    """All ways home are cut and get free-flow times; the matrix still says which roads it is of."""
+    here = Round(shop)
+    body = {"depot_id": "hel", "kind": "close", "disc": {"centre": HOME, "radius_m": 80}, "end": "2030-01-01T12:00:00Z"}
+    shop.made("/v1/road-events", body)
+    here.repair()
+    problem = shop.call("GET", "/v1/depots/hel/problem").json
+    assert problem["roads"] == problem["matrix"]["roads"] == 1
+    home = problem["crews"][0]["end_place"]
+    assert max(row[home] for row in problem["matrix"]["seconds"]) < UNREACHABLE
+
+
+def test_what_earlier_boots_have_kept_is_removed(shop: Shop) -> None:
+    """Not at once: another machine may share the folder. What this one has stays."""
+    shop.depot()
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    travel.of(shop.settings, snapshot, EIGHT)
+    [ours] = (shop.settings.state / "roads").iterdir()
+    old, recent = ours.with_name("old"), ours.with_name("recent")
+    for folder in (old, recent):
+        folder.mkdir()
+        (folder / "x.metric").write_bytes(b"x")
+    for folder in (old, ours):
+        os.utime(folder, (0, 0))
+    travel.forget_earlier_boots(shop.settings)
+    assert not old.exists()
+    assert recent.exists()
+    assert list(ours.glob("*.metric"))
 
 
 # --- hours ----------------------------------------------------------------------------------------------------------
