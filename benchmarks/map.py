@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import median, one_core, timed
+from benchmarks.timing import Peak, median, one_core, timed
 from routing.roads import graphs, impact
 from routing.roads.cache import MatrixCache
 from routing.roads.metric import Metric, Metrics
@@ -75,13 +75,13 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     metrics = Metrics(folder)
     roads = Roads(network, metrics.of(network, Overlay.free_flow(network)))
     [metric] = folder.glob("*.metric")
-    spots = [Spot(int(arc), float(share)) for arc, share in zip(rng.integers(0, network.arcs, 1001), rng.random(1001), strict=True)]
+    spots = _spots(network, rng, 1001)
     near = rng.integers(0, network.nodes, PINGS)
     lat, lon = network.lat[near] + rng.normal(0, 2e-4, PINGS), network.lon[near] + rng.normal(0, 2e-4, PINGS)
     snapper = Snapper(network)
     pairs = list(zip(spots, spots[1:], strict=False))
     single = [timed(partial(roads.leg, *pair)) for pair in pairs]
-    figures = {
+    figures: dict[str, Any] = {
         "nodes": network.nodes, "arcs": network.arcs, "metric_mb": metric.stat().st_size / 1e6,
         "open_map_ms": median(partial(Network.open, path), repeat) * 1000,
         "open_metric_ms": median(partial(Metric.open, metric), repeat) * 1000,
@@ -90,11 +90,18 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "leg_of_200_ms": median(partial(roads.legs, pairs[:200]), repeat) * 1000 / 200,
         "matrix_1001_ms": median(partial(roads.matrix, spots), repeat) * 1000,
     }  # fmt: skip
+    figures |= _ten_thousand(folder, roads, rng)
     figures |= _new_stop(folder, roads, spots, repeat) | _closure(network, metrics, roads, pairs[:200], rng, repeat)
     figures["mismatches"] = 0
     if arguments.peers:
         figures |= _osmnx(network, roads, snapper, lat[:PEER_PINGS], lon[:PEER_PINGS], rng)
     return figures
+
+
+def _spots(network: Network, rng: np.random.Generator, count: int) -> list[Spot]:
+    """Anywhere on the streets."""
+    arcs, shares = rng.integers(0, network.arcs, count), rng.random(count)
+    return [Spot(int(arc), float(share)) for arc, share in zip(arcs, shares, strict=True)]
 
 
 def _new_stop(folder: Path, roads: Roads, spots: list[Spot], repeat: int) -> dict[str, float]:
@@ -106,6 +113,14 @@ def _new_stop(folder: Path, roads: Roads, spots: list[Spot], repeat: int) -> dic
         times.append(timed(partial(cache.matrix, spots)))
     again = timed(partial(cache.matrix, spots))
     return {"new_stop_1001_ms": float(np.median(times)) * 1000, "known_1001_ms": again * 1000}
+
+
+def _ten_thousand(folder: Path, roads: Roads, rng: np.random.Generator) -> dict[str, Any]:
+    """As many places as a depot may have open at once: the first matrix, and the memory for it, table included."""
+    spots = _spots(roads.network, rng, 10_000)
+    with Peak() as peak:
+        seconds = timed(partial(MatrixCache(folder, "large", roads).matrix, spots))
+    return {"places_10000_s": seconds, "places_10000_peak_mb": peak.mb}
 
 
 def _closure(network: Network, metrics: Metrics, before: Roads, legs: list[tuple[Spot, Spot]], rng: np.random.Generator,

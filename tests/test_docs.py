@@ -89,6 +89,15 @@ def test_the_curl_tour_works_as_written(stack: Any, tmp_path: Path) -> None:
     assert "event: snapshot" in done.stdout
 
 
+def test_the_roads_page_works_as_written() -> None:
+    """docs/roads.md, from top to bottom in one interpreter."""
+    page = (ROOT / "docs" / "roads.md").read_text()
+    script = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "each reaches every other" in done.stdout
+
+
 def test_the_project_speaks_of_itself_alone() -> None:
     """No machine's paths or registry's hosts in what is committed."""
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

@@ -87,13 +87,15 @@ def touched(roads: DepotRoads, snapshot: Snapshot, problem: Problem) -> set[str]
     """Stops of the plan in force whose leg closures and slow-downs since have changed: their drivers must hear of it.
 
     Both sides are driven at this hour's speeds, whenever the plan was made: the hour is nobody's news. Where it is
-    not known any more what the plan was made on, all stops are touched.
+    not known any more what the plan was made on, changed roads touch all stops.
     """
-    if not any(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers):
+    metric = roads.metrics.named(roads.day.network, snapshot.metric)
+    told = any(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
+    unchanged = metric.made_with(roads.day.overlay) if metric else not told  # a road event may begin before its trigger
+    if unchanged:
         return set()
     legs = [(problem.tasks[task].stop_id, problem.places[place], problem.places[problem.tasks[task].place])
             for crew in problem.crews for place, task in _ahead(problem, crew)]  # fmt: skip
-    metric = roads.metrics.named(roads.day.network, snapshot.metric)
     if metric is None:
         return {stop for stop, _, _ in legs}
     starts, ends = roads.spots([start for _, start, _ in legs]), roads.spots([end for _, _, end in legs])

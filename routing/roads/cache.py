@@ -29,16 +29,16 @@ KEEP = 2
 """Tables of a depot that stay: today's roads, and those before the last event for whoever still solves on them."""
 
 @kernel(read(types.int32, 2), read(types.int32, 2), read(types.int64), write(types.int32, 2), write(types.int32, 2),
-        returns=types.int64)  # fmt: skip
+        returns=write(types.int64))  # fmt: skip
 def _gather(stored_seconds, stored_metres, slot, seconds, metres):  # type: ignore[no-untyped-def]  # numba
-    """Look up all pairs of slots, row by row; how many are unknown (-1 in either)."""
-    unknown = 0
+    """Look up all pairs of slots, row by row; how many of each row are unknown (-1 in either)."""
+    missing = np.zeros(len(slot), np.int64)
     for i in range(len(slot)):
         for j in range(len(slot)):
             s, m = stored_seconds[slot[i], slot[j]] - 1, stored_metres[slot[i], slot[j]] - 1
             seconds[i, j], metres[i, j] = s, m
-            unknown += s < 0 or m < 0
-    return unknown
+            missing[i] += s < 0 or m < 0
+    return missing
 
 
 _MAGIC = 0x4C4C_4D41_5452_4931
@@ -71,11 +71,20 @@ class MatrixCache:
     def _look_up(self, table: _Table, keys: NDArray[np.int64], places: list[Spot]) -> Matrix:
         slot = table.slots(keys)
         seconds, metres = (np.empty((len(slot), len(slot)), np.int32) for _ in range(2))
-        if _gather(table.seconds, table.metres, slot, seconds, metres):
-            unknown = np.minimum(seconds, metres) < 0
-            wanted = np.all(unknown, axis=1)
-            wanted |= (unknown & ~wanted[:, None] & ~wanted[None, :]).any(axis=1)
+        missing = _gather(table.seconds, table.metres, slot, seconds, metres)
+        if missing.any():
+            wanted = missing == len(places)  # new places
+            of_new = (np.minimum(seconds[:, wanted], metres[:, wanted]) < 0).sum(axis=1)
+            if (missing != of_new)[~wanted].any():  # others, whose numbers were lost one by one
+                unknown = np.minimum(seconds, metres) < 0
+                wanted |= (unknown & ~wanted[:, None] & ~wanted[None, :]).any(axis=1)
             rows = np.flatnonzero(wanted)
+            if len(rows) == len(places):
+                found = self._roads.matrix(places)
+                np.add(found.seconds, 1, out=seconds)
+                np.add(found.metres, 1, out=metres)
+                table.seconds[np.ix_(slot, slot)], table.metres[np.ix_(slot, slot)] = seconds, metres
+                return found
             new = [places[row] for row in rows]
             onwards, back = self._roads.table(new, places), self._roads.table(places, new)
             for known, there, here, store in ((seconds, onwards.seconds, back.seconds, table.seconds),

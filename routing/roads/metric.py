@@ -110,6 +110,10 @@ class Metric:
         factor[self.changed] = self.factor
         return Overlay(self.map, self.roads, factor)
 
+    def made_with(self, overlay: Overlay) -> bool:
+        """Whether an overlay is the one it was made with, whatever its version."""
+        return np.array_equal(self.overlay().factor, overlay.factor)
+
     def save(self, path: Path) -> None:
         """Write it for other processes. It can always be computed again, so nothing waits for the disk."""
         columns = {field_.name: getattr(self, field_.name) for field_ in fields(self)}

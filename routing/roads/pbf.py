@@ -1,13 +1,15 @@
 """OpenStreetMap files (`.osm.pbf`, and anything else pyosmium reads) straight into arrays.
 
-Two passes: drivable ways, then the nodes they need. Ways are cut at junctions (nodes that two ways, or one
-way twice, pass through) and, in a clipped extract, at missing nodes.
+One pass: nodes' places are kept while they go by (16 bytes each), then come the drivable ways. Ways are cut at
+junctions (nodes that two ways, or one way twice, pass through) and, in a clipped extract, at missing nodes.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,57 +33,58 @@ def read(path: Path, progress: Progress) -> tuple[Streets, tuple[str, ...]]:
         If the file cannot be read or holds no drivable way.
     """
     try:
-        progress("reading ways")
-        refs, first, way, kmh, road_class, oneway = _ways(path)
-        if not len(way):
-            raise ImportFailed(f"{path} has no way that vehicles may use.", remedy="Is it an extract of a town?")
-        progress(f"{len(way):,} drivable ways; reading their nodes")
-        node_id, lat, lon = _nodes(path, refs)
+        progress("reading nodes and ways")
+        found = _ways(path)
     except RuntimeError as error:
         raise ImportFailed(f"{path} cannot be read: {error}.", remedy="Download it again.") from None
-    progress(f"{len(node_id):,} nodes; cutting streets at junctions")
-    return _cut(refs, first, way, kmh, road_class, oneway, node_id, lat, lon)
+    if not len(found.way):
+        raise ImportFailed(f"{path} has no way that vehicles may use.", remedy="Is it an extract of a town?")
+    progress(f"{len(found.way):,} drivable ways; cutting them at junctions")
+    return _cut(found)
 
 
-def _ways(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64],
-                               NDArray[np.uint8], NDArray[np.int8]]:  # fmt: skip
-    refs, first, way = array("q"), array("q", [0]), array("q")
-    kmh, road_class, oneway = array("d"), array("B"), array("b")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ways:
+    """W ways through R nodes: those of way i are `first[i]` to `first[i + 1]`; places are not a number where unknown."""
+
+    way: NDArray[np.int64]
+    first: NDArray[np.int64]
+    kmh: NDArray[np.float64]
+    road_class: NDArray[np.uint8]
+    oneway: NDArray[np.int8]
+    node: NDArray[np.int64]
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
+
+
+def _ways(path: Path) -> _Ways:
+    way, first, kmh, road_class, oneway = array("q"), array("q", [0]), array("d"), array("B"), array("b")
+    nodes, lat, lon = array("q"), array("d"), array("d")
     number = {name: index for index, name in enumerate(osm.CLASSES)}
-    source: Iterable[Any] = osmium.FileProcessor(str(path), osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
+    source: Any = osmium.FileProcessor(str(path), osmium.osm.NODE | osmium.osm.WAY).with_locations("flex_mem")
+    source = source.with_filter(osmium.filter.EntityFilter(osmium.osm.WAY)).with_filter(osmium.filter.KeyFilter("highway"))
     for item in source:
         tags = dict(item.tags)
         if not osm.drivable(tags) or len(item.nodes) < 2:
             continue
-        refs.extend(node.ref for node in item.nodes)
-        first.append(len(refs))
+        for node in item.nodes:
+            known = node.location.valid()
+            nodes.append(node.ref)
+            lat.append(node.location.lat if known else math.nan)
+            lon.append(node.location.lon if known else math.nan)
         way.append(item.id)
+        first.append(len(nodes))
         kmh.append(osm.speed(tags))
         road_class.append(number[tags["highway"]])
         oneway.append(osm.direction(tags))
-    return (np.array(refs, np.int64), np.array(first, np.int64), np.array(way, np.int64),
-            np.array(kmh, np.float64), np.array(road_class, np.uint8), np.array(oneway, np.int8))  # fmt: skip
+    return _Ways(np.array(way, np.int64), np.array(first, np.int64), np.array(kmh, np.float64), np.array(road_class, np.uint8),
+                 np.array(oneway, np.int8), np.array(nodes, np.int64), np.array(lat), np.array(lon))  # fmt: skip
 
 
-def _nodes(path: Path, refs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    needed = np.unique(refs)
-    lat, lon = np.full(len(needed), np.nan), np.full(len(needed), np.nan)
-    ids, lats, lons = array("q"), array("d"), array("d")
-    wanted = osmium.filter.IdFilter(needed[needed > 0].tolist())
-    source: Iterable[Any] = osmium.FileProcessor(str(path), osmium.osm.NODE).with_filter(wanted)
-    for node in source:
-        ids.append(node.id)
-        lats.append(node.location.lat)
-        lons.append(node.location.lon)
-    where = np.searchsorted(needed, np.array(ids, np.int64))
-    lat[where], lon[where] = lats, lons
-    return needed, lat, lon
-
-
-def _cut(refs: NDArray[np.int64], first: NDArray[np.int64], way: NDArray[np.int64], kmh: NDArray[np.float64],
-         road_class: NDArray[np.uint8], oneway: NDArray[np.int8], node_id: NDArray[np.int64],
-         lat: NDArray[np.float64], lon: NDArray[np.float64]) -> tuple[Streets, tuple[str, ...]]:  # fmt: skip
-    node = np.searchsorted(node_id, refs)
+def _cut(ways: _Ways) -> tuple[Streets, tuple[str, ...]]:
+    way, first, kmh, road_class, oneway = ways.way, ways.first, ways.kmh, ways.road_class, ways.oneway
+    node_id, seen, node = np.unique(ways.node, return_index=True, return_inverse=True)
+    lat, lon = ways.lat[seen], ways.lon[seen]
     way_of = np.repeat(np.arange(len(way)), np.diff(first))
     piece = np.flatnonzero(way_of[1:] == way_of[:-1])
     a, b = node[piece], node[piece + 1]

@@ -133,7 +133,7 @@ def test_the_command_imports_and_exports(tmp_path: Path) -> None:
                           text=True)  # fmt: skip
     assert "kept" in told.stdout
     assert "dropped" in told.stdout
-    assert "reading ways" in told.stderr
+    assert "reading nodes and ways" in told.stderr
     subprocess.run([*run, "export", str(tmp_path / "a.map"), "--out", str(tmp_path / "a.graphml")], check=True)
     subprocess.run([*run, "import", str(tmp_path / "a.graphml"), "--out", str(tmp_path / "b.map")], check=True)
     first, second = Network.open(tmp_path / "a.map"), Network.open(tmp_path / "b.map")
@@ -160,6 +160,22 @@ def test_an_osmnx_graph_gives_osmnx_travel_times(helsinki: Network) -> None:
             steps = zip(path, path[1:], strict=False)
             total = sum(min(edge["travel_time"] for edge in graph[u][v].values()) for u, v in steps)
             assert matrix.seconds[i, j] == pytest.approx(total, abs=2)
+
+
+def test_a_graph_of_osmnxs_own_making_gives_osmnx_travel_times(reference: Path) -> None:
+    """Monaco as osmnx simplifies it, with its speeds: parallel streets, loops and attributes that are lists included."""
+    graph = graphs.from_xml(reference / "osm" / "monaco.osm.pbf", lambda _: None)
+    graph = osmnx.add_edge_travel_times(osmnx.add_edge_speeds(graph))
+    network, report = assemble(graphs.streets(graph), name="monaco", attribution="", source="osmnx")
+    assert report.dropped_nodes == len(graph) - network.nodes
+    roads = Roads(network, customize(network))
+    nodes = np.random.default_rng(5).choice(network.nodes, 15, replace=False)
+    found = roads.packed(*[[_at_node(network, int(node)) for node in nodes]] * 2)
+    for i, a in enumerate(nodes):
+        lengths = nx.single_source_dijkstra_path_length(graph, int(network.osm_id[a]), weight="travel_time")
+        for j, b in enumerate(nodes):
+            ours = np.floor(found[i, j]) / 1000
+            assert ours == pytest.approx(lengths[int(network.osm_id[b])], abs=0.1), "each street is rounded to the millisecond"
 
 
 def _at_node(network: Network, node: int) -> Spot:

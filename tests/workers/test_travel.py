@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from ingest.schemas import iso
 from ingest.store import keys, readers
 from routing.model import Depot, Location, Place
 from routing.roads.network import Network
 from routing.roads.travel import UNREACHABLE
-from tests.conftest import HOME, SPOTS, Shop, order
+from tests.conftest import HOME, SPOTS, Shop, order, wait_for
 from workers import replan, travel
 
 EIGHT = 1_893_484_800
@@ -126,6 +127,23 @@ def test_the_hour_is_nobodys_news(shop: Shop, helsinki: Network) -> None:
     assert here.repair() == 1
     assert here.versions()["anna"] == before["anna"]
     assert here.versions()["bo"] > before["bo"]
+
+
+def test_a_closure_that_begins_before_its_trigger_is_told_all_the_same(shop: Shop) -> None:
+    """Its hour has come, the clock's trigger has not, and an order for Bo is planned on the new roads: Anna hears of it now."""
+    here = Round(shop)
+    depot = readers.depot(shop.store, "hel")
+    assert depot is not None
+    start = depot.clock.depot(time.time()) + 2
+    here.close(here.only("anna"), start=iso(start))
+    before = here.versions()
+    shop.order(SPOTS[4], skills=["bo"], kind="service", demand={})
+    assert here.repair() == 1
+    assert here.versions()["anna"] == before["anna"]
+    wait_for(lambda: depot.clock.depot(time.time()) > start, what="the closure's hour")
+    shop.order(SPOTS[3], skills=["bo"], kind="service", demand={})
+    assert here.repair() == 1
+    assert here.versions()["anna"] > before["anna"]
 
 
 def test_when_the_old_roads_are_gone_all_are_told(shop: Shop, helsinki: Network) -> None:
