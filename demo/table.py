@@ -57,13 +57,12 @@ def triggers(plan: dict[str, Any]) -> str:
 
 
 def changes(plan: dict[str, Any]) -> str:
-    """`anna +2, bo −1 ↻3`: gained, lost and reordered stops by driver; then orders left out or taken in."""
+    """`anna +2, bo −1 ↻3 ~1`: gained, lost, reordered and updated stops by driver; then orders left out or taken in."""
     parts = []
     for change in plan["diff"]["routes"]:
         name = change["driver_id"].partition(".")[2]
-        marks = [f"+{len(change['gained'])}" if change["gained"] else "", f"−{len(change['lost'])}" if change["lost"] else "",
-                 f"↻{len(change['reordered'])}" if change["reordered"] else ""]  # fmt: skip
-        parts.append(f"{name} " + " ".join(mark for mark in marks if mark))
+        marks = {"+": change["gained"], "−": change["lost"], "↻": change["reordered"], "~": change["updated"]}
+        parts.append(f"{name} " + " ".join(f"{mark}{len(stops)}" for mark, stops in marks.items() if stops))
     if plan["diff"]["newly_unassigned"]:
         parts.append(f"[red]{len(plan['diff']['newly_unassigned'])} unassigned[/red]")
     if plan["diff"]["no_longer_unassigned"]:
