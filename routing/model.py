@@ -276,6 +276,15 @@ class RoadEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RoadState:
+    """What road events come to at one moment: the arcs of a map that are closed (factor None) or slowed."""
+
+    map: str
+    arcs: tuple[int, ...] = ()
+    factors: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """A reason to re-solve: what happened (`kind`), to whom (`subject`), at which state revision, when (real s)."""
 
@@ -408,7 +417,7 @@ class Snapshot:
     `orders` holds the open ones; `carried` those that are closed but whose goods are still on a vehicle.
     `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
-    the current plan's routes by shift, `metric` names the travel times that plan was made on.
+    the current plan's routes by shift, `planned_on` is the road state that plan was made on.
     """
 
     depot: Depot
@@ -430,4 +439,4 @@ class Snapshot:
     road_events: tuple[RoadEvent, ...]
     record_revisions: dict[str, int]
     triggers: tuple[Trigger, ...]
-    metric: str = ""
+    planned_on: RoadState | None = None

@@ -38,8 +38,8 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
     arguments = {
         "version": snapshot.version, "revision": snapshot.revision, "now": plan.published_at, "improve": improve,
-        "plan": codec.dumps(plan).decode(), "metric": problem.metric, "snapshot": plan.version % SNAPSHOT_EVERY == 0,
-        "record": codec.dumps(record).decode(), "over": record.over,
+        "plan": codec.dumps(plan).decode(), "planned_on": _planned_on(snapshot, problem),
+        "snapshot": plan.version % SNAPSHOT_EVERY == 0, "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),
         "unassigned": {item.order_id: codec.dumps(item).decode() for item in plan.unassigned},
@@ -49,6 +49,12 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     }  # fmt: skip
     outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
     return Outcome(outcome), detail
+
+
+def _planned_on(snapshot: Snapshot, problem: Problem) -> str:
+    """The road state a plan is made on, if it is another one than that of the plan before."""
+    same = problem.road_state is None or problem.road_state == snapshot.planned_on
+    return "" if same else codec.dumps(problem.road_state).decode()
 
 
 def answered(client: Store, snapshot: Snapshot, *, improve: bool, now: float) -> bool:

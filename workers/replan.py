@@ -80,7 +80,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if snapshot.triggers:  # repair first; it will ask for an improvement again
             break
         budget = snapshot.depot.policy.improve_budget
-        problem, _, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
+        problem, touched, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
         solve = partial(engines.ENGINES["ortools"], problem, budget=budget, stop=outdated)
         found = _timed(timings, "solve", solve)
@@ -89,7 +89,8 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if not engines.pays(problem, found):
             commit.answered(client, snapshot, improve=False, now=time.time())
             continue
-        published += _settle(client, settings, snapshot, problem, found, "ortools", timings, improve=False) is Outcome.PUBLISHED
+        done = _settle(client, settings, snapshot, problem, found, "ortools", timings, touched=touched, improve=False)
+        published += done is Outcome.PUBLISHED
     return published
 
 
@@ -107,7 +108,7 @@ def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[
     def make() -> tuple[Problem, set[str]]:
         roads = travel.of(settings, snapshot, now)
         problem = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale))
-        return replace(problem, metric=roads.roads.metric.digest), travel.touched(roads, snapshot, problem)
+        return replace(problem, road_state=roads.day.overlay.state()), travel.touched(roads, snapshot, problem)
 
     problem, touched = _timed(timings, "matrix", make)
     return problem, touched, timings

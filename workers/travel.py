@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ingest.settings import Settings
-from routing.model import Depot, Place, RoadEvent, Snapshot, TriggerKind
+from routing.model import Depot, Place, RoadEvent, Snapshot
 from routing.roads import impact, maps
 from routing.roads.cache import MatrixCache
 from routing.roads.day import Day
@@ -86,28 +86,27 @@ def second_of_day(depot: Depot, moment: int) -> int:
 def touched(roads: DepotRoads, snapshot: Snapshot, problem: Problem) -> set[str]:
     """Stops of the plan in force whose leg closures and slow-downs since have changed: their drivers must hear of it.
 
-    Both sides are driven at this hour's speeds, whenever the plan was made: the hour is nobody's news. Where it is
-    not known any more what the plan was made on, changed roads touch all stops.
+    Both sides are driven at this hour's speeds, whenever the plan was made: the hour is nobody's news. Triggers are not
+    asked: a road event may begin before its own. Where it is not known what the plan was made on, all stops are touched.
     """
-    metric = roads.metrics.named(roads.day.network, snapshot.metric)
-    told = any(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
-    unchanged = metric.made_with(roads.day.overlay) if metric else not told  # a road event may begin before its trigger
-    if unchanged:
+    network, before = roads.day.network, snapshot.planned_on
+    if before == roads.day.overlay.state():
         return set()
-    legs = [(problem.tasks[task].stop_id, problem.places[place], problem.places[problem.tasks[task].place])
-            for crew in problem.crews for place, task in _ahead(problem, crew)]  # fmt: skip
-    if metric is None:
+    legs = [(stop, problem.places[a], problem.places[b]) for crew in problem.crews for stop, a, b in _ahead(problem, crew)]
+    if before is None or before.map != network.fingerprint:
         return {stop for stop, _, _ in legs}
     starts, ends = roads.spots([start for _, start, _ in legs]), roads.spots([end for _, _, end in legs])
-    found = impact.touched(roads.under(metric.overlay()), roads.roads, list(zip(starts, ends, strict=True)))
+    found = impact.touched(roads.under(Overlay.of(network, before)), roads.roads, list(zip(starts, ends, strict=True)))
     return {stop for (stop, _, _), yes in zip(legs, found, strict=True) if yes}
 
 
-def _ahead(problem: Problem, crew: Crew) -> list[tuple[int, int]]:
-    """Where a crew starts from and what it drives to, leg by leg; a stop it stands at is no leg."""
-    route = [*crew.frozen, *crew.base]
-    places = [crew.place, *(problem.tasks[task].place for task in route)]
-    legs = list(zip(places, route, strict=False))
+def _ahead(problem: Problem, crew: Crew) -> list[tuple[str, int, int]]:
+    """A crew's legs: stop, from place, to place. One that it stands at the end of is none; the way home is its last stop's."""
+    stops = [problem.tasks[task] for task in (*crew.frozen, *crew.base)]
+    places = [crew.place, *(stop.place for stop in stops)]
+    legs = [(stop.stop_id, place, stop.place) for place, stop in zip(places, stops, strict=False)]
+    if stops and crew.end_place is not None:
+        legs.append((stops[-1].stop_id, stops[-1].place, crew.end_place))
     return legs[1:] if crew.serving else legs
 
 

@@ -11,7 +11,7 @@ PREFIX = "lastleg"
 DEPOT = (
     "depot", "rev", "drivers", "vehicles", "shifts", "orders", "open", "order_index", "external", "fingerprints",
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
-    "shift_driver", "road_events", "roads", "triggers", "version", "plan", "metric", "sequences", "stop_shift", "routes",
+    "shift_driver", "road_events", "roads", "triggers", "version", "plan", "planned_on", "sequences", "stop_shift", "routes",
     "route_versions", "unassigned", "versions", "snapshots",
 )  # fmt: skip
 """One key each per depot."""

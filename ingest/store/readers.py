@@ -19,6 +19,7 @@ from routing.model import (
     Position,
     Progress,
     RoadEvent,
+    RoadState,
     Route,
     Shift,
     Snapshot,
@@ -100,7 +101,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     if owner is None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, carried, goods, declined, absent, positions, departed,
-     returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, metric) = run(
+     returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -117,7 +118,8 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         sequences={shift: tuple(text.split()) for shift, text in _pairs(sequences).items()},
         unassigned=tuple(sorted(unassigned)), road_events=tuple(codec.loads(text, RoadEvent) for text in road_events),
         record_revisions={key: int(value) for key, value in _pairs(revisions).items()},
-        triggers=tuple(codec.loads(text, Trigger) for text in triggers), metric=metric,
+        triggers=tuple(codec.loads(text, Trigger) for text in triggers),
+        planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from numba import types
 
 Kernel = Callable[..., Any]
 
-KERNELS = ("dissection", "hierarchy", "grid", "customization", "metric", "rphast", "paths", "cache")
+KERNELS = ("dissection", "hierarchy", "grid", "customization", "metric", "rphast", "paths", "closures", "cache")
 """Modules of this package that have kernels."""
 
 

@@ -24,7 +24,7 @@ from routing.roads.profile import FREE_FLOW, Profile
 from routing.roads.traffic import Overlay
 
 MAGIC = b"LASTLEG METRIC\n"
-FORMAT = 2
+FORMAT = 1
 
 KEEP = 32
 """Metrics of a map that stay on disk; beyond that the longest unused go. A process keeps what it has opened."""
@@ -75,8 +75,6 @@ class Metric:
         Fingerprints of the network and of what lies over it.
     roads
         The version of the overlay this was opened for.
-    changed, factor
-        (C,) the arcs that are closed or slowed, and the overlay's factors of them.
     weight, free
         (M,) packed weights of the arcs now, and as if none were closed or slowed.
     up, down
@@ -89,8 +87,6 @@ class Metric:
     map: str
     digest: str
     roads: int
-    changed: NDArray[np.int64]
-    factor: NDArray[np.float64]
     weight: NDArray[np.float64]
     free: NDArray[np.float64]
     up: NDArray[np.float64]
@@ -103,16 +99,6 @@ class Metric:
     fall_high: NDArray[np.int32]
     fall_edge: NDArray[np.int32]
     fall_weight: NDArray[np.float64]
-
-    def overlay(self) -> Overlay:
-        """The overlay it was made with."""
-        factor = np.ones(len(self.weight))
-        factor[self.changed] = self.factor
-        return Overlay(self.map, self.roads, factor)
-
-    def made_with(self, overlay: Overlay) -> bool:
-        """Whether an overlay is the one it was made with, whatever its version."""
-        return np.array_equal(self.overlay().factor, overlay.factor)
 
     def save(self, path: Path) -> None:
         """Write it for other processes. It can always be computed again, so nothing waits for the disk."""
@@ -156,16 +142,20 @@ def customize(network: Network, overlay: Overlay | None = None, profile: Profile
         raise BadRoads(f"The travel time of arc {bad[0]} of {network.name} is {network.seconds[bad[0]]} s.",
                        remedy="The map is damaged: import it again.")  # fmt: skip
     free = pack(millis, network.metres)
-    weight = pack(millis * overlay.factor, network.metres) if (overlay.factor != 1.0).any() else free
+    weight = pack(_slowed(millis, overlay.factor), network.metres) if (overlay.factor != 1.0).any() else free
     graph = network.hierarchy
     up, down, best_up, best_down = (np.empty(graph.edges) for _ in range(4))
     customization.customize(graph.first, graph.triangle, network.tail, network.head, graph.arc_edge, weight, up, down)
     customization.perfect(graph.first, graph.triangle, up, down, best_up, best_down)
     climb = customization.prune(graph.first, graph.high, up, best_up)
     fall = customization.prune(graph.first, graph.high, down, best_down)
-    changed = np.flatnonzero(overlay.factor != 1.0)
-    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, changed, overlay.factor[changed],
-                  weight, free, up, down, *climb, *fall)  # fmt: skip
+    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, weight, free, up, down, *climb, *fall)
+
+
+def _slowed(millis: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A closed street is closed, even one that takes no time."""
+    shut = np.isinf(factor)
+    return np.where(shut, np.inf, millis * np.where(shut, 1.0, factor))
 
 
 def digest(overlay: Overlay, profile: Profile, period: int) -> str:
@@ -188,7 +178,7 @@ class Metrics:
         WrongMap
             If the overlay was made for another map.
         """
-        path = self._path(network, digest(overlay, profile, period))
+        path = self._folder / f"{network.fingerprint}-{digest(overlay, profile, period)}.metric"
         try:
             metric = Metric.open(path)
             os.utime(path)
@@ -197,16 +187,6 @@ class Metrics:
             metric.save(path)
             self._prune(network.fingerprint)
         return replace(metric, roads=overlay.version)
-
-    def named(self, network: Network, digest: str) -> Metric | None:
-        """A metric that some plan was made on, if it is still there."""
-        try:
-            return Metric.open(self._path(network, digest))
-        except arrays.Unreadable:
-            return None
-
-    def _path(self, network: Network, digest: str) -> Path:
-        return self._folder / f"{network.fingerprint}-{digest}.metric"
 
     def _prune(self, map_: str) -> None:
         files = []

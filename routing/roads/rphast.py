@@ -79,14 +79,15 @@ def _prepare(first, high, depth, down_first, down_high, down_weight, entry_first
 @kernel(read(_I32), read(_I32), read(_I32), read(_I32), read(_I32), read(_F64),
         read(_I32), read(_I32), read(_I32), read(_I32), read(_F64), read(_I32), read(_I64),
         read(_I32), read(_I32), read(_F64), read(_I32), read(_F64), read(_I32), read(_I32), read(_F64), read(_I64),
-        write(_F64), write(_F64, 2), write(_F64, 2), write(_I32), write(_F64, 2))
+        write(_F64), write(_F64), write(_F64, 2), write(_F64, 2), write(_I32), write(_F64, 2))
 def _sweep(first, high, depth, up_first, up_high, up_weight,  # type: ignore[no-untyped-def]  # numba
            swept, place, arc_first, arc_row, arc_weight, owner, met,
            exit_first, exit_at, exit_cost, entry_at, entry_cost, direct_first, direct_to, direct_weight, batch,
-           distance, work, climbed, slot, found):  # fmt: skip
+           distance, climbed_at, work, climbed, slot, found):  # fmt: skip
     """Fill `found` (T, lanes) with packed weights from the sources of a batch, infinite where there is no way.
 
-    The last arguments but `found` are work space, which comes and goes clean: `distance` infinite, `slot` -1.
+    The last arguments but `found` are work space, which comes and goes clean: `distance` and `climbed_at`, the
+    distance with which a junction's edges were last climbed, infinite, `slot` -1.
     """
     used = 0
     for lane in range(len(batch)):
@@ -97,7 +98,8 @@ def _sweep(first, high, depth, up_first, up_high, up_weight,  # type: ignore[no-
             v = exit_at[e]
             while True:
                 d = distance[v]
-                if d < np.inf:
+                if d < climbed_at[v]:
+                    climbed_at[v] = d
                     for k in range(up_first[v], up_first[v + 1]):
                         distance[up_high[k]] = min(distance[up_high[k]], d + up_weight[k])
                 if first[v] == first[v + 1]:
@@ -116,6 +118,7 @@ def _sweep(first, high, depth, up_first, up_high, up_weight,  # type: ignore[no-
                             used += 1
                         climbed[slot[i], lane] = d
                     distance[v] = np.inf
+                    climbed_at[v] = np.inf
                 if first[v] == first[v + 1]:
                     break
                 v = high[first[v]]
@@ -170,7 +173,7 @@ def many_to_many(graph: Hierarchy, up: Edges, down: Edges, exits: Ends, entries:
     swept = _prepare(graph.first, graph.high, graph.depth, *down, entries[0], entries[1])
     size = len(swept[0])
     rows = int(graph.depth[swept[0]].max()) + 1 if size else 0
-    distance, slot = np.full(nodes, np.inf), np.full(size, -1, np.int32)
+    distance, climbed_at, slot = np.full(nodes, np.inf), np.full(nodes, np.inf), np.full(size, -1, np.int32)
     work, climbed, found = (np.empty((count, _lanes)) for count in (rows, size, targets))
     leaves = np.zeros(sources, np.int32)
     some = np.flatnonzero(np.diff(exits[0]))
@@ -179,5 +182,5 @@ def many_to_many(graph: Hierarchy, up: Edges, down: Edges, exits: Ends, entries:
     for begin in range(0, sources, _lanes):
         batch = order[begin : begin + _lanes]
         _sweep(graph.first, graph.high, graph.depth, *up, *swept, *exits, *entries[1:], *direct, batch,
-               distance, work, climbed, slot, found)  # fmt: skip
+               distance, climbed_at, work, climbed, slot, found)  # fmt: skip
         yield batch, found

@@ -1,14 +1,14 @@
 """Spots: points on streets, and how they join the network.
 
 A spot in mid-street leaves in either direction that its street may be driven in, for the share of the street
-that is left, and is reached likewise. Closed streets cannot be entered, but whoever stands in one may drive out:
-through further closed streets too, at free-flow speed, until a junction of the open network; from there on
-closed streets are shut. A spot at the very end of a street stands on the junction.
+that is left, and is reached likewise. A spot at the very end of a street stands on the junction. Closed streets
+cannot be entered, but whoever stands in one, or on a junction that only closed streets leave, may drive out: through
+further closed streets, at free-flow speed, to the nearest junctions that an open street leaves
+(`routing.roads.closures`); from there on closed streets are shut.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.errors import BadRoads
+from routing.roads.closures import Closures
 from routing.roads.metric import Metric, part
 from routing.roads.network import Network
 
@@ -58,15 +59,15 @@ class Doors:
         (D,) the junctions and the packed weights to or from them.
     by
         (D,) the arc driven in part between spot and junction, or -1 if they are the same place.
-    through
-        For doors behind other closed streets, those streets in order.
+    behind
+        (D,) for doors behind other closed streets the junction at which those begin, else -1.
     """
 
     first: NDArray[np.int32]
     junction: NDArray[np.int32]
     cost: NDArray[np.float64]
     by: NDArray[np.int64]
-    through: dict[int, tuple[int, ...]]
+    behind: NDArray[np.int64]
 
 
 def sides(network: Network, spots: Sequence[Spot]) -> Sides:
@@ -92,17 +93,22 @@ def sides(network: Network, spots: Sequence[Spot]) -> Sides:
 def exits(network: Network, metric: Metric, along: Sides, count: int) -> Doors:
     """How `count` spots are left."""
     at_tail = along.share == 0
-    inside = ~np.isfinite(metric.weight[along.arc]) & ~at_tail & (along.share < 1)
-    leaving = np.where(inside, metric.free[along.arc], metric.weight[along.arc])
-    cost = np.where(at_tail | (along.share == 1), 0.0, part(leaving, 1 - along.share))
-    junction = np.where(at_tail, network.tail[along.arc], network.head[along.arc])
-    by = np.where(at_tail | (along.share == 1), -1, along.arc)
-    extra: list[tuple[int, int, float, int, tuple[int, ...]]] = []
-    for side in np.flatnonzero(inside).tolist():
-        start, driven = int(junction[side]), float(cost[side])
-        for found, more, through in _ways_out(network, metric, start):
-            extra.append((int(along.spot[side]), found, driven + more, int(by[side]), through))
-    return _doors(count, along.spot, junction, cost, by, extra)
+    at_end = at_tail | (along.share == 1)
+    shut = ~np.isfinite(metric.weight[along.arc])
+    leaving = np.where(shut & ~at_end, metric.free[along.arc], metric.weight[along.arc])
+    cost = np.where(at_end, 0.0, part(leaving, 1 - along.share))
+    junction = np.where(at_tail, network.tail[along.arc], network.head[along.arc]).astype(np.int64)
+    by = np.where(at_end, -1, along.arc)
+    owner, behind = along.spot, np.full(len(junction), -1)
+    if not np.isfinite(metric.weight).all():
+        closed = Closures(network, metric)
+        inside = np.flatnonzero(np.where(at_end, ~closed.left[junction], shut))
+        side, found, driven = closed.ways_out(junction[inside])
+        side = inside[side]
+        owner, behind = np.concatenate([owner, owner[side]]), np.concatenate([behind, junction[side]])
+        cost, by = np.concatenate([cost, cost[side] + driven]), np.concatenate([by, by[side]])
+        junction = np.concatenate([junction, found])
+    return _doors(count, owner, junction, cost, by, behind)
 
 
 def entries(network: Network, metric: Metric, along: Sides, count: int) -> Doors:
@@ -110,56 +116,22 @@ def entries(network: Network, metric: Metric, along: Sides, count: int) -> Doors
     at_head = along.share == 1
     there = at_head | (along.share == 0)
     cost = np.where(there, 0.0, part(metric.weight[along.arc], along.share))
-    junction = np.where(at_head, network.head[along.arc], network.tail[along.arc])
+    junction = np.where(at_head, network.head[along.arc], network.tail[along.arc]).astype(np.int64)
     open_ = np.isfinite(cost)
     by = np.where(there, -1, along.arc)
-    return _doors(count, along.spot[open_], junction[open_], cost[open_], by[open_], [])
+    return _doors(count, along.spot[open_], junction[open_], cost[open_], by[open_], np.full(int(open_.sum()), -1))
 
 
-def _doors(count: int, spot: NDArray[np.int64], junction: NDArray[np.int32], cost: NDArray[np.float64],
-           by: NDArray[np.int64], extra: list[tuple[int, int, float, int, tuple[int, ...]]]) -> Doors:  # fmt: skip
-    number = np.full(len(spot), -1)
-    if extra:
-        owner, found, driven, over, _ = zip(*extra, strict=True)
-        spot, junction = np.concatenate([spot, owner]), np.concatenate([junction, found])
-        cost, by = np.concatenate([cost, driven]), np.concatenate([by, over])
-        number = np.concatenate([number, np.arange(len(extra))])
+def _doors(count: int, spot: NDArray[np.int64], junction: NDArray[np.int64], cost: NDArray[np.float64],
+           by: NDArray[np.int64], behind: NDArray[np.int64]) -> Doors:  # fmt: skip
+    """The lightest way of each spot to each junction."""
     order = np.lexsort((cost, junction, spot))
-    spot, junction = spot[order], junction[order]
+    order = order[np.isfinite(cost[order])]
     best = np.ones(len(order), bool)
-    best[1:] = (spot[1:] != spot[:-1]) | (junction[1:] != junction[:-1])
-    order, spot, junction = order[best], spot[best], junction[best]
-    through = {door: extra[which][4] for door, which in enumerate(number[order].tolist()) if which >= 0} if extra else {}
-    first = np.searchsorted(spot, np.arange(count + 1)).astype(np.int32)
-    return Doors(first, junction.astype(np.int32), cost[order], by[order].astype(np.int64), through)
-
-
-def _ways_out(network: Network, metric: Metric, start: int) -> list[tuple[int, float, tuple[int, ...]]]:
-    """Junctions that closed streets lead to from a junction, at free-flow weights, with the streets (Dijkstra)."""
-    shut = np.flatnonzero(~np.isfinite(metric.weight))
-    tails = network.tail[shut]
-    best, before, done = {start: 0.0}, {start: -1}, set()
-    heap = [(0.0, start)]
-    while heap:
-        driven, v = heapq.heappop(heap)
-        if v in done:
-            continue
-        done.add(v)
-        low, high = np.searchsorted(tails, [v, v + 1])
-        for arc in shut[low:high].tolist():
-            u, reached = int(network.head[arc]), driven + float(metric.free[arc])
-            if reached < best.get(u, np.inf):
-                best[u], before[u] = reached, arc
-                heapq.heappush(heap, (reached, u))
-    return [(v, best[v], _trail(network, before, v)) for v in done if v != start]
-
-
-def _trail(network: Network, before: dict[int, int], v: int) -> tuple[int, ...]:
-    arcs: list[int] = []
-    while before[v] >= 0:
-        arcs.append(before[v])
-        v = int(network.tail[before[v]])
-    return tuple(reversed(arcs))
+    best[1:] = (np.diff(spot[order]) != 0) | (np.diff(junction[order]) != 0)
+    order = order[best]
+    first = np.searchsorted(spot[order], np.arange(count + 1)).astype(np.int32)
+    return Doors(first, junction[order].astype(np.int32), cost[order], by[order], behind[order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,14 +155,15 @@ class Direct:
 
 
 def same_street(metric: Metric, sources: Sides, targets: Sides) -> Direct:
-    """All ways along one open street, in driving direction."""
+    """All ways along one open street, in driving direction; and from each spot to itself."""
     order = np.argsort(targets.arc, kind="stable")
     low = np.searchsorted(targets.arc[order], sources.arc, "left")
     high = np.searchsorted(targets.arc[order], sources.arc, "right")
     s = np.repeat(np.arange(len(sources.arc)), high - low)
     t = order[np.arange(len(s)) + np.repeat(low - (np.cumsum(high - low) - (high - low)), high - low)]
-    weight = part(metric.weight[sources.arc[s]], targets.share[t] - sources.share[s])
-    fits = np.isfinite(weight) & (targets.share[t] >= sources.share[s])
+    ahead = targets.share[t] - sources.share[s]
+    weight = np.where(ahead == 0, 0.0, part(metric.weight[sources.arc[s]], ahead))  # who is there is there, closed or not
+    fits = np.isfinite(weight) & (ahead >= 0)
     s, t = s[fits], t[fits]
     return Direct(sources.spot[s], targets.spot[t], sources.arc[s], sources.share[s], targets.share[t], weight[fits])
 

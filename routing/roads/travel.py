@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.roads import rphast, spot
+from routing.roads.closures import Closures
 from routing.roads.metric import Metric, unpack
 from routing.roads.network import Network
 from routing.roads.paths import paths
@@ -148,7 +149,8 @@ class Roads:
                 ways.append(None)
             else:
                 first, last = int(exits.by[leaves[q]]), int(entries.by[reaches[q]])
-                through = exits.through.get(int(leaves[q]), ())
+                behind = int(exits.behind[leaves[q]])
+                through = Closures(network, metric).way_out(behind, int(exits.junction[leaves[q]])) if behind >= 0 else ()
                 driven = (first, *through, *arcs[begin[q] : begin[q + 1]].tolist(), last)
                 whole = tuple(arc for arc in driven if arc >= 0)
                 ways.append((whole, start.share(first) if first >= 0 else 0.0, end.share(last) if last >= 0 else 1.0)

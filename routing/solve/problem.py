@@ -16,6 +16,7 @@ from routing.model import (
     Place,
     Policy,
     Progress,
+    RoadState,
     Shift,
     Snapshot,
     StopState,
@@ -79,7 +80,7 @@ class Crew:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What an engine gets. `matrix` is (P, P) over `places`, `metric` names the travel times it is from."""
+    """What an engine gets. `matrix` is (P, P) over `places`, computed on `road_state`."""
 
     depot_id: str
     now: int
@@ -92,7 +93,7 @@ class Problem:
     crews: tuple[Crew, ...]
     matrix: Matrix
     places: tuple[Place, ...] = ()
-    metric: str = ""
+    road_state: RoadState | None = None
 
 
 @dataclass(frozen=True, slots=True)

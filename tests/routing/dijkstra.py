@@ -2,7 +2,8 @@
 
 Closed streets are not in the graph, but whoever stands in one may drive out: behind the spots' nodes lies a second
 layer with a twin for each junction, in which closed streets are open at free-flow speed. Only spots on closed
-streets lead into it, and each of its junctions leads out. Weights are milliseconds plus decimetres x 2**-25.
+streets, or on junctions that no open street leaves, lead into it; out of it lead the junctions that an open street
+leaves. Weights are milliseconds plus decimetres x 2**-25.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class DijkstraTimes:
         network, nodes, size = self.network, self.network.nodes, len(spots)
         shut = ~np.isfinite(self.weight)
         twin = nodes + 2 * size
+        left = set(network.tail[~shut].tolist())
         edges: list[tuple[int, int, float]] = []
         sides: list[tuple[int, int, float]] = []  # spot, arc, share
         for number, spot in enumerate(spots):
@@ -63,16 +65,18 @@ class DijkstraTimes:
             leave, arrive = nodes + number, nodes + size + number
             tail, head = int(network.tail[arc]), int(network.head[arc])
             if share in (0.0, 1.0):
-                edges += [(leave, head if share else tail, 0.0), (head if share else tail, arrive, 0.0)]
+                here = head if share else tail
+                edges += [(leave, here, 0.0), (here, arrive, 0.0)] + ([] if here in left else [(leave, here + twin, 0.0)])
             else:
                 out = self.free[arc] if shut[arc] else self.weight[arc]
-                edges.append((leave, head + twin * bool(shut[arc]), _part(out, 1 - share)))
+                edges += [(leave, head + layer, _part(out, 1 - share)) for layer in ({0, twin} if shut[arc] else {0})]
                 edges.append((tail, arrive, _part(self.weight[arc], share)))
             for other, same, ahead in sides:
                 if same == arc and ahead >= share:
-                    edges.append((leave, nodes + size + other, _part(self.weight[arc], ahead - share)))
+                    along = _part(self.weight[arc], ahead - share) if ahead > share else 0.0
+                    edges.append((leave, nodes + size + other, along))
         closed = np.flatnonzero(shut)
-        junctions = np.unique(np.concatenate([network.tail[closed], network.head[closed]]))
+        junctions = np.array(sorted(left), np.int64)
         row, column, weight = (np.array(values) for values in zip(*edges, strict=True))
         return _lightest(
             np.concatenate([network.tail, row, network.tail[closed] + twin, junctions + twin]).astype(np.int64),

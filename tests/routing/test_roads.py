@@ -205,6 +205,7 @@ def test_travel_times_are_shortest_paths(town: tuple[Network, Overlay], data: st
     times = Roads(network, customize(network, overlay))
     matrix = times.matrix(spots)
     graph: Any = nx.DiGraph()
+    graph.add_nodes_from(range(network.nodes))
     for arc in range(network.arcs):
         weight = float(network.seconds[arc]) * overlay.factor[arc]
         a, b = int(network.tail[arc]), int(network.head[arc])
@@ -239,10 +240,13 @@ def _by_hand(graph: Any, network: Network, overlay: Overlay, start: Spot, end: S
         out = float(network.seconds[arc]) * (1.0 if closed else overlay.factor[arc]) * (1 - share)
         exits = _ways_out(network, overlay, int(network.head[arc])) if closed else {int(network.head[arc]): 0.0}
         if share in (0.0, 1.0):  # on the junction itself
-            out, exits = 0.0, {int(network.head[arc] if share else network.tail[arc]): 0.0}
+            here = int(network.head[arc] if share else network.tail[arc])
+            out, exits = 0.0, {here: 0.0} if graph.out_degree(here) else _ways_out(network, overlay, here)
         for other, into in sides(end):
             cost = float(network.seconds[other]) * overlay.factor[other]
             b = int(network.tail[other])
+            if other == arc and into == share:
+                return 0.0
             if other == arc and into >= share and np.isfinite(cost):
                 best = min(best, cost * (into - share))
             if into in (0.0, 1.0):
@@ -265,7 +269,9 @@ def _ways_out(network: Network, overlay: Overlay, junction: int) -> dict[int, fl
     for arc in np.flatnonzero(~np.isfinite(overlay.factor)):
         a, b, seconds = int(network.tail[arc]), int(network.head[arc]), float(network.seconds[arc])
         inner.add_edge(a, b, w=min(seconds, inner.get_edge_data(a, b, {"w": np.inf})["w"]))
-    return dict(nx.single_source_dijkstra_path_length(inner, junction, weight="w"))
+    left = set(network.tail[np.isfinite(overlay.factor)].tolist()) | {junction}
+    found = nx.single_source_dijkstra_path_length(inner, junction, weight="w")
+    return {node: seconds for node, seconds in found.items() if node in left}
 
 
 def test_a_closure_is_driven_around_and_ends(helsinki: Network) -> None:

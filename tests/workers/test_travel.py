@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from ingest.store import keys, readers
 from routing.model import Depot, Location, Place
 from routing.roads.network import Network
 from routing.roads.travel import UNREACHABLE
+from routing.solve import engines
+from routing.solve.problem import Problem, Solution
 from tests.conftest import HOME, SPOTS, Shop, order, wait_for
 from workers import replan, travel
 
@@ -39,7 +41,9 @@ class Round:
         for token in self.tokens.values():
             shop.leave(token)
         self.repair()
-        self.ways = {name: self._ways(name) for name in self.tokens}
+        found = {name: self._ways(name) for name in self.tokens}
+        self.ways = {name: ways[:-1] for name, ways in found.items()}
+        self.homes = {name: ways[-1] for name, ways in found.items()}
 
     def repair(self) -> int:
         return replan.repair(self.shop.store, self.shop.settings, "hel")
@@ -60,19 +64,27 @@ class Round:
         assert snapshot is not None
         roads = travel.of(self.shop.settings, snapshot, snapshot.depot.clock.depot(time.time()))
         stops = [Place(Location(**stop["location"])) for shift in self.route(name)["shifts"] for stop in shift["stops"]]
-        spots = roads.spots([Place(Location(**HOME)), *stops])
+        spots = roads.spots([Place(Location(**HOME)), *stops, Place(Location(**HOME))])
         legs = roads.roads.legs(list(zip(spots, spots[1:], strict=False)))
         return [list(leg.arcs) for leg in legs if leg is not None]
 
     def only(self, name: str) -> list[int]:
         """A street in the middle of the second way of `name` that the other does not take."""
-        other = {arc for way in self.ways["bo" if name == "anna" else "anna"] for arc in way}
+        rival = "bo" if name == "anna" else "anna"
+        other = {arc for way in [*self.ways[rival], self.homes[rival]] for arc in way}
         free = [arc for arc in self.ways[name][1][1:-1] if arc not in other]
+        return free[len(free) // 2 :][:1]
+
+    def home_only(self, name: str) -> list[int]:
+        """A street in the middle of the way home of `name` that is on no other way."""
+        taken = {arc for ways in self.ways.values() for way in ways for arc in way}
+        taken |= {arc for other, way in self.homes.items() if other != name for arc in way}
+        free = [arc for arc in self.homes[name][1:-1] if arc not in taken]
         return free[len(free) // 2 :][:1]
 
     def nobodys(self, helsinki: Network) -> list[int]:
         """Streets that nobody takes: far from the ends of any way, too."""
-        taken = {arc for ways in self.ways.values() for way in ways for arc in way}
+        taken = {arc for name, ways in self.ways.items() for way in [*ways, self.homes[name]] for arc in way}
         near = {int(node) for arc in taken for node in (helsinki.tail[arc], helsinki.head[arc])}
         return [arc for arc in range(helsinki.arcs)
                 if arc not in taken and not near & {int(helsinki.tail[arc]), int(helsinki.head[arc])}][:1]  # fmt: skip
@@ -147,10 +159,10 @@ def test_a_closure_that_begins_before_its_trigger_is_told_all_the_same(shop: Sho
 
 
 def test_when_the_old_roads_are_gone_all_are_told(shop: Shop, helsinki: Network) -> None:
-    """The folder of metrics was emptied: better one version too many than a driver who does not know."""
+    """A plan of an earlier program: better one version too many than a driver who does not know."""
     here = Round(shop)
     before = here.versions()
-    shutil.rmtree(shop.settings.state / "roads")
+    shop.store.delete(keys.depot_key("hel", "planned_on"))
     here.close(here.nobodys(helsinki))
     assert here.repair() == 1
     assert all(here.versions()[name] > before[name] for name in before)
@@ -185,6 +197,54 @@ def test_what_earlier_boots_have_kept_is_removed(shop: Shop) -> None:
     assert not old.exists()
     assert recent.exists()
     assert list(ours.glob("*.metric"))
+
+
+def test_any_machine_knows_what_the_plan_was_made_on(shop: Shop, helsinki: Network, tmp_path: Path) -> None:
+    """A worker elsewhere, with nothing kept of the roads, wakes nobody for a closure that touches nobody, and Anna for hers."""
+    here = Round(shop)
+    before = here.versions()
+    elsewhere = replace(shop.settings, state=tmp_path / "elsewhere")
+    here.close(here.nobodys(helsinki))
+    assert replan.repair(shop.store, elsewhere, "hel") == 0
+    assert here.versions() == before
+    here.close(here.only("anna"))
+    assert replan.repair(shop.store, elsewhere, "hel") == 1
+    assert here.versions()["bo"] == before["bo"]
+
+
+def test_the_way_home_counts(shop: Shop) -> None:
+    """A closure between Anna's last stop and the depot is told to her alone."""
+    here = Round(shop)
+    before = here.versions()
+    here.close(here.home_only("anna"))
+    assert here.repair() == 1
+    assert here.versions()["anna"] > before["anna"]
+    assert here.versions()["bo"] == before["bo"]
+
+
+def test_an_improvement_swallows_no_closure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closure on Anna's way begins, its trigger is late, and an improvement for Bo comes first: she is told with that."""
+    here = Round(shop)
+    shop.order(SPOTS[4], skills=["bo"], kind="service", demand={})
+    shop.order(SPOTS[5], skills=["bo"], kind="service", demand={})
+    here.repair()
+    depot = readers.depot(shop.store, "hel")
+    assert depot is not None
+    start = depot.clock.depot(time.time()) + 2
+    here.close(here.only("anna"), start=iso(start))
+    before = here.versions()
+    wait_for(lambda: depot.clock.depot(time.time()) > start, what="the closure's hour")
+
+    def other_way_round(problem: Problem, *, budget: float, stop: Any) -> Solution:
+        routes = [(*crew.frozen, *(crew.base[::-1] if crew.driver_id == "hel.bo" else crew.base)) for crew in problem.crews]
+        return Solution(tuple(routes), ())
+
+    monkeypatch.setitem(engines.ENGINES, "ortools", other_way_round)
+    monkeypatch.setattr(engines, "pays", lambda problem, found: True)
+    shop.store.zadd(keys.shared_key("improvable"), {"hel": 0})
+    assert replan.improve(shop.store, shop.settings, "hel") >= 1
+    assert here.versions()["bo"] > before["bo"]
+    assert here.versions()["anna"] > before["anna"]
 
 
 # --- hours ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 --   plan         the whole plan (text)              record    its version record (text)
 --   snapshot     whether to keep the whole plan     now       real s
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
---   over         shifts that left the plan        metric    names the travel times it was made on
+--   over         shifts that left the plan        planned_on  the road state it was made on (text), '' for the same
 --   improve      whether an improvement should follow
 --   records      {record id: revision}              unassigned {order id: text}
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
@@ -31,7 +31,7 @@ end
 version = version + 1
 redis.call('SET', K.version, version)
 redis.call('SET', K.plan, c.plan)
-redis.call('SET', K.metric, c.metric)
+if c.planned_on ~= '' then redis.call('SET', K.planned_on, c.planned_on) end
 redis.call('HSET', K.versions, version, c.record)
 if c.snapshot == true then redis.call('HSET', K.snapshots, version, c.plan) end
 for _, route in ipairs(c.touched) do

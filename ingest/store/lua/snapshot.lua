@@ -3,7 +3,7 @@
 -- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle, goods,
 --     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
 --     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers,
---     metric of the plan in force}; hashes as lists.
+--     the road state the plan in force was made on}; hashes as lists.
 local function some(key, ids)
   local rows = {}
   for i = 1, #ids, 500 do
@@ -33,5 +33,5 @@ return {
   redis.call('HKEYS', K.absent), redis.call('HGETALL', K.positions), redis.call('HGETALL', K.departed),
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
   redis.call('HKEYS', K.unassigned), redis.call('HVALS', K.road_events), redis.call('HGETALL', K.record_rev),
-  redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.metric) or '',
+  redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.planned_on) or '',
 }
