@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Peak, median, one_core, timed
+from routing.model import Location
 from routing.roads import graphs, impact
 from routing.roads.cache import MatrixCache
-from routing.roads.metric import Metric, Metrics
+from routing.roads.metric import Metric, Metrics, customize
 from routing.roads.network import Network
 from routing.roads.snapping import Snapper, both_ways
 from routing.roads.spot import Spot
@@ -92,6 +93,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     figures |= _ten_thousand(folder, roads, rng)
     figures |= _new_stop(folder, roads, spots, repeat) | _closure(network, metrics, roads, pairs[:200], rng, repeat)
+    figures |= _area(network, snapper, rng, repeat)
     figures["mismatches"] = 0
     if arguments.peers:
         figures |= _osmnx(network, roads, snapper, lat[:PEER_PINGS], lon[:PEER_PINGS], rng)
@@ -135,6 +137,18 @@ def _closure(network: Network, metrics: Metrics, before: Roads, legs: list[tuple
         applied.append(time.perf_counter() - begin)
         found.append(timed(partial(impact.touched, before, after, legs)))
     return {"closure_ms": float(np.median(applied)) * 1000, "touched_of_200_ms": float(np.median(found)) * 1000}
+
+
+def _area(network: Network, snapper: Snapper, rng: np.random.Generator, repeat: int) -> dict[str, float]:
+    """All streets within a kilometre of the middle closed: a hundred places in there, a hundred anywhere."""
+    middle = Location(float(np.median(network.lat)), float(np.median(network.lon)))
+    shut = both_ways(network, snapper.arcs_within(snapper.disc(middle, 1000)))
+    factor = np.ones(network.arcs)
+    factor[shut] = np.inf
+    roads = Roads(network, customize(network, Overlay(network.fingerprint, 1, factor)))
+    inside, anywhere = [Spot(int(arc), 0.5) for arc in rng.choice(shut, 100)], _spots(network, rng, 100)
+    return {"closed_area_arcs": len(shut), "closed_area_200_ms": median(partial(roads.matrix, inside + anywhere), repeat) * 1000,
+            "closed_area_leg_ms": median(partial(roads.leg, inside[0], anywhere[0]), repeat) * 1000}  # fmt: skip
 
 
 def _osmnx(network: Network, roads: Roads, snapper: Snapper, lat: Any, lon: Any, rng: np.random.Generator) -> dict[str, float]:

@@ -68,10 +68,12 @@ def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, 
 @blueprint.get("/v1/road-events")
 @allow(Role.OPERATOR)
 def listing() -> dict[str, Any]:
-    """What is closed or slowed at a depot (`?depot_id=`), now or later."""
+    """What is closed or slowed at a depot (`?depot_id=`), now or later. `outdated`: reported on an earlier edition of its map."""
     depot_id = request.args.get("depot_id", "")
     depot = my_depot(depot_id)
-    return {"road_events": [view(event) for event in readers.records(store(), "road_events", depot.id)]}
+    edition = network_of(depot).fingerprint
+    events = readers.records(store(), "road_events", depot.id)
+    return {"road_events": [view(event) | {"outdated": event.map != edition} for event in events]}
 
 
 @blueprint.delete("/v1/road-events/<event_id>")

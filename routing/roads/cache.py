@@ -8,6 +8,7 @@ numbers are wiped before its slot is given away. The lock is never waited for: w
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from numba import types
 from numpy.typing import NDArray
 
 from routing.roads.jit import kernel, read, write
-from routing.roads.spot import Spot
+from routing.roads.spot import Spot, sides
 from routing.roads.travel import Matrix, Roads
+
+log = logging.getLogger(__name__)
 
 MAX_PLACES = 10_240
 """Places in a table. It takes 8 bytes a pair: 0.84 GB at this size, 2 MB for a depot of 200 stops."""
@@ -41,6 +44,15 @@ def _gather(stored_seconds, stored_metres, slot, seconds, metres):  # type: igno
     return missing
 
 
+@kernel(write(types.int32, 2), write(types.int32, 2), read(types.int64), read(types.int64), read(types.int32, 2),
+        read(types.int32, 2))  # fmt: skip
+def _scatter(stored_seconds, stored_metres, rows, columns, seconds, metres):  # type: ignore[no-untyped-def]  # numba
+    """Store numbers between slots."""
+    for i in range(len(rows)):
+        for j in range(len(columns)):
+            stored_seconds[rows[i], columns[j]], stored_metres[rows[i], columns[j]] = seconds[i, j] + 1, metres[i, j] + 1
+
+
 _MAGIC = 0x4C4C_4D41_5452_4931
 _FRACTION_BITS = 20
 
@@ -54,6 +66,7 @@ class MatrixCache:
 
     def matrix(self, spots: Sequence[Spot]) -> Matrix:
         """As `Roads.matrix`, but for spots that are the same: nothing lies between those."""
+        sides(self._roads.network, spots)  # refuses what is not on the map
         distinct, first, where = np.unique(_keys(spots), return_index=True, return_inverse=True)
         order = np.argsort(first)  # as they come: mostly all differ, and then nothing is left to rearrange
         distinct, where = distinct[order], np.argsort(order)[where]
@@ -69,7 +82,11 @@ class MatrixCache:
         return Matrix(found.seconds[rows], found.metres[rows], found.roads)
 
     def _look_up(self, table: _Table, keys: NDArray[np.int64], places: list[Spot]) -> Matrix:
-        slot = table.slots(keys)
+        slot, all_new = table.slots(keys)
+        if all_new:
+            found = self._roads.matrix(places)
+            _scatter(table.seconds, table.metres, slot, slot, found.seconds, found.metres)
+            return found
         seconds, metres = (np.empty((len(slot), len(slot)), np.int32) for _ in range(2))
         missing = _gather(table.seconds, table.metres, slot, seconds, metres)
         if missing.any():
@@ -79,20 +96,16 @@ class MatrixCache:
                 unknown = np.minimum(seconds, metres) < 0
                 wanted |= (unknown & ~wanted[:, None] & ~wanted[None, :]).any(axis=1)
             rows = np.flatnonzero(wanted)
-            if len(rows) == len(places):
-                found = self._roads.matrix(places)
-                np.add(found.seconds, 1, out=seconds)
-                np.add(found.metres, 1, out=metres)
-                table.seconds[np.ix_(slot, slot)], table.metres[np.ix_(slot, slot)] = seconds, metres
-                return found
             new = [places[row] for row in rows]
             onwards, back = self._roads.table(new, places), self._roads.table(places, new)
-            for known, there, here, store in ((seconds, onwards.seconds, back.seconds, table.seconds),
-                                              (metres, onwards.metres, back.metres, table.metres)):  # fmt: skip
-                known[rows], known[:, rows] = there, here
-                known[rows, rows] = 0
-                store[np.ix_(slot[rows], slot)] = known[rows] + 1
-                store[np.ix_(slot, slot[rows])] = known[:, rows] + 1
+            for table_ in (onwards.seconds, onwards.metres):
+                table_[np.arange(len(rows)), rows] = 0
+            for table_ in (back.seconds, back.metres):
+                table_[rows, np.arange(len(rows))] = 0
+            seconds[rows], metres[rows] = onwards.seconds, onwards.metres
+            seconds[:, rows], metres[:, rows] = back.seconds, back.metres
+            _scatter(table.seconds, table.metres, slot[rows], slot, onwards.seconds, onwards.metres)
+            _scatter(table.seconds, table.metres, slot, slot[rows], back.seconds, back.metres)
         return Matrix(seconds, metres, self._roads.metric.roads)
 
     @contextmanager
@@ -105,11 +118,18 @@ class MatrixCache:
             except BlockingIOError:
                 yield None
                 return
-            table = _Table.open(self._path)
-            if table is None or table.capacity < size:
+            yield self._open(size)
+
+    def _open(self, size: int) -> _Table | None:
+        table = _Table.open(self._path)
+        if table is None or table.capacity < size:
+            try:
                 table = _Table.create(self._path, min(self._max, max(256, 1 << (2 * size - 1).bit_length())), table)
-                self._prune()
-            yield table
+            except OSError as error:
+                log.warning("%s cannot be kept: %s", self._path, error)
+                return None
+            self._prune()
+        return table
 
     def _prune(self) -> None:
         files = sorted(self._folder.glob(f"{self._name}.*.matrix"), key=lambda path: path.stat().st_mtime_ns)
@@ -143,10 +163,20 @@ class _Table:
 
     @classmethod
     def create(cls, path: Path, capacity: int, old: _Table | None) -> _Table:
-        """An empty table, or one with all that a smaller one knew. Its pages take no room until they are used."""
+        """An empty table, or one with all that a smaller one knew. Its room on the disk is taken now, not when it is used.
+
+        Raises
+        ------
+        OSError
+            If there is no such room.
+        """
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with temporary.open("wb") as file:
-            file.truncate(_bytes(capacity))
+        try:
+            with temporary.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _bytes(capacity))
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         raw = np.asarray(np.memmap(temporary, np.uint8, "r+"))
         raw[:16].view(np.int64)[:] = _MAGIC, capacity
         table = cls._over(raw, capacity)
@@ -166,8 +196,8 @@ class _Table:
                            for start in (base, base + square))  # fmt: skip
         return cls(raw[16:24].view(np.int64), key, used, seconds, metres)
 
-    def slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where places are, given room for them: those longest unused make way."""
+    def slots(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], bool]:
+        """Where places are, given room for them (those longest unused make way), and whether all of them are new."""
         self.clock[0] += 1
         order = np.argsort(self.key)
         at = order[np.minimum(np.searchsorted(self.key, keys, sorter=order), self.capacity - 1)]
@@ -182,7 +212,7 @@ class _Table:
             self.key[free] = keys[missing]
             self.used[free] = self.clock[0]
             at[missing] = free
-        return at
+        return at, bool(missing.all())
 
 
 def _bytes(capacity: int) -> int:
@@ -190,7 +220,10 @@ def _bytes(capacity: int) -> int:
 
 
 def _keys(spots: Sequence[Spot]) -> NDArray[np.int64]:
-    """(P,) names of spots, never 0; spots less than a millionth of a street apart are the same."""
-    most = (1 << _FRACTION_BITS) - 1
-    return np.array([((spot.arc << 1 | spot.one_side) << _FRACTION_BITS | round(spot.fraction * most)) + 1 for spot in spots],
-                    np.int64)  # fmt: skip
+    """(P,) names of spots, never 0; spots in mid-street less than a millionth of it apart are the same."""
+    arc, one_side = np.array([spot.arc for spot in spots], np.int64), np.array([spot.one_side for spot in spots], np.int64)
+    fraction, most = np.array([spot.fraction for spot in spots], np.float64), (1 << _FRACTION_BITS) - 1
+    inside = np.clip(np.rint(fraction * most), 1, most - 1)  # the ends are junctions, and places of their own
+    step = np.where(fraction == 0, 0, np.where(fraction == 1, most, inside)).astype(np.int64)
+    keys: NDArray[np.int64] = ((arc << 1 | one_side) << _FRACTION_BITS | step) + 1
+    return keys

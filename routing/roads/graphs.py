@@ -7,7 +7,8 @@ and whose edges have `length` (m) and either `travel_time` (s) or the OpenStreet
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,21 @@ def from_place(place: str, progress: Progress) -> nx.MultiDiGraph[Any]:
     osmnx.settings.cache_folder = tempfile.gettempdir() + "/lastleg-osmnx"
     progress(f"asking OpenStreetMap for {place!r}")
     try:
-        return osmnx.graph_from_place(place, network_type="drive_service", retain_all=True)
+        return _one_way_motorways(osmnx.graph_from_place(place, network_type="drive_service", retain_all=True))
     except Exception as error:  # osmnx raises whatever its HTTP library or parser raises
         raise ImportFailed(
             f"{place!r} could not be fetched: {error}.",
             remedy="It needs the internet; or give a file (.osm.pbf, .osm, .graphml).",
         ) from error
+
+
+def _one_way_motorways(graph: nx.MultiDiGraph[Any]) -> nx.MultiDiGraph[Any]:
+    """Take out what osmnx adds against the direction of motorways that do not say that they are one-way."""
+    against = [(u, v, key) for u, v, key, data in graph.edges(keys=True, data=True)
+               if data.get("reversed") is True and set(_values(data, "highway")) <= {"motorway", "motorway_link"}
+               and "no" not in _values(data, "oneway")]  # fmt: skip
+    graph.remove_edges_from(against)
+    return graph
 
 
 def from_graphml(path: Path, progress: Progress) -> nx.MultiDiGraph[Any]:
@@ -53,64 +63,6 @@ def from_graphml(path: Path, progress: Progress) -> nx.MultiDiGraph[Any]:
         return osmnx.load_graphml(path)
     except Exception as error:
         raise ImportFailed(f"{path} is no osmnx GraphML: {error}.", remedy="Write it with osmnx.save_graphml.") from error
-
-
-def from_xml(path: Path, progress: Progress) -> nx.MultiDiGraph[Any]:
-    """Read OpenStreetMap XML (`.osm`, `.osm.bz2`) with osmnx, after taking out what no vehicle may use.
-
-    osmnx itself neither filters the ways of a file nor accepts a clipped extract; both are done first.
-    """
-    import osmnx
-
-    progress("taking out what vehicles may not use")
-    with tempfile.TemporaryDirectory() as folder:
-        clean = Path(folder) / "drivable.osm"
-        _write_drivable(path, clean)
-        progress("building the graph")
-        try:
-            return osmnx.graph_from_xml(clean, retain_all=True)
-        except Exception as error:
-            raise ImportFailed(f"{path} cannot be read: {error}.", remedy="Is it OpenStreetMap XML?") from error
-
-
-def _write_drivable(source: Path, target: Path) -> None:
-    import osmium
-
-    try:
-        present = {node.id for node in osmium.FileProcessor(str(source), osmium.osm.NODE)}
-        runs: list[tuple[int, dict[str, str], list[int]]] = []
-        ways: Iterable[Any] = osmium.FileProcessor(str(source), osmium.osm.WAY)
-        for way in ways:
-            tags = dict(way.tags)
-            if osm.drivable(tags):
-                pieces = _present_runs([node.ref for node in way.nodes], present)
-                runs += [(way.id, tags, piece) for piece in pieces]
-    except RuntimeError as error:
-        raise ImportFailed(f"{source} cannot be read: {error}.", remedy="Is it OpenStreetMap XML?") from None
-    if not runs:
-        raise ImportFailed(f"{source} has no way that vehicles may use.", remedy="Is it an extract of a town?")
-    needed = {ref for _, _, refs in runs for ref in refs}
-    with osmium.SimpleWriter(str(target), overwrite=True) as writer:
-        nodes: Iterable[Any] = osmium.FileProcessor(str(source), osmium.osm.NODE)
-        for node in nodes:
-            if node.id in needed:
-                place = (node.location.lon, node.location.lat)
-                writer.add_node(osmium.osm.mutable.Node(id=node.id, location=place, version=1))
-        seen: set[int] = set()
-        for number, (way_id, tags, refs) in enumerate(runs):
-            unique = way_id if way_id not in seen else 10**15 + number  # a way cut in two needs two ids
-            seen.add(unique)
-            writer.add_way(osmium.osm.mutable.Way(id=unique, tags=tags, nodes=refs, version=1))
-
-
-def _present_runs(refs: list[int], present: set[int]) -> list[list[int]]:
-    runs: list[list[int]] = [[]]
-    for ref in refs:
-        if ref in present:
-            runs[-1].append(ref)
-        else:
-            runs.append([])
-    return [run for run in runs if len(run) > 1]
 
 
 def streets(graph: nx.MultiDiGraph[Any]) -> Streets:
@@ -125,56 +77,68 @@ def streets(graph: nx.MultiDiGraph[Any]) -> Streets:
         If nodes lack coordinates, or edges a length or a way to tell their speed.
     """
     nodes = list(graph.nodes(data=True))
-    if any("x" not in data or "y" not in data for _, data in nodes):
-        raise ImportFailed("A node of the graph has no x and y.", remedy="Use an unprojected osmnx graph.")
     index = {node: number for number, (node, _) in enumerate(nodes)}
-    lat = np.array([float(data["y"]) for _, data in nodes])
-    lon = np.array([float(data["x"]) for _, data in nodes])
-    if len(nodes) and (np.abs(lat).max() > 90 or np.abs(lon).max() > 180):
+    lat = np.array([_number(data, "y", f"Node {node}") for node, data in nodes])
+    lon = np.array([_number(data, "x", f"Node {node}") for node, data in nodes])
+    if not ((np.abs(lat) <= 90) & (np.abs(lon) <= 180)).all():
         raise ImportFailed("The graph is projected: x and y are not degrees.", remedy="Project it back to degrees.")
-    edges = [(index[u], index[v], data) for u, v, data in graph.edges(data=True)]
-    timed = all("travel_time" in data for _, _, data in edges)
+    edges = [(u, v, data) for u, v, data in graph.edges(data=True)]
+    with_time = sum("travel_time" in data for _, _, data in edges)
+    if 0 < with_time < len(edges):
+        raise ImportFailed(f"Only {with_time} of {len(edges)} edges have a travel_time.", remedy="Use osmnx.add_edge_travel_times.")
     number = {name: position for position, name in enumerate(osm.CLASSES)}
     tail, head, seconds, metres, way, road_class = [], [], [], [], [], []
     shape_start, shape_lat, shape_lon = [0], [], []
-    for u, v, data in edges:
-        tags = {key: _first(data[key]) for key in ("highway", "maxspeed") if data.get(key) is not None}
-        known = tags.get("highway") in number
-        if "length" not in data or not (timed or known):
-            raise ImportFailed("An edge has neither travel_time nor length and highway.", remedy="Use osmnx graphs.")
+    for a, b, data in edges:
+        where, u, v = f"Edge {a} to {b}", index[a], index[b]
+        kind = next((str(value) for value in _values(data, "highway") if str(value) in number), None)
+        if kind is None and not with_time:
+            raise ImportFailed(f"{where} has neither travel_time nor a highway for vehicles.", remedy="Use drivable osmnx graphs.")
         tail.append(u)
         head.append(v)
-        metres.append(float(data["length"]))
-        seconds.append(float(data["travel_time"]) if timed else metres[-1] / (osm.speed(tags) / 3.6))
-        way.append(_way_id(data.get("osmid")))
-        road_class.append(number[tags["highway"]] if known else number["road"])
-        lons, lats = _line(data, (lon[u], lat[u]), (lon[v], lat[v]))
+        metres.append(_number(data, "length", where))
+        limit = next((str(value) for value in _values(data, "maxspeed")), "")
+        seconds.append(_number(data, "travel_time", where) if with_time
+                       else metres[-1] / (osm.speed({"highway": str(kind), "maxspeed": limit}) / 3.6))  # fmt: skip
+        ids = [value for value in _values(data, "osmid") if isinstance(value, Integral) and abs(int(value)) < 2**63]
+        way.append(min(map(int, ids), default=0))
+        road_class.append(number[kind or "road"])
+        lons, lats = _line(data, where, (lon[u], lat[u]), (lon[v], lat[v]))
         shape_lon += lons
         shape_lat += lats
         shape_start.append(len(shape_lat))
-    ids = [node if isinstance(node, int) else position for position, (node, _) in enumerate(nodes)]
+    whole = all(isinstance(node, Integral) and abs(int(node)) < 2**63 for node in index)
     return Streets(
-        node_id=np.array(ids, np.int64), lat=lat, lon=lon, tail=np.array(tail, np.int64), head=np.array(head, np.int64),
-        seconds=np.array(seconds), metres=np.array(metres), way=np.array(way, np.int64),
-        road_class=np.array(road_class, np.uint8), shape_start=np.array(shape_start, np.int64),
-        shape_lat=np.array(shape_lat), shape_lon=np.array(shape_lon),
+        node_id=np.array([int(node) for node in index] if whole else range(len(nodes)), np.int64), lat=lat, lon=lon,
+        tail=np.array(tail, np.int64), head=np.array(head, np.int64), seconds=np.array(seconds, float),
+        metres=np.array(metres, float), way=np.array(way, np.int64), road_class=np.array(road_class, np.uint8),
+        shape_start=np.array(shape_start, np.int64), shape_lat=np.array(shape_lat), shape_lon=np.array(shape_lon),
     )  # fmt: skip
 
 
-def _first(value: Any) -> str:
-    """Osmnx merges ways and keeps a list where they differ; the first stands for all."""
-    return str(value[0] if isinstance(value, list) else value)
+def _values(data: dict[str, Any], key: str) -> list[Any]:
+    """Osmnx merges ways and keeps a list where they differ."""
+    value = data.get(key)
+    return list(value) if isinstance(value, list | tuple | set) else [] if value is None else [value]
 
 
-def _way_id(value: Any) -> int:
-    first = min(value) if isinstance(value, list) else value
-    return int(first) if isinstance(first, int) else 0
+def _number(data: dict[str, Any], key: str, where: str) -> float:
+    try:
+        return float(data[key])
+    except (KeyError, TypeError, ValueError):
+        raise ImportFailed(f"{where} has no usable {key}: {data.get(key)!r}.", remedy="Use an unprojected osmnx graph.") from None
 
 
-def _line(data: dict[str, Any], tail: tuple[float, float], head: tuple[float, float]) -> tuple[list[float], list[float]]:
-    if "geometry" not in data:
+def _line(data: dict[str, Any], where: str, tail: tuple[float, float], head: tuple[float, float]
+          ) -> tuple[list[float], list[float]]:  # fmt: skip
+    if data.get("geometry") is None:
         return [tail[0], head[0]], [tail[1], head[1]]
-    xs, ys = data["geometry"].xy
+    try:
+        xs, ys = data["geometry"].xy
+    except (AttributeError, NotImplementedError):
+        raise ImportFailed(f"{where} has a geometry that is no line.", remedy="Use an unprojected osmnx graph.") from None
+    if len(xs) < 2:
+        raise ImportFailed(f"{where} has a geometry without points.", remedy="Leave it out, or give both ends.")
     return list(xs), list(ys)
 
 

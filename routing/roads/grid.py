@@ -19,6 +19,9 @@ _I32, _I64, _F64 = types.int32, types.int64, types.float64
 CELL_M = 100.0
 """Side of a cell; larger where a map has little in much room."""
 
+_TIE = 1e-6
+"""Square metres by which two distances must differ to be different."""
+
 METRES_PER_DEGREE = np.radians(1.0) * 6_371_008.8
 
 
@@ -110,7 +113,8 @@ def nearest(px, py, shape_lat, shape_lon, x_scale, y_scale,  # type: ignore[no-u
     """The nearest segment of each point (Q,), the share of it at which, metres to there, and the side it lies on.
 
     Rings of cells around the point are searched until no nearer segment can follow: what ring r has not shown
-    is at least r cells away. `side` is metres to the right of the segment's direction (negative: left).
+    is at least r cells away. `side` is metres to the right of the segment's direction (negative: left). Beyond a bend,
+    where the nearest point is the end of two segments, that one counts which has the point farther to its side.
     """
     for q in range(len(px)):
         column, row = int(np.floor((px[q] - x0) / cell)), int(np.floor((py[q] - y0) / cell))
@@ -133,10 +137,11 @@ def nearest(px, py, shape_lat, shape_lon, x_scale, y_scale,  # type: ignore[no-u
                         length = dx * dx + dy * dy
                         f = min(1.0, max(0.0, -(ax * dx + ay * dy) / length)) if length > 0 else 0.0
                         d = (ax + f * dx) ** 2 + (ay + f * dy) ** 2
-                        if d < best:
-                            best, found = d, s
+                        aside = (ay * dx - ax * dy) / np.sqrt(length) if length > 0 else 0.0
+                        if d < best - _TIE or (d <= best + _TIE and abs(aside) > abs(side[q])):
+                            best, found = min(d, best), s
                             share[q] = f
-                            side[q] = (ay * dx - ax * dy) / np.sqrt(length) if length > 0 else 0.0
+                            side[q] = aside
             ring += 1
         near[q], distance[q] = found, np.sqrt(best)
 

@@ -29,10 +29,8 @@ def import_map(source: str, *, name: str | None = None, progress: Progress = lam
         raise ImportFailed(f"There is no file {source}.", remedy="Check the path.")
     if file and path.stat().st_size == 0:
         raise ImportFailed(f"{source} is empty.", remedy="Download it again.")
-    if file and path.name.endswith(".pbf"):
+    if file and path.name.endswith((".pbf", ".osm", ".osm.bz2", ".xml")):
         streets, notes = pbf.read(path, progress)
-    elif file and path.name.endswith((".osm", ".osm.bz2", ".xml")):
-        streets, notes = graphs.streets(graphs.from_xml(path, progress)), ()
     elif file and path.suffix == ".graphml":
         streets, notes = graphs.streets(graphs.from_graphml(path, progress)), ()
     elif file:

@@ -47,9 +47,23 @@ def speeds(name: str, folders: Sequence[Path]) -> Profile:
     return _speeds(path, path.stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=16)
 def network(path: Path) -> Network:
-    """Open a map once per process."""
+    """Open a map once per process, and again after it was replaced.
+
+    Raises
+    ------
+    MapFileError
+        If it is missing, damaged or of another format.
+    """
+    try:
+        stamp = path.stat()
+    except OSError:
+        return Network.open(path)  # which says what is wrong
+    return _network(path, stamp.st_mtime_ns, stamp.st_ino)
+
+
+@lru_cache(maxsize=16)
+def _network(path: Path, _written: int, _inode: int) -> Network:
     return Network.open(path)
 
 

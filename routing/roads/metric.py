@@ -7,6 +7,7 @@ are that path's own. Infinity is a closed street.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from routing.roads.jit import kernel, read, write
 from routing.roads.network import Network, fingerprint
 from routing.roads.profile import FREE_FLOW, Profile
 from routing.roads.traffic import Overlay
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"LASTLEG METRIC\n"
 FORMAT = 1
@@ -115,11 +118,14 @@ class Metric:
         arrays.Unreadable
             If it is missing, damaged or of another format.
         """
-        values, columns = arrays.load(path, MAGIC)
-        if values.pop("format") != FORMAT:
+        values, columns = arrays.load(path, MAGIC, verify=False)
+        if values.pop("format", None) != FORMAT:
             raise arrays.Unreadable(f"{path} has another format.")
         found: dict[str, Any] = {**values, **columns}
-        return cls(**found)
+        try:
+            return cls(**found)
+        except TypeError:
+            raise arrays.Unreadable(f"{path} is damaged.") from None
 
 
 def customize(network: Network, overlay: Overlay | None = None, profile: Profile = FREE_FLOW, period: int = 0) -> Metric:
@@ -184,9 +190,15 @@ class Metrics:
             os.utime(path)
         except (arrays.Unreadable, OSError):
             metric = customize(network, overlay, profile, period)
-            metric.save(path)
-            self._prune(network.fingerprint)
+            self._keep(metric, path)
         return replace(metric, roads=overlay.version)
+
+    def _keep(self, metric: Metric, path: Path) -> None:
+        try:
+            metric.save(path)
+            self._prune(metric.map)
+        except OSError as error:
+            log.warning("%s cannot be kept for the next process: %s", path, error)
 
     def _prune(self, map_: str) -> None:
         files = []

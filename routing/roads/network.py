@@ -21,7 +21,7 @@ from routing.roads.grid import Grid
 from routing.roads.hierarchy import Hierarchy
 
 MAGIC = b"LASTLEG MAP\n"
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the layout changes; other formats are refused with the hint to import again."""
 
 _REIMPORT = "Make it again: python -m routing.roads import SOURCE --out FILE"
@@ -124,7 +124,7 @@ class Network:
             If the file is missing, empty, cut off, no map, or of another format.
         """
         try:
-            values, columns = arrays.load(path, MAGIC)
+            values, columns = arrays.load(path, MAGIC, verify=True)
         except arrays.Unreadable as error:
             raise MapFileError(error.detail, remedy=_REIMPORT) from None
         if values.get("format") != FORMAT:
@@ -135,8 +135,8 @@ class Network:
         try:
             parts = {name: _take(part, found, f"{name}.") for name, part in _PARTS.items()}
             return cls(**{field_.name: found[field_.name] for field_ in fields(cls) if field_.name not in _PARTS}, **parts)
-        except KeyError as error:
-            raise MapFileError(f"{path} is damaged: it has no {error}.", remedy=_REIMPORT) from None
+        except (KeyError, TypeError) as error:
+            raise MapFileError(f"{path} is damaged: {error}.", remedy=_REIMPORT) from None
 
 
 def _take(part: type, found: dict[str, Any], prefix: str) -> Any:

@@ -41,6 +41,7 @@ class Snapper:
         BadRoads
             If a coordinate is no finite number.
         """
+        lat, lon = np.broadcast_arrays(np.asarray(lat, np.float64), np.asarray(lon, np.float64))
         if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
             raise BadRoads("A location is no pair of finite numbers.", remedy="Give degrees.")
         network, index = self._network, self._network.grid

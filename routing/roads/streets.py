@@ -18,6 +18,9 @@ from routing.errors import ImportFailed
 from routing.roads import grid, hierarchy
 from routing.roads.network import Network, fingerprint
 
+LONGEST = 3_000_000
+"""Seconds and metres that a street may have at most; what is packed into one number would spill over beyond."""
+
 EARTH_RADIUS_M = 6_371_008.8
 
 
@@ -25,7 +28,7 @@ EARTH_RADIUS_M = 6_371_008.8
 class Streets:
     """Arcs as collected. `tail` and `head` index `node_id`, `lat`, `lon`; shapes include both ends.
 
-    `seconds` and `metres` are (M,); `shape` holds one (k, 2) array of degrees (lat, lon) per arc.
+    `seconds` and `metres` are (M,); the shape of arc i, in degrees, is `shape_start[i]` to `shape_start[i + 1]`.
     """
 
     node_id: NDArray[np.int64]
@@ -84,7 +87,10 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
     ImportFailed
         If no street is left, or one has ends, times or lengths that no street can have.
     """
+    from routing.roads.loops import split  # here, because that module is about this one's streets
+
     _check(streets, source)
+    streets = split(streets)
     usable = streets.tail != streets.head
     if not usable.any():
         raise ImportFailed(
@@ -102,7 +108,7 @@ def assemble(streets: Streets, *, name: str, attribution: str, source: str,
     lost = usable & ~keep
     loops = int((streets.tail == streets.head).sum())
     if loops:
-        notes = (*notes, f"loops    {loops:,} arcs that end where they begin are left out")
+        notes = (*notes, f"loops    {loops:,} arcs that lead nowhere are left out")
     report = Report(
         nodes=network.nodes, arcs=network.arcs, km=float(streets.metres[keep].sum() / 1000),
         islands=len(components) - 1, dropped_nodes=sum(map(len, components[1:])), dropped_arcs=int(lost.sum()),
@@ -119,7 +125,7 @@ def _check(streets: Streets, source: str) -> None:
             raise ImportFailed(f"Street {out[0]} of {source} {what} at node {ends[out[0]]}.",
                                remedy=f"Nodes go from 0 to {len(streets.lat) - 1}.")  # fmt: skip
     for what, values in (("travel time", streets.seconds), ("length", streets.metres)):
-        bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+        bad = np.flatnonzero(~((values >= 0) & (values <= LONGEST)))
         if len(bad):
             raise ImportFailed(f"{len(bad)} streets of {source} have no possible {what}, the first is {values[bad[0]]}.",
                                remedy=f"Give every street a {what} of zero or more.")  # fmt: skip
@@ -148,30 +154,28 @@ def pack(streets: Streets, keep: NDArray[np.bool_], keep_node: NDArray[np.bool_]
     shape_lat = np.rint(streets.shape_lat[points] * 1e7).astype(np.int32)
     shape_lon = np.rint(streets.shape_lon[points] * 1e7).astype(np.int32)
     seconds, metres = streets.seconds[arcs].astype(np.float32), streets.metres[arcs].astype(np.float32)
-    reverse = _reverse(tail, head, streets.way[arcs], streets.metres[arcs])
+    drawn = np.add.reduceat(shape_lat.astype(np.int64), start[:-1]), np.add.reduceat(shape_lon.astype(np.int64), start[:-1])
+    reverse, road_class = _reverse(tail, head, streets.way[arcs], *drawn), streets.road_class[arcs]
     node = np.argsort(number)
     return Network(
         name=name, attribution=attribution, source=source,
-        fingerprint=fingerprint(tail, head, seconds, metres, shape_lat, shape_lon),
+        fingerprint=fingerprint(tail, head, seconds, metres, road_class, reverse, shape_lat, shape_lon),
         lat=lat[node], lon=lon[node], osm_id=streets.node_id[keep_node][node], tail=tail, head=head,
-        seconds=seconds, metres=metres, way=streets.way[arcs], road_class=streets.road_class[arcs],
+        seconds=seconds, metres=metres, way=streets.way[arcs], road_class=road_class,
         reverse=reverse, shape_start=start, shape_lat=shape_lat, shape_lon=shape_lon,
         hierarchy=hierarchy.build(len(lat), tail, head), grid=grid.build(start, shape_lat, shape_lon, reverse),
     )  # fmt: skip
 
 
-def _reverse(tail: NDArray[np.int32], head: NDArray[np.int32], way: NDArray[np.int64],
-             metres: NDArray[np.float64]) -> NDArray[np.int32]:  # fmt: skip
-    """Pair each arc with the one that runs the same street the other way: same ends swapped, way and length."""
-    decimetres = np.rint(metres * 10).astype(np.int64).tolist()
-    rows = list(zip(tail.tolist(), head.tolist(), way.tolist(), decimetres, strict=True))
-    waiting: dict[tuple[int, int, int, int], list[int]] = {}
+def _reverse(tail: NDArray[np.int32], head: NDArray[np.int32], *same: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Pair each arc with the one that runs the same street the other way: ends swapped, and the `same` way and shape."""
+    waiting: dict[tuple[int, ...], list[int]] = {}
     pairs = np.full(len(tail), -1, np.int32)
-    for arc, (a, b, w, length) in enumerate(rows):
-        partners = waiting.get((b, a, w, length))
+    for arc, (a, b, *street) in enumerate(zip(tail.tolist(), head.tolist(), *(column.tolist() for column in same), strict=True)):
+        partners = waiting.get((b, a, *street))
         if partners:
             other = partners.pop()
             pairs[arc], pairs[other] = other, arc
         else:
-            waiting.setdefault((a, b, w, length), []).append(arc)
+            waiting.setdefault((a, b, *street), []).append(arc)
     return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,22 @@ import numpy as np
 import osmium
 import osmnx
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.errors import ImportFailed, MapFileError, OffMap
 from routing.model import Kerb, Location, Place, RoadEvent
-from routing.roads import graphs, maps
+from routing.roads import graphs, maps, osm
 from routing.roads.importer import import_map
 from routing.roads.metric import customize
 from routing.roads.network import FORMAT, MAGIC, Network
 from routing.roads.snapping import Snapper, both_ways
 from routing.roads.spot import Spot
-from routing.roads.streets import assemble
+from routing.roads.streets import assemble, haversine
 from routing.roads.traffic import Overlay
-from routing.roads.travel import UNREACHABLE, Roads
+from routing.roads.travel import UNREACHABLE, Leg, Roads, line
+from tests.routing.dijkstra import DijkstraTimes
 from tests.routing.towns import towns
 
 NODES = {1: (60.0, 24.0), 2: (60.0, 24.002), 3: (60.001, 24.002), 4: (60.001, 24.0), 5: (60.0, 24.001), 9: (60.01, 24.0)}
@@ -41,12 +44,16 @@ WAYS: list[tuple[int, list[int], dict[str, str]]] = [
 ]
 
 
-def write_osm(path: Path) -> Path:
-    """A little town with a clipped way, a footway, a private way and a dead end one way only."""
+Nodes = dict[int, tuple[float, float]]
+Ways = list[tuple[int, list[int], dict[str, str]]]
+
+
+def write_osm(path: Path, places: Nodes = NODES, streets: Ways = WAYS) -> Path:
+    """An extract; a little town with a clipped way, a footway, a private way and a dead end one way only."""
     with osmium.SimpleWriter(str(path), overwrite=True) as writer:
-        for ref, (lat, lon) in NODES.items():
+        for ref, (lat, lon) in places.items():
             writer.add_node(osmium.osm.mutable.Node(id=ref, location=(lon, lat), version=1))
-        for ref, nodes, tags in WAYS:
+        for ref, nodes, tags in streets:
             writer.add_way(osmium.osm.mutable.Way(id=ref, nodes=nodes, tags=tags, version=1))
     return path
 
@@ -55,7 +62,7 @@ def write_osm(path: Path) -> Path:
 def test_an_extract_keeps_what_reaches_every_other_place(tmp_path: Path, name: str) -> None:
     """The dead end and what vehicles may not use are left out, and the report says so."""
     network, report = import_map(str(write_osm(tmp_path / name)))
-    assert 2 <= network.nodes <= 5  # osmnx merges what only passes through
+    assert network.nodes == 5
     assert nx.number_strongly_connected_components(nx.DiGraph(graphs.to_networkx(network))) == 1
     assert 9 not in network.osm_id
     assert report.dropped_arcs == 1
@@ -162,20 +169,33 @@ def test_an_osmnx_graph_gives_osmnx_travel_times(helsinki: Network) -> None:
             assert matrix.seconds[i, j] == pytest.approx(total, abs=2)
 
 
-def test_a_graph_of_osmnxs_own_making_gives_osmnx_travel_times(reference: Path) -> None:
+def test_a_graph_of_osmnxs_own_making_gives_osmnx_travel_times(reference: Path, tmp_path: Path) -> None:
     """Monaco as osmnx simplifies it, with its speeds: parallel streets, loops and attributes that are lists included."""
-    graph = graphs.from_xml(reference / "osm" / "monaco.osm.pbf", lambda _: None)
+    _drivable_xml(reference / "osm" / "monaco.osm.pbf", tmp_path / "monaco.osm")
+    graph = osmnx.graph_from_xml(tmp_path / "monaco.osm", retain_all=True)
     graph = osmnx.add_edge_travel_times(osmnx.add_edge_speeds(graph))
     network, report = assemble(graphs.streets(graph), name="monaco", attribution="", source="osmnx")
-    assert report.dropped_nodes == len(graph) - network.nodes
+    assert report.dropped_nodes >= len(graph) - network.nodes, "loops are cut in two, which makes junctions of their own"
     roads = Roads(network, customize(network))
-    nodes = np.random.default_rng(5).choice(network.nodes, 15, replace=False)
+    nodes = np.random.default_rng(5).choice(np.flatnonzero(network.osm_id > 0), 15, replace=False)
     found = roads.packed(*[[_at_node(network, int(node)) for node in nodes]] * 2)
     for i, a in enumerate(nodes):
         lengths = nx.single_source_dijkstra_path_length(graph, int(network.osm_id[a]), weight="travel_time")
         for j, b in enumerate(nodes):
             ours = np.floor(found[i, j]) / 1000
             assert ours == pytest.approx(lengths[int(network.osm_id[b])], abs=0.1), "each street is rounded to the millisecond"
+
+
+def _drivable_xml(source: Path, target: Path) -> None:
+    """What vehicles may use of an extract, as the XML that osmnx reads (which filters nothing itself)."""
+    found: Any = osmium.FileProcessor(str(source)).with_locations().with_filter(osmium.filter.EntityFilter(osmium.osm.WAY))
+    ways = [(way.id, dict(way.tags), [(node.ref, node.location.lat, node.location.lon) for node in way.nodes]) for way in found
+            if osm.drivable(dict(way.tags)) and all(node.location.valid() for node in way.nodes)]  # fmt: skip
+    with osmium.SimpleWriter(str(target), overwrite=True) as writer:
+        for ref, (lat, lon) in {ref: (lat, lon) for _, _, nodes in ways for ref, lat, lon in nodes}.items():
+            writer.add_node(osmium.osm.mutable.Node(id=ref, location=(lon, lat), version=1))
+        for way_id, tags, nodes in ways:
+            writer.add_way(osmium.osm.mutable.Way(id=way_id, tags=tags, nodes=[ref for ref, _, _ in nodes], version=1))
 
 
 def _at_node(network: Network, node: int) -> Spot:
@@ -305,6 +325,9 @@ def test_whoever_stands_in_a_closed_area_drives_out_and_nobody_drives_in(helsink
     leg = times.leg(inside, outside)
     assert leg is not None
     assert leg.seconds == matrix.seconds[0, 1]
+    spots = [inside, outside, *(Spot(int(arc), 0.5) for arc in shut[:20]), Spot(int(shut[0]), 0.0), Spot(int(shut[-1]), 1.0)]
+    oracle = DijkstraTimes(helsinki, Overlay.at(helsinki, [event], 5, version=1)).matrix(spots)
+    assert np.array_equal(times.matrix(spots).seconds, oracle.seconds), "by the best of all ways out"
     open_ = [arc not in set(shut.tolist()) for arc in leg.arcs]
     assert open_ == sorted(open_), "once out, it does not come back in"
 
@@ -320,6 +343,130 @@ def test_a_place_snaps_to_the_nearest_street(helsinki: Network) -> None:
     with pytest.raises(OffMap) as error:
         snapper.snap(Location(61.0, 25.0))
     assert error.value.distance_m > 80_000
+
+
+@pytest.mark.parametrize("name", ["monaco", "porto-alegre"])
+def test_snapping_finds_the_nearest_of_all_segments(reference: Path, name: str) -> None:
+    """Against every segment, one by one: beside streets, far from any, and beyond the edge of the map."""
+    network, _ = import_map(str(reference / "osm" / f"{name}.osm.pbf"))
+    rng = np.random.default_rng(8)
+    near = rng.integers(0, network.nodes, 60)
+    spread = np.repeat([1e-4, 3e-3, 0.1], 20)
+    lat, lon = network.lat[near] + rng.normal(0, spread), network.lon[near] + rng.normal(0, spread)
+    arc, fraction, metres, _ = Snapper(network).arrays(lat, lon)
+    x, y = network.grid.project(network.shape_lat / 1e7, network.shape_lon / 1e7)
+    begins = np.delete(np.arange(len(x)), network.shape_start[1:] - 1)
+    ax, ay, dx, dy = x[begins], y[begins], x[begins + 1] - x[begins], y[begins + 1] - y[begins]
+    px, py = network.grid.project(lat, lon)
+    for q in range(len(lat)):
+        share = np.clip(((px[q] - ax) * dx + (py[q] - ay) * dy) / np.maximum(dx * dx + dy * dy, 1e-12), 0, 1)
+        best = np.hypot(ax + share * dx - px[q], ay + share * dy - py[q]).min()
+        assert metres[q] == pytest.approx(best, abs=1e-2)
+        drawn = line(network, Leg(0, 0, (int(arc[q]),), float(fraction[q]), float(fraction[q])))[0]
+        fx, fy = network.grid.project(drawn[:1], drawn[1:])
+        assert np.hypot(fx[0] - px[q], fy[0] - py[q]) == pytest.approx(best, abs=0.05), "and the fraction leads there"
+
+
+def test_the_outer_side_of_a_bend_is_on_one_side(tmp_path: Path) -> None:
+    """A hairpin to the right: what lies beyond its tip is on its left, whichever of its two ways is nearer."""
+    nodes = {1: (60.0, 24.0), 2: (60.001, 24.0), 3: (60.0, 24.0002)}
+    write_osm(tmp_path / "bend.osm", nodes, [(1, [1, 2, 3], {"highway": "residential"})])
+    network, _ = import_map(str(tmp_path / "bend.osm"))
+    snapper = Snapper(network)
+    for lat, lon in ((60.0011, 23.9999), (60.0011, 24.0), (60.0011, 24.0001), (60.00105, 24.00005)):
+        right, left = snapper.nearest([Place(Location(lat, lon), kerb) for kerb in (Kerb.RIGHT, Kerb.LEFT)])
+        up = network.polyline(left.arc)[0]
+        assert up == pytest.approx([60.0, 24.0], abs=1e-6), "driven from the hairpin's first end, it is on the left"
+        assert right.arc == network.reverse[left.arc]
+
+
+def test_a_street_that_ends_where_it_begins_is_kept(tmp_path: Path) -> None:
+    """A cul-de-sac's ring, one-way and not: cut in two, both halves joined to their other direction, as long as before."""
+    nodes = {1: (60.0, 24.0), 2: (60.001, 24.0), 3: (60.002, 24.001), 4: (60.002, 24.002), 5: (60.001, 24.001)}
+    ring = [2, 3, 4, 5, 2]
+    for tags, arcs in (({}, 4), ({"oneway": "yes"}, 2)):
+        ways: Ways = [(1, [1, 2], {"highway": "residential"}), (2, ring, {"highway": "residential"} | tags)]
+        write_osm(tmp_path / "ring.osm", nodes, ways)
+        network, report = import_map(str(tmp_path / "ring.osm"))
+        assert (network.nodes, network.arcs) == (3, 2 + arcs)
+        assert report.dropped_arcs == 0
+        around = np.flatnonzero(network.way == 2)
+        places = [nodes[node] for node in ring]
+        whole = sum(float(haversine(*map(np.array, (*a, *b)))) for a, b in zip(places, places[1:], strict=False))
+        assert network.metres[around].sum() == pytest.approx(whole * arcs / 2, rel=1e-5)
+        assert (network.reverse[around] >= 0).all() == (tags == {})
+        spot = Snapper(network).snap(Location(60.002, 24.0015))
+        assert spot.distance_m < 1
+        assert Roads(network, customize(network)).matrix([spot, _at_node(network, 0)]).seconds.max() < 1000
+
+
+def test_a_motorway_is_one_way_in_every_format(tmp_path: Path) -> None:
+    """Though it does not say so."""
+    nodes: Nodes = {1: (60.0, 24.0), 2: (60.01, 24.0), 3: (60.0, 24.001)}
+    ways: Ways = [(1, [1, 2], {"highway": "motorway"}), (2, [2, 3, 1], {"highway": "residential"})]
+    for name in ("m.osm", "m.osm.bz2", "m.osm.pbf"):
+        network, _ = import_map(str(write_osm(tmp_path / name, nodes, ways)))
+        assert (network.way == 1).sum() == 1
+        assert (network.way == 2).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"node": {"y": float("nan")}}, "projected"), ({"node": {"x": None}}, "no usable x"),
+        ({"node": {"y": 4_000_000}}, "projected"), ({"travel_time": [1, 2]}, "no usable travel_time"),
+        ({"travel_time": float("nan")}, "travel time"), ({"travel_time": -1}, "travel time"),
+        ({"length": None}, "no usable length"), ({"length": 1e9}, "length"), ({"length": float("inf")}, "length"),
+        ({"geometry": "LINESTRING"}, "no line"), ({"geometry": shapely.LineString()}, "without points"),
+        ({"travel_time": "gone"}, "Only 1 of 2"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_cannot_be_is_refused(change: dict[str, Any], words: str) -> None:
+    """Not a number, negative, endless, of the wrong kind, or only here and there."""
+    graph: Any = nx.MultiDiGraph()
+    graph.add_node("a", **({"x": 24.0, "y": 60.0} | change.pop("node", {})))
+    graph.add_node("b", x=24.01, y=60.0)
+    data = {"length": 500.0, "travel_time": 50.0, "highway": ["crossing", "primary"], "osmid": [7, "x"]}
+    graph.add_edge("a", "b", **data)
+    graph.add_edge("b", "a", **{key: value for key, value in (data | change).items() if value != "gone"})
+    with pytest.raises(ImportFailed, match=words) as error:
+        assemble(graphs.streets(graph), name="x", attribution="", source="x")
+    assert error.value.remedy
+
+
+def test_a_graph_with_ids_that_are_no_numbers_keeps_its_classes() -> None:
+    """The first class that vehicles use of several, and positions for ids."""
+    graph: Any = nx.MultiDiGraph()
+    graph.add_node("a", x=24.0, y=60.0)
+    graph.add_node(np.int64(7), x=24.01, y=60.0)
+    graph.add_edge("a", np.int64(7), length=500.0, highway=["crossing", "primary"], osmid=[7, "x"])
+    graph.add_edge(np.int64(7), "a", length=500.0, highway="primary", osmid=7)
+    network, _ = assemble(graphs.streets(graph), name="x", attribution="", source="x")
+    assert sorted(network.osm_id.tolist()) == [0, 1]
+    assert {osm.CLASSES[number] for number in network.road_class} == {"primary"}
+    assert network.way.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_map_is_refused(tmp_path: Path, helsinki: Network, seed: int) -> None:
+    """One bit turned over anywhere behind the header."""
+    helsinki.save(tmp_path / "x.map")
+    raw = bytearray((tmp_path / "x.map").read_bytes())
+    at = np.random.default_rng(seed).integers(len(raw) // 10, len(raw))
+    raw[at] ^= 1 << seed % 8
+    (tmp_path / "x.map").write_bytes(raw)
+    with pytest.raises(MapFileError, match="damaged"):
+        Network.open(tmp_path / "x.map")
+
+
+def test_a_map_that_is_replaced_is_opened_again(tmp_path: Path, helsinki: Network) -> None:
+    """By a process that had the old one open, and still has it."""
+    helsinki.save(tmp_path / "x.map")
+    first = maps.network(tmp_path / "x.map")
+    assert maps.network(tmp_path / "x.map") is first
+    replace(helsinki, name="new").save(tmp_path / "x.map")
+    assert maps.network(tmp_path / "x.map").name == "new"
+    assert first.name == "helsinki"
 
 
 def test_a_kerb_is_the_side_the_vehicle_stops_on(helsinki: Network) -> None:

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.settings import ROOT
+from routing import codec
 from routing.errors import BadRoads, WrongMap
-from routing.model import RoadEvent
+from routing.model import RoadEvent, RoadState
 from routing.roads import arrays, cache, hierarchy, impact, maps, metric, rphast
 from routing.roads.cache import MatrixCache
 from routing.roads.day import Day
@@ -59,7 +60,13 @@ def test_times_and_distances_are_those_of_dijkstra(town: tuple[Network, Overlay]
     expected = oracle.packed(spots)
     sources, targets = data.draw(st.permutations(range(len(spots)))), list(range(0, len(spots), 2))
     found = roads.packed([spots[s] for s in sources], [spots[t] for t in targets])
-    assert np.array_equal(found, expected[np.ix_(sources, targets)]), "many sources, few targets: swept from the other end"
+    assert np.array_equal(found, expected[np.ix_(sources, targets)])
+    whole = oracle.matrix(spots)
+    many = [*spots, *spots]
+    table = roads.table(many, spots[:1])
+    off = slice(1, len(spots))  # from a spot to itself a table has the way round, a matrix nothing
+    assert table.seconds[off, 0].tolist() == whole.seconds[1:, 0].tolist(), "many sources, few targets: swept from the other end"
+    assert table.metres[off, 0].tolist() == whole.metres[1:, 0].tolist()
 
 
 @settings(max_examples=150, deadline=None)
@@ -323,7 +330,39 @@ def test_ten_thousand_places_stay_within_the_stated_memory(tmp_path: Path, helsi
     assert same(found, roads.matrix(stops + moving))
     [table] = tmp_path.glob("*.matrix")
     assert table.stat().st_size <= 2.2e6
-    assert cache.MAX_PLACES**2 * 8 < 0.85e9, "and at most this, for 10,000 open at once"
+
+
+def test_ends_of_streets_are_places_of_their_own(tmp_path: Path, helsinki: Network) -> None:
+    """A hair inside a one-way street is not on its junction: whoever was asked for first, the answers are their own."""
+    roads = Roads(helsinki, customize(helsinki))
+    one_way = int(np.flatnonzero(helsinki.reverse < 0)[0])
+    spots = [Spot(one_way, share) for share in (0.0, 2e-7, 0.5, 1 - 2e-7, 1.0)] + [Spot(900, 0.5)]
+    for order in (slice(None), slice(None, None, -1)):
+        kept = MatrixCache(tmp_path, f"hel{order.step}", roads)
+        for spot in spots[order]:
+            kept.matrix([spot, spots[-1]])
+        assert np.abs(kept.matrix(spots).seconds - roads.matrix(spots).seconds).max() <= 1, "a millionth of a street apart"
+
+
+@pytest.mark.parametrize("spot", [Spot(0, float("nan")), Spot(0, float("inf")), Spot(5, 1.5), Spot(10**6, 0.5), Spot(-1, 0.5)])
+def test_kept_matrices_refuse_what_matrices_refuse(tmp_path: Path, helsinki: Network, spot: Spot) -> None:
+    """Before it could be taken for another place."""
+    with pytest.raises(BadRoads):
+        MatrixCache(tmp_path, "hel", Roads(helsinki, customize(helsinki))).matrix([Spot(1, 0.5), spot])
+
+
+def test_a_full_disk_costs_time_only(tmp_path: Path, helsinki: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a metric nor a table can be kept: both are computed, and nothing half-written stays."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(arrays, "save", full)
+    roads = Roads(helsinki, Metrics(tmp_path).of(helsinki, Overlay.free_flow(helsinki)))
+    spots = [Spot(1, 0.5), Spot(2, 0.5)]
+    assert same(MatrixCache(tmp_path, "hel", roads).matrix(spots), roads.matrix(spots))
+    assert [path.name for path in tmp_path.iterdir()] == ["hel.lock"]
 
 
 def test_a_table_is_never_waited_for(tmp_path: Path, helsinki: Network) -> None:
@@ -401,6 +440,36 @@ def test_a_spot_that_is_not_on_the_map_is_refused(helsinki: Network, spot: Spot)
     assert "1376" in error.value.remedy
     with pytest.raises(BadRoads):
         roads.leg(Spot(0, 0.5), spot)
+
+
+def test_an_overlay_comes_back_from_its_state(helsinki: Network) -> None:
+    """As a plan keeps it; and one of another map, or beyond this one, is refused."""
+    factor = np.ones(helsinki.arcs)
+    factor[[3, 9]] = 2.5, np.inf
+    overlay = Overlay(helsinki.fingerprint, 4, factor)
+    state = overlay.state()
+    assert (state.arcs, state.factors) == ((3, 9), (2.5, None))
+    assert np.array_equal(Overlay.of(helsinki, codec.loads(codec.dumps(state), RoadState)).factor, factor)
+    for wrong in (replace(state, map="other"), replace(state, arcs=(3, helsinki.arcs))):
+        with pytest.raises(WrongMap):
+            Overlay.of(helsinki, wrong)
+
+
+def test_a_street_that_takes_no_time_can_be_closed(helsinki: Network) -> None:
+    """Nothing times infinity is not a number; it is closed."""
+    seconds = helsinki.seconds.copy()
+    seconds[7] = 0
+    factor = np.ones(helsinki.arcs)
+    factor[7] = np.inf
+    state = customize(replace(helsinki, seconds=seconds), Overlay(helsinki.fingerprint, 1, factor))
+    assert np.isinf(state.weight[7])
+
+
+def test_maps_that_differ_in_their_classes_have_names_of_their_own() -> None:
+    """Speeds by the hour depend on classes: nothing made for the one may serve the other."""
+    first, other = (town(np.array([[0, 1], [1, 0]]), np.random.default_rng(0), 2, road_class=number) for number in (3, 4))
+    assert np.array_equal(first.seconds, other.seconds)
+    assert first.fingerprint != other.fingerprint
 
 
 def test_an_overlay_of_another_map_is_refused(helsinki: Network) -> None:

@@ -32,16 +32,17 @@ def towns(draw: st.DrawFn, connected: bool = False) -> tuple[Network, Overlay]:
     return network, Overlay(network.fingerprint, 1, factor)
 
 
-def town(links: np.ndarray, rng: np.random.Generator, size: int) -> Network:
+def town(links: np.ndarray, rng: np.random.Generator, size: int, *, road_class: int | None = None) -> Network:
     """A network of straight streets between random places, whether or not they reach each other."""
     lat, lon = rng.uniform(60, 60.01, size), rng.uniform(24, 24.02, size)
     low, high = links.min(axis=1), links.max(axis=1)
     tail, head = links[:, 0], links[:, 1]
     metres = haversine(lat[low], lon[low], lat[high], lon[high]) + 1
     arcs = len(links)
+    classes = rng.integers(0, len(CLASSES), arcs) if road_class is None else np.full(arcs, road_class)
     found = Streets(
         node_id=np.arange(size), lat=lat, lon=lon, tail=tail, head=head, seconds=metres / rng.uniform(3, 15, arcs),
-        metres=metres, way=low * size + high, road_class=rng.integers(0, len(CLASSES), arcs).astype(np.uint8),
+        metres=metres, way=low * size + high, road_class=classes.astype(np.uint8),
         shape_start=np.arange(0, 2 * arcs + 1, 2), shape_lat=np.column_stack([lat[tail], lat[head]]).ravel(),
         shape_lon=np.column_stack([lon[tail], lon[head]]).ravel(),
     )  # fmt: skip
