@@ -41,7 +41,7 @@ def close() -> tuple[dict[str, Any], int]:
         end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason, map=network_of(depot).fingerprint,
     )  # fmt: skip
     writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end))
-    return view(event), 201
+    return view(event, event.map), 201
 
 
 def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, ...]:
@@ -73,7 +73,7 @@ def listing() -> dict[str, Any]:
     depot = my_depot(depot_id)
     edition = network_of(depot).fingerprint
     events = readers.records(store(), "road_events", depot.id)
-    return {"road_events": [view(event) | {"outdated": event.map != edition} for event in events]}
+    return {"road_events": [view(event, edition) for event in events]}
 
 
 @blueprint.delete("/v1/road-events/<event_id>")
@@ -85,8 +85,8 @@ def reopen(event_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def view(event: RoadEvent) -> dict[str, Any]:
-    """A road event as the API shows it."""
+def view(event: RoadEvent, edition: str) -> dict[str, Any]:
+    """A road event as the API shows it; `outdated` if it was reported on another edition of the map."""
     shown = asdict(event) | {"start": iso(event.start), "end": iso(event.end), "edges": list(event.arcs)}
     del shown["tenant"], shown["arcs"], shown["map"]
-    return shown | {"kind": "close" if event.factor is None else "slow"}
+    return shown | {"kind": "close" if event.factor is None else "slow", "outdated": event.map != edition}
