@@ -27,7 +27,7 @@ from routing.roads.traffic import Overlay
 log = logging.getLogger(__name__)
 
 MAGIC = b"LASTLEG METRIC\n"
-FORMAT = 1
+FORMAT = 2
 
 KEEP = 32
 """Metrics of a map that stay on disk; beyond that the longest unused go. A process keeps what it has opened."""
@@ -78,6 +78,8 @@ class Metric:
         Fingerprints of the network and of what lies over it.
     roads
         The version of the overlay this was opened for.
+    shut
+        How many arcs are closed.
     weight, free
         (M,) packed weights of the arcs now, and as if none were closed or slowed.
     up, down
@@ -90,6 +92,7 @@ class Metric:
     map: str
     digest: str
     roads: int
+    shut: int
     weight: NDArray[np.float64]
     free: NDArray[np.float64]
     up: NDArray[np.float64]
@@ -106,7 +109,7 @@ class Metric:
     def save(self, path: Path) -> None:
         """Write it for other processes. It can always be computed again, so nothing waits for the disk."""
         columns = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
-        values = {name: columns.pop(name) for name in ("map", "digest", "roads")}
+        values = {name: columns.pop(name) for name in ("map", "digest", "roads", "shut")}
         arrays.save(path, MAGIC, values | {"format": FORMAT}, columns, durable=False)
 
     @classmethod
@@ -155,7 +158,8 @@ def customize(network: Network, overlay: Overlay | None = None, profile: Profile
     customization.perfect(graph.first, graph.triangle, up, down, best_up, best_down)
     climb = customization.prune(graph.first, graph.high, up, best_up)
     fall = customization.prune(graph.first, graph.high, down, best_down)
-    return Metric(network.fingerprint, digest(overlay, profile, period), overlay.version, weight, free, up, down, *climb, *fall)
+    name, shut = digest(overlay, profile, period), int(np.isinf(weight).sum())
+    return Metric(network.fingerprint, name, overlay.version, shut, weight, free, up, down, *climb, *fall)
 
 
 def _slowed(millis: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:

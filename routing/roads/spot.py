@@ -100,7 +100,7 @@ def exits(network: Network, metric: Metric, along: Sides, count: int) -> Doors:
     junction = np.where(at_tail, network.tail[along.arc], network.head[along.arc]).astype(np.int64)
     by = np.where(at_end, -1, along.arc)
     owner, behind = along.spot, np.full(len(junction), -1)
-    if not np.isfinite(metric.weight).all():
+    if metric.shut:
         closed = Closures(network, metric)
         inside = np.flatnonzero(np.where(at_end, ~closed.left[junction], shut))
         side, found, driven = closed.ways_out(junction[inside])
