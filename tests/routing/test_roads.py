@@ -332,6 +332,22 @@ def test_whoever_stands_in_a_closed_area_drives_out_and_nobody_drives_in(helsink
     assert open_ == sorted(open_), "once out, it does not come back in"
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_closed_areas_are_left_by_the_best_of_many_ways_out(helsinki: Network, seed: int) -> None:
+    """Discs of all sizes, spots in and around them, against Dijkstra: many doors a spot, and all of them matter."""
+    rng, snapper = np.random.default_rng(seed), Snapper(helsinki)
+    node = int(rng.integers(helsinki.nodes))
+    area = snapper.disc(Location(float(helsinki.lat[node]), float(helsinki.lon[node])), float(rng.uniform(60, 220)))
+    shut = both_ways(helsinki, snapper.arcs_within(area))
+    factor = np.where(rng.random(helsinki.arcs) < 0.2, 3.0, 1.0)
+    factor[shut] = np.inf
+    overlay = Overlay(helsinki.fingerprint, 1, factor)
+    roads = Roads(helsinki, customize(helsinki, overlay))
+    arcs = [*rng.choice(shut, 25).tolist(), *rng.integers(0, helsinki.arcs, 25).tolist()]
+    spots = [Spot(arc, share) for arc, share in zip(arcs, rng.choice([0.0, 0.3, 0.7, 1.0], 50).tolist(), strict=True)]
+    assert np.array_equal(roads.packed(spots, spots), DijkstraTimes(helsinki, overlay).packed(spots))
+
+
 def test_a_place_snaps_to_the_nearest_street(helsinki: Network) -> None:
     """Points beside the middle of a street come back to it; far ones are refused with their distance."""
     snapper = Snapper(helsinki)

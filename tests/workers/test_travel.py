@@ -222,6 +222,33 @@ def test_the_way_home_counts(shop: Shop) -> None:
     assert here.versions()["bo"] == before["bo"]
 
 
+def test_who_stands_in_a_closed_street_hears_nothing_of_it(shop: Shop) -> None:
+    """Anna has arrived at her only stop, and goes nowhere from there."""
+    shop.depot()
+    token = shop.crew("anna", open_end=True)
+    stop = shop.order()["stop_id"]
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.leave(token)
+    assert shop.event(token, stop, "arrived", event_id="here").status_code == 200
+    replan.repair(shop.store, shop.settings, "hel")
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    roads = travel.of(shop.settings, snapshot, EIGHT)
+    [spot] = roads.spots([Place(Location(**SPOTS[0]))])
+    edges = [arc for arc in (spot.arc, int(roads.day.network.reverse[spot.arc])) if arc >= 0]
+    shop.made("/v1/road-events", {"depot_id": "hel", "kind": "close", "edges": edges, "end": "2030-01-01T12:00:00Z"})
+    assert replan.repair(shop.store, shop.settings, "hel") == 0
+
+
+def test_a_place_far_off_the_map_is_reached_by_nobody(shop: Shop) -> None:
+    """Intake refuses it; what comes by another way (a ping, an earlier map) has no times."""
+    shop.depot()
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    places = [Place(Location(**HOME)), Place(Location(61.5, 23.8))]
+    assert travel.of(shop.settings, snapshot, EIGHT).matrix(places).seconds[0, 1] == UNREACHABLE
+
+
 def test_an_improvement_swallows_no_closure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A closure on Anna's way begins, its trigger is late, and an improvement for Bo comes first: she is told with that."""
     here = Round(shop)
