@@ -9,6 +9,7 @@ from pathlib import Path
 from routing import codec
 from routing.errors import BadProblem, LastlegError
 from routing.model import Plan
+from routing.solve import instances
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
 from routing.solve.plan import publishable
@@ -45,13 +46,15 @@ def _read(path: Path) -> bytes:
 
 
 def _problem(path: Path) -> Problem:
-    """Read a problem whose numbers fit together.
+    """Read a problem whose numbers fit together, or a public benchmark's instance.
 
     Raises
     ------
     BadProblem
         If the file is none, or its matrix is not square, or something refers beyond it.
     """
+    if path.suffix in instances.SUFFIXES:
+        return instances.read(path)
     problem = codec.loads(_read(path), Problem)
     size = len(problem.matrix.seconds)
     places = [task.place for task in problem.tasks] + [crew.place for crew in problem.crews]
