@@ -18,10 +18,10 @@ $(VENV)/base: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "setting up (once): a virtual environment"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setting up (once): installing requirements; about 150 MB, a minute or so"
+	@echo "setting up (once): installing requirements; about 200 MB, a minute or so"
 	@$(BIN)/pip install --quiet --progress-bar on -r requirements.txt
 	@echo "setting up (once): compiling kernels"
-	@$(BIN)/python -m routing.roads.jit
+	@$(BIN)/python -m routing.jit
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/base

@@ -83,7 +83,7 @@ def _figures(plans: list[dict[str, Any]]) -> dict[str, Any]:
         if plan["latency_s"] is not None:
             by_kind["all"].append(plan["latency_s"])
             by_kind[kinds.pop() if len(kinds) == 1 else "several"].append(plan["latency_s"])
-    repairs = [plan["timings"] for plan in plans if plan["engine"] == "insertion"]
+    repairs = [plan["timings"] for plan in plans if plan["engine"] == "repair"]
     medians = {step: _at([timings[step] for timings in repairs], 0.5) for step in sorted(repairs[0] if repairs else ())}
     return {"repair_steps_p50_ms": medians,
             "by_trigger": {kind: {"plans": len(times), "p50_s": _at(times, 0.5), "p95_s": _at(times, 0.95)}

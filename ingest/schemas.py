@@ -116,6 +116,7 @@ class PolicyIn(_Body):
 
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
     debounce: float | None = Field(default=None, ge=0, le=60)
+    engine: Literal["improve", "ortools", "pyvrp"] | None = None
     improve_budget: float | None = Field(default=None, ge=0, le=60)
     horizon: int | None = Field(default=None, ge=3600, le=14 * DAY_S)
     metres_per_second_price: int | None = Field(default=None, ge=1, le=MAX_AMOUNT)

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("solve", help="print a plan for a problem")
     command.add_argument("problem", type=Path)
-    command.add_argument("--engine", choices=sorted(ENGINES), default="ortools")
+    command.add_argument("--engine", choices=sorted(ENGINES), default="improve")
     command.add_argument("--budget", type=float, default=2.0, help="seconds of search (default 2)")
     command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
     command.set_defaults(run=_solve)

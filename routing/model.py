@@ -140,6 +140,8 @@ class Policy:
     """Depot seconds without a ping after which a driver on the road counts as silent."""
     debounce: float = 0.05
     """Real seconds between a trigger and the re-solve, so that bursts are answered once."""
+    engine: str = "improve"
+    """Which engine searches for better plans; see `routing.solve.engines`."""
     improve_budget: float = 2.0
     """Real seconds an improvement may search."""
     horizon: int = 36 * 3600

@@ -17,6 +17,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "ortools": {"routing/solve/ortools_engine.py", "workers/jobs.py"},
+    "pyvrp": {"routing/solve/pyvrp_engine.py"},
     "rq": {"workers/dispatcher.py", "workers/rq_worker.py"},
     "flask": {"app.py", "ingest/context.py", "ingest/problems.py", "ingest/schemas.py", "ingest/endpoints/", "workers/endpoints/",
               "workers/front.py"},
@@ -57,7 +58,8 @@ def test_few_know_a_library(library: str) -> None:
 
 def test_the_core_reads_no_clock_and_no_environment() -> None:
     """`now` is an argument. Only an engine's stop rule and commands look at a clock, to stop and to tell how far they are."""
-    clocks = {"routing/solve/ortools_engine.py", "routing/roads/__main__.py", "routing/roads/jit.py"}
+    clocks = {*(f"routing/solve/{name}.py" for name in ("improve", "ortools_engine", "pyvrp_engine")), "routing/roads/__main__.py",
+              "routing/jit.py"}  # fmt: skip
     for path in (ROOT / "routing").rglob("*.py"):
         if str(path.relative_to(ROOT)) not in clocks:
             used = _imports(path) & {"time", "datetime", "socket"}

@@ -55,10 +55,10 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
             break
         problem, touched, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
-        solve = partial(engines.ENGINES["insertion"], problem, budget=1.0, stop=_never)
+        solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=_never)
         solution = _timed(timings, "solve", solve)
         elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
-        done = _settle(client, settings, snapshot, problem, solution, "insertion", timings, touched=touched, improve=not elsewhere)
+        done = _settle(client, settings, snapshot, problem, solution, "repair", timings, touched=touched, improve=not elsewhere)
         published += done is Outcome.PUBLISHED
     return published
 
@@ -82,14 +82,15 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = snapshot.depot.policy.improve_budget
         problem, touched, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
-        solve = partial(engines.ENGINES["ortools"], problem, budget=budget, stop=outdated)
+        engine = snapshot.depot.policy.engine
+        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
         found = _timed(timings, "solve", solve)
         if outdated():
             continue
         if not engines.pays(problem, found):
             commit.answered(client, snapshot, improve=False, now=time.time())
             continue
-        done = _settle(client, settings, snapshot, problem, found, "ortools", timings, touched=touched, improve=False)
+        done = _settle(client, settings, snapshot, problem, found, engine, timings, touched=touched, improve=False)
         published += done is Outcome.PUBLISHED
     return published
 

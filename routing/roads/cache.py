@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from routing.roads.jit import kernel, read, write
+from routing.jit import kernel, read, write
 from routing.roads.spot import Spot, sides
 from routing.roads.travel import Matrix, Roads
 

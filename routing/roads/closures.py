@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from routing.roads.jit import kernel, read, write
+from routing.jit import kernel, read, write
 from routing.roads.metric import Metric
 from routing.roads.network import Network
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from routing.roads.jit import kernel, read, write
+from routing.jit import kernel, read, write
 
 _I32, _F64 = types.int32, types.float64
 _CSR = types.Tuple((write(_I32), write(_I32), write(_I32), write(_F64)))

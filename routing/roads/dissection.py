@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from routing.roads.jit import kernel, read, write
+from routing.jit import kernel, read, write
 
 _I8, _I32, _I64, _F64 = types.int8, types.int32, types.int64, types.float64
 _PLENTY = 100

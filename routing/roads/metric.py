@@ -18,8 +18,8 @@ from numba import types
 from numpy.typing import NDArray
 
 from routing.errors import BadRoads, WrongMap
+from routing.jit import kernel, read, write
 from routing.roads import arrays, customization
-from routing.roads.jit import kernel, read, write
 from routing.roads.network import Network, fingerprint
 from routing.roads.profile import FREE_FLOW, Profile
 from routing.roads.traffic import Overlay

@@ -14,8 +14,8 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from routing.jit import kernel, read, write
 from routing.roads.hierarchy import Hierarchy
-from routing.roads.jit import kernel, read, write
 
 _I32, _I64, _F64 = types.int32, types.int64, types.float64
 

@@ -1,42 +1,59 @@
-"""Engines by name. An engine takes a problem and returns a solution; data, stop rule and budget are arguments."""
+"""Engines by name. An engine takes a problem and returns a solution; start, budget, stop rule and seed are arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from routing.solve import insertion
-from routing.solve.evaluation import evaluate, total
+from routing.solve import improve, repair
+from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
+
+Stop = Callable[[], bool]
 
 
 class Engine(Protocol):
     """Anything that answers a problem."""
 
-    def __call__(self, problem: Problem, *, budget: float, stop: Callable[[], bool]) -> Solution:
-        """Return a solution within `budget` real seconds, sooner if `stop()` turns true."""
+    def __call__(self, problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
+        """Return a solution within `budget` real seconds, sooner if `stop()` turns true.
+
+        `initial` is where to search from, by default the plan in force. A solution that keeps the rules is never made worse.
+        """
         ...
 
 
-def _insertion(problem: Problem, *, budget: float, stop: Callable[[], bool]) -> Solution:
-    del budget  # it takes milliseconds
-    return insertion.repair(problem, stop=stop)
+def _repair(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
+    del initial, budget, stop, seed  # it takes milliseconds
+    return repair.repair(problem)
 
 
-def _ortools(problem: Problem, *, budget: float, stop: Callable[[], bool]) -> Solution:
+def _improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
+    return improve.improve(problem, initial, budget=budget, stop=stop, seed=seed)
+
+
+def _ortools(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
     from routing.solve import ortools_engine  # here, because importing OR-Tools takes half a second
 
-    return ortools_engine.improve(problem, insertion.repair(problem), budget=budget, stop=stop)
+    del seed
+    return ortools_engine.improve(problem, repair.repair(problem) if initial is None else initial, budget=budget, stop=stop)
 
 
-ENGINES: dict[str, Engine] = {"insertion": _insertion, "ortools": _ortools}
-"""The registry: `insertion` answers at once, `ortools` searches."""
+def _pyvrp(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
+    from routing.solve import pyvrp_engine
+
+    start = repair.repair(problem) if initial is None else initial
+    return pyvrp_engine.improve(problem, start, budget=budget, stop=stop, seed=seed)
+
+
+ENGINES: dict[str, Engine] = {"repair": _repair, "improve": _improve, "ortools": _ortools, "pyvrp": _pyvrp}
+"""The registry: `repair` answers at once, the others search."""
 
 
 def pays(problem: Problem, candidate: Solution) -> bool:
     """Whether a candidate may replace the current plan: it mends a breach, or gains more than the threshold."""
     now = current(problem)
-    if any(evaluate(problem, crew, route).breach for crew, route in zip(problem.crews, now.routes, strict=True)):
+    if not drivable(problem, now):
         return True
     if candidate == now:
         return False

@@ -174,10 +174,17 @@ def _load_breach(problem: Problem, crew: Crew, route: Sequence[int]) -> Breach |
     return None
 
 
+def drivable(problem: Problem, solution: Solution) -> bool:
+    """Whether no route of a solution breaks a rule."""
+    rows = zip(problem.crews, solution.routes, strict=True)
+    return all(evaluate(problem, crew, route).breach is None for crew, route in rows)
+
+
 def disruption(problem: Problem, solution: Solution) -> int:
     """Price of what a solution changes for drivers on the road: stops that changed driver or predecessor.
 
-    Until a vehicle has left there is nothing to unlearn, so changes to its route are free.
+    Until a vehicle has left there is nothing to unlearn, so changes to its route are free. A stop that only has a new one
+    before it now has not been resequenced.
     """
     owner: dict[int, int] = {}
     before: dict[int, int | None] = {}
@@ -190,8 +197,8 @@ def disruption(problem: Problem, solution: Solution) -> int:
         for position, task in enumerate(route):
             if task in owner and owner[task] != number:
                 price += problem.policy.move_price
-            elif task in owner and before[task] != (route[position - 1] if position else None):
-                price += problem.policy.reorder_price
+            elif task in owner and before[task] != (previous := route[position - 1] if position else None):
+                price += problem.policy.reorder_price if previous is None or previous in owner else 0
     return price
 
 

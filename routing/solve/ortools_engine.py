@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
-from routing.solve import insertion
-from routing.solve.evaluation import barred, deadline, evaluate, late_weight, total, unassigned_price, walk
+from routing.solve.evaluation import barred, deadline, drivable, late_weight, total, unassigned_price, walk
 from routing.solve.problem import Problem, Solution
 
 SLICE_S = 0.4
@@ -25,7 +24,7 @@ SLICE_S = 0.4
 
 
 def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callable[[], bool] = lambda: False,
-            solutions: int | None = None) -> Solution:  # fmt: skip
+            solutions: int | None = None, slice_s: float = SLICE_S) -> Solution:  # fmt: skip
     """Search from `initial` for at most `budget` real seconds and return the best plan by our own prices.
 
     `stop` is asked between slices. `solutions` bounds the search by count instead of by time, for tests.
@@ -40,21 +39,15 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
         remaining = until - time.monotonic()
         if remaining <= 0:
             break
-        found = model.solve(best, seconds=min(SLICE_S, remaining), solutions=solutions)
+        found = model.solve(best, seconds=min(slice_s, remaining), solutions=solutions)
         if found is None:
             break
         cost = total(problem, found)
-        if cost < best_cost and _drivable(problem, found):
+        if cost < best_cost and drivable(problem, found):  # an overloaded van is modelled more loosely here
             best, best_cost = found, cost
         if solutions:
             break
     return best
-
-
-def _drivable(problem: Problem, solution: Solution) -> bool:
-    """Whether our own evaluator finds no breach; a van that is overloaded already is modelled more loosely above."""
-    rows = zip(problem.crews, solution.routes, strict=True)
-    return all(evaluate(problem, crew, route).breach is None for crew, route in rows)
 
 
 class _Model:
@@ -209,8 +202,3 @@ class _Model:
 def _left(problem: Problem, routes: Sequence[Sequence[int]]) -> tuple[int, ...]:
     placed = {task for route in routes for task in route}
     return tuple(task for task in range(len(problem.tasks)) if task not in placed)
-
-
-def from_scratch(problem: Problem, *, budget: float) -> Solution:
-    """Repair, then improve: what `python -m routing solve` does with a fresh problem."""
-    return improve(problem, insertion.repair(problem), budget=budget)

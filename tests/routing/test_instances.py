@@ -10,7 +10,7 @@ import pytest
 
 from routing import __main__ as command
 from routing.errors import BadProblem
-from routing.solve import insertion, instances
+from routing.solve import instances, repair
 from routing.solve.checker import check
 from routing.solve.evaluation import total
 from routing.solve.plan import publishable
@@ -76,7 +76,7 @@ def test_a_vrplib_file_keeps_its_seconds(tmp_path: Path) -> None:
     assert problem.matrix.seconds.tolist() == [[0, 5, 6], [7, 0, 8], [9, 10, 0]]
     assert [(task.windows[0].start, task.windows[0].end, task.service_time, task.demand) for task in problem.tasks] == [
         (10, 50, 3, (4,)), (0, 80, 4, (7,))]  # fmt: skip
-    solution = insertion.repair(problem)
+    solution = repair.repair(problem)
     assert total(problem, solution) == 5 + 7 + 6 + 9, "7 + 4 are too much for one vehicle"
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_instance_is_refused(tmp_path: Path, text: str) -> None:
 def test_the_command_solves_an_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`python -m routing solve t1.txt`."""
     (tmp_path / "t1.txt").write_text(SOLOMON)
-    assert command.main(["solve", str(tmp_path / "t1.txt"), "--engine", "insertion"]) == 0
+    assert command.main(["solve", str(tmp_path / "t1.txt"), "--engine", "repair"]) == 0
     assert "2 stops in 2 routes, 0 unassigned, cost 128" in capsys.readouterr().err
 
 
@@ -106,8 +106,8 @@ def test_real_instances_have_plans_no_better_than_the_best_known(reference: Path
     rows = csv.DictReader((reference / "vrptw" / "bks.csv").read_text().splitlines())
     best = next(float(row["bks"]) * float(row["scale"]) for row in rows if row["instance"] == path.stem)
     problem = instances.read(path)
-    solution = insertion.repair(problem)
-    assert check(problem, publishable(problem, solution, progress={}, engine="insertion")) == []
+    solution = repair.repair(problem)
+    assert check(problem, publishable(problem, solution, progress={}, engine="repair")) == []
     assert solution.unassigned == ()
     assert round(best) <= total(problem, solution) <= 2 * best
 

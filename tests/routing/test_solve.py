@@ -16,7 +16,7 @@ from routing import codec
 from routing.errors import BadProblem
 from routing.model import Location, Place, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve import engines, insertion, ortools_engine
+from routing.solve import engines, ortools_engine, repair
 from routing.solve.checker import check
 from routing.solve.evaluation import total
 from routing.solve.plan import diff, publishable
@@ -38,7 +38,7 @@ def test_repair_always_passes_the_checker(seed: int, freeze: int) -> None:
     """Any live situation: nothing lost or doubled, the prefix kept, every rule kept, lateness flagged."""
     situation, now = random_situation(seed)
     problem = situation.problem(now=now, freeze=freeze)
-    solution = insertion.repair(problem)
+    solution = repair.repair(problem)
     assert check(problem, plan_of(problem, solution)) == []
 
 
@@ -48,7 +48,7 @@ def test_ortools_passes_the_checker_and_is_never_worse(seed: int) -> None:
     """The same situations, searched by count and not by the clock."""
     situation, now = random_situation(seed)
     problem = situation.problem(now=now)
-    start = insertion.repair(problem)
+    start = repair.repair(problem)
     found = ortools_engine.improve(problem, start, budget=60, solutions=5)
     assert check(problem, plan_of(problem, found)) == []
     assert total(problem, found) <= total(problem, start)
@@ -77,7 +77,7 @@ def test_capacity_counts_what_is_aboard_at_each_stop() -> None:
     out = [order(f"o{n}", 0, float(n + 1), demand=(5,)) for n in range(2)]
     back = order("z", 0, 0.5, kind="collection", demand=(5,))
     problem = Situation().add(*out, back).problem()
-    solution = insertion.repair(problem)
+    solution = repair.repair(problem)
     assert solution.unassigned == ()
     assert check(problem, plan_of(problem, solution)) == []
     assert "capacity" in codes(problem, plan_of(problem, Solution(((2, 0, 1),), ())))
@@ -86,10 +86,11 @@ def test_capacity_counts_what_is_aboard_at_each_stop() -> None:
 def test_goods_at_the_depot_do_not_join_a_route_that_has_left() -> None:
     """A delivery waits for a van still at the depot; collections and services join any route."""
     situation = Situation(2).add(order("aboard", 0, 1), order("new", 0, 1.1), order("get", 0, 1.2, kind="collection"),
-                                 order("fix", 0, 1.3, kind="service"))  # fmt: skip
+                                 order("fix", 0, 0.5, kind="service"))  # fmt: skip
     situation.on_the_road("a", ["d.aboard.delivery"])
+    situation.orders["d.new"] = order("new", 0, -1.1)
     problem = situation.problem(now=T0 + 60)
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     routes = {route.shift_id: route.sequence for route in plan.routes}
     assert routes["d.day-b"] == ("d.new.delivery",)
     assert set(routes["d.day-a"]) == {"d.aboard.delivery", "d.get.collection", "d.fix.service"}
@@ -99,7 +100,7 @@ def test_when_all_vans_have_left_a_delivery_says_so() -> None:
     """Unassigned with the reason `departed` for each driver."""
     situation = Situation(1).add(order("aboard", 0, 1), order("new", 0, 1.1)).on_the_road("a", ["d.aboard.delivery"])
     problem = situation.problem(now=T0 + 60)
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert [(item.order_id, item.reasons) for item in plan.unassigned] == [("d.new", (Reason(ReasonCode.DEPARTED, "d.a"),))]
 
 
@@ -108,7 +109,7 @@ def test_the_stop_being_driven_to_never_changes() -> None:
     near = order("near", 0, 0.1, kind="service", priority=100, windows=(TimeWindow(T0, T0 + 300),))
     situation = Situation().add(order("far", 0, 8), near).on_the_road("a", ["d.far.delivery"])
     problem = situation.problem(now=T0 + 60)
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.routes[0].sequence[0] == "d.far.delivery"
     assert "prefix_changed" in codes(problem, plan_of(problem, Solution(((1, 0),), ())))
 
@@ -124,7 +125,7 @@ def test_what_is_reached_within_the_freeze_is_frozen_too() -> None:
 def test_a_late_order_is_served_late_and_flagged() -> None:
     """Its soft window is over: it is served all the same, with the seconds it is late."""
     problem = Situation().add(order("o", 0, 1, windows=(TimeWindow(T0 - HOUR, T0),))).problem()
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.routes[0].stops[0].late_by == 100
     assert check(problem, plan) == []
 
@@ -132,7 +133,7 @@ def test_a_late_order_is_served_late_and_flagged() -> None:
 def test_a_hard_window_is_rather_not_served_than_missed() -> None:
     """Unassigned, with the shortfall in seconds."""
     problem = Situation().add(order("o", 0, 1, hard=True, windows=(TimeWindow(T0 - HOUR, T0),))).problem()
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.unassigned == (Unassigned("d.o", (Reason(ReasonCode.TIME_WINDOW, "d.a", 100, "seconds"),)),)
 
 
@@ -144,13 +145,13 @@ def test_a_hard_window_is_rather_not_served_than_missed() -> None:
 def test_each_reason_comes_with_its_shortfall(change: dict[str, Any], reason: Reason) -> None:
     """The driver tried, the rule, and by how much it is missed."""
     problem = Situation().add(order("o", 0, 1, **change)).problem()
-    assert plan_of(problem, insertion.repair(problem)).unassigned[0].reasons == (reason,)
+    assert plan_of(problem, repair.repair(problem)).unassigned[0].reasons == (reason,)
 
 
 def test_a_full_van_outprioritises_an_order_that_would_fit_alone() -> None:
     """Two orders of six in a van of ten: the one with less priority is left, and told why."""
     problem = Situation().add(order("low", 0, 1, demand=(6,)), order("top", 0, 1, demand=(6,), priority=90)).problem()
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.unassigned == (Unassigned("d.low", (Reason(ReasonCode.OUTPRIORITISED, "d.a", 2, "parcels"),)),)
 
 
@@ -170,7 +171,7 @@ def test_a_silent_drivers_stops_go_to_others_but_not_what_is_in_his_van() -> Non
     situation = Situation(2).add(order("now", 0, 1), order("aboard", 0, 2), order("get", 0, 3, kind="collection"))
     situation.on_the_road("a", ["d.now.delivery", "d.aboard.delivery", "d.get.collection"])
     problem = situation.problem(now=T0 + 60, absent=("d.a",))
-    routes = {route.shift_id: route.sequence for route in plan_of(problem, insertion.repair(problem)).routes}
+    routes = {route.shift_id: route.sequence for route in plan_of(problem, repair.repair(problem)).routes}
     assert routes == {"d.day-a": ("d.now.delivery", "d.aboard.delivery"), "d.day-b": ("d.get.collection",)}
 
 
@@ -178,9 +179,9 @@ def test_a_declined_stop_never_comes_back_to_who_declined_it() -> None:
     """It goes to the other driver; alone, it is unassigned as declined."""
     stop = order("o", 0, 1, kind="service")
     problem = Situation(2).add(stop).problem(declined={"d.o": ("d.a",)}, sequences={"d.day-a": (stop.stop_id,)})
-    assert insertion.repair(problem).routes == ((), (0,))
+    assert repair.repair(problem).routes == ((), (0,))
     alone = Situation(1).add(stop).problem(declined={"d.o": ("d.a",)})
-    assert plan_of(alone, insertion.repair(alone)).unassigned[0].reasons[0].code is ReasonCode.DRIVER_DECLINED
+    assert plan_of(alone, repair.repair(alone)).unassigned[0].reasons[0].code is ReasonCode.DRIVER_DECLINED
 
 
 def test_a_late_driver_still_has_a_plan() -> None:
@@ -188,7 +189,7 @@ def test_a_late_driver_still_has_a_plan() -> None:
     situation = Situation(hours=1).add(order("now", 0, 1), order("next", 0, 2))
     situation.on_the_road("a", ["d.now.delivery", "d.next.delivery"])
     problem = situation.problem(now=T0 + 2 * HOUR)
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.routes[0].sequence == ("d.now.delivery",)
     assert plan.unassigned[0].reasons[0].code is ReasonCode.SHIFT_END
     assert check(problem, plan) == []
@@ -215,7 +216,7 @@ def test_a_closed_street_makes_an_order_unreachable_but_strands_nobody() -> None
     situation = Situation().add(*(order(name, lat, lon, "service") for name, lat, lon in places))
     situation.on_the_road("a", ["d.going.service"])
     problem = situation.problem(now=T0 + 10, matrix=closed)
-    plan = plan_of(problem, insertion.repair(problem))
+    plan = plan_of(problem, repair.repair(problem))
     assert plan.routes[0].sequence == ("d.going.service", "d.ok.service")
     assert plan.unassigned == (Unassigned("d.other", (Reason(ReasonCode.CLOSED_ROAD, "d.a"),)),)
     assert check(problem, plan) == []
@@ -227,7 +228,7 @@ def test_an_overloaded_van_gets_no_more_and_stops_nobody() -> None:
                                              *(order(f"c{n}", 0, n + 1.5, kind="collection") for n in range(3)))  # fmt: skip
     situation.on_the_road("a", [f"d.o{n}.delivery" for n in range(4)])
     problem = situation.problem(now=T0 + 1)
-    start = insertion.repair(problem)
+    start = repair.repair(problem)
     assert check(problem, plan_of(problem, start)) == []
     found = ortools_engine.improve(problem, start, budget=60, solutions=20)
     assert check(problem, plan_of(problem, found)) == []
@@ -237,7 +238,7 @@ def test_several_windows_are_met_in_the_gaps() -> None:
     """Arriving between two windows waits for the second."""
     windows = (TimeWindow(T0, T0 + 50), TimeWindow(T0 + 500, T0 + 600))
     problem = Situation().add(order("o", 0, 1, windows=windows, hard=True)).problem()
-    stop = plan_of(problem, insertion.repair(problem)).routes[0].stops[0]
+    stop = plan_of(problem, repair.repair(problem)).routes[0].stops[0]
     assert (stop.arrive, stop.begin, stop.late_by) == (T0 + 100, T0 + 500, 0)
 
 
@@ -300,7 +301,7 @@ def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
     situation, now = random_situation(5)
     problem, plan = tmp_path / "problem.json", tmp_path / "plan.json"
     problem.write_bytes(codec.dumps(situation.problem(now=now)))
-    assert command.main(["solve", str(problem), "--engine", "insertion", "--out", str(plan)]) == 0
+    assert command.main(["solve", str(problem), "--engine", "repair", "--out", str(plan)]) == 0
     assert command.main(["check", str(problem), str(plan)]) == 0
     whole = codec.loads(plan.read_bytes(), Plan)
     plan.write_bytes(codec.dumps(replace(whole, unassigned=(), routes=tuple(replace(r, stops=()) for r in whole.routes))))
@@ -311,6 +312,6 @@ def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
     for broken in (replace(first, tasks=(replace(first.tasks[0], place=999), *first.tasks[1:])),
                    replace(first, crews=(replace(first.crews[0], base=(999,)), *first.crews[1:]))):  # fmt: skip
         problem.write_bytes(codec.dumps(broken))
-        assert command.main(["solve", str(problem), "--engine", "insertion"]) == 2
+        assert command.main(["solve", str(problem), "--engine", "repair"]) == 2
     with pytest.raises(BadProblem, match="now"):
         codec.loads(b'{"now": "soon"}', Problem)

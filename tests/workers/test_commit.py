@@ -12,7 +12,7 @@ import pytest
 
 from ingest.store import keys, readers
 from routing.model import Snapshot
-from routing.solve import insertion
+from routing.solve import repair as mending
 from routing.solve.checker import check
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
@@ -60,7 +60,7 @@ def test_many_writers_on_one_version_leave_one_winner(shop: Shop) -> None:
 
         def write(snapshot: Snapshot = snapshot, problem: Problem = problem, start: threading.Barrier = start,
                   outcomes: list[Outcome] = outcomes) -> None:  # fmt: skip
-            solution = insertion.repair(problem)
+            solution = mending.repair(problem)
             start.wait()
             outcomes.append(publish(shop, snapshot, problem, solution))
 
@@ -109,7 +109,7 @@ def test_progress_within_the_frozen_prefix_does_not_stop_a_commit(shop: Shop) ->
     snapshot, problem = situation(shop, freeze=3600)
     assert len(problem.crews[0].frozen) >= 2
     shop.event(anna, stops[0], "completed", event_id="c1")
-    assert publish(shop, snapshot, problem, insertion.repair(problem)) is Outcome.PUBLISHED
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.PUBLISHED
 
 
 @pytest.mark.parametrize("loaded", [1, 0])
@@ -123,7 +123,7 @@ def test_goods_cannot_join_a_van_that_leaves_meanwhile(shop: Shop, loaded: int) 
     shop.order(SPOTS[1])
     snapshot, problem = situation(shop)
     shop.leave(anna)
-    assert publish(shop, snapshot, problem, insertion.repair(problem)) is Outcome.MOVED
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.MOVED
     repair(shop)
     plan = shop.call("GET", "/v1/depots/hel/plan").json
     assert [reason["code"] for item in plan["unassigned"] for reason in item["reasons"]] == ["departed"]
@@ -136,10 +136,10 @@ def test_an_order_changed_or_cancelled_meanwhile_refuses_the_plan(shop: Shop) ->
     made = shop.order()
     snapshot, problem = situation(shop)
     shop.call("PATCH", f"/v1/orders/{made['id']}", {"priority": 9})
-    assert publish(shop, snapshot, problem, insertion.repair(problem)) is Outcome.CHANGED
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.CHANGED
     snapshot, problem = situation(shop)
     shop.call("DELETE", f"/v1/orders/{made['id']}")
-    assert publish(shop, snapshot, problem, insertion.repair(problem)) is Outcome.CHANGED
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.CHANGED
     assert repair(shop) == 0
     assert shop.store.zcard(keys.shared_key("dirty")) == 0
 
@@ -151,7 +151,7 @@ def test_a_commit_answers_triggers_up_to_its_snapshot_only(shop: Shop) -> None:
     shop.order()
     snapshot, problem = situation(shop)
     later = shop.order(SPOTS[1])
-    assert publish(shop, snapshot, problem, insertion.repair(problem)) is Outcome.PUBLISHED
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.PUBLISHED
     after = readers.snapshot(shop.store, "hel")
     assert after is not None
     assert [trigger.subject for trigger in after.triggers] == [later["id"]]

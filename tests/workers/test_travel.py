@@ -262,11 +262,11 @@ def test_an_improvement_swallows_no_closure(shop: Shop, monkeypatch: pytest.Monk
     before = here.versions()
     wait_for(lambda: depot.clock.depot(time.time()) > start, what="the closure's hour")
 
-    def other_way_round(problem: Problem, *, budget: float, stop: Any) -> Solution:
+    def other_way_round(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Any, seed: int = 1) -> Solution:
         routes = [(*crew.frozen, *(crew.base[::-1] if crew.driver_id == "hel.bo" else crew.base)) for crew in problem.crews]
         return Solution(tuple(routes), ())
 
-    monkeypatch.setitem(engines.ENGINES, "ortools", other_way_round)
+    monkeypatch.setitem(engines.ENGINES, "improve", other_way_round)
     monkeypatch.setattr(engines, "pays", lambda problem, found: True)
     shop.store.zadd(keys.shared_key("improvable"), {"hel": 0})
     assert replan.improve(shop.store, shop.settings, "hel") >= 1

@@ -1,0 +1,244 @@
+"""A problem as the kernel's flat arrays, and its routes back as a solution.
+
+`Arrays` keeps nothing of an earlier search: it may be used for one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.model import OrderKind
+from routing.roads.travel import UNREACHABLE
+from routing.solve import kernel as k
+from routing.solve.evaluation import barred, deadline, evaluate, late_weight, unassigned_price, walk
+from routing.solve.problem import Crew, Problem, Solution, Task
+
+NEAR = 50
+"""Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
+AROUND = 200
+"""Neighbours whose routes a ruin reaches: the nearest on the road."""
+
+
+class Arrays:
+    """The kernel's view of a problem.
+
+    Parameters
+    ----------
+    neighbours
+        Whether the search is to be run: a repair needs no neighbour lists.
+    """
+
+    def __init__(self, problem: Problem, *, neighbours: bool = True) -> None:
+        self.problem = problem
+        self.prefixes = [walk(problem, crew, crew.frozen) for crew in problem.crews]
+        self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
+        self.fixed = {task for crew in problem.crews for task in crew.frozen}
+        self.tasks = [number for number in range(len(problem.tasks)) if number not in self.fixed]
+        self.number = {task: u for u, task in enumerate(self.tasks)}
+        self._fill(neighbours)
+        self.constant = self._constant()
+
+    def _fill(self, neighbours: bool) -> None:
+        problem, n, crews = self.problem, len(self.tasks), len(self.problem.crews)
+        tasks = [problem.tasks[number] for number in self.tasks]
+        axes = len(problem.dimensions)
+        self.node = np.zeros((n + 2 * crews, 16), np.int32)
+        self.price = np.zeros((n + 2 * crews, k.CHANGES + 2 * axes), np.int64)
+        self.price[:, [k.LATE_FROM, k.PROMISE]] = k.BEYOND
+        self.price[:, k.PAIR] = -1
+        self.node[:, k.WINDOW] = self.node[:, k.OWNER] = self.node[:, k.BEFORE] = -1
+        self.node[:, k.DUE] = k.BEYOND
+        changes = [_change(task) for task in tasks]
+        self.mixed = any(change > 0 for change in changes) and any(change < 0 for change in changes)
+        self.window: list[tuple[int, int]] = []
+        self._tasks(tasks, axes)
+        self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes), np.int64)
+        places = self._crews(axes)
+        self._owners()
+        self.bar = self._bars(tasks)
+        self._kinds()
+        self.matrix = np.empty((1, len(places), len(places), 4), np.int32)
+        seconds, metres = problem.matrix.seconds, problem.matrix.metres
+        k.legs(seconds, metres, np.array(places, np.int64), problem.policy.metres_per_second_price, UNREACHABLE, self.matrix[0])
+        for v in range(crews):
+            if self.crew[v, k.ROAD]:
+                self.crew[v, k.BASE] = self.matrix[0, self.node[n + v, k.LOC], self.node[n + crews + v, k.LOC], 0]
+        self.keys = self._keys(tasks)
+        near, around = self._neighbours() if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
+        self.constants = k.Fixed(
+            n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
+            bool(self.bar.any()), self.kinds, self.matrix, self.price, np.array([*self.window, (0, -1)], np.int32), self.bar,
+            self.keys, near, around)  # fmt: skip
+        size = n + 2 * crews
+        self.live = k.Live(
+            self.node, self.crew, np.zeros(k.SPARE + self.kinds, np.int64), np.zeros((7, size), np.int32),
+            np.zeros((size, 9), np.int32), np.zeros((crews, 3 + axes), np.int64), np.zeros(size),
+            np.zeros((size if self.mixed else 0, axes, 3), np.int32), np.ones(1, np.uint64))  # fmt: skip
+
+    def _tasks(self, tasks: Sequence[Task], axes: int) -> None:
+        n, zero = len(tasks), self.zero
+        node, price = self.node[:n], self.price[:n]
+        node[:, k.LOC] = np.arange(n)
+        node[:, k.SERVICE] = [task.service_time for task in tasks]
+        node[:, k.CLOSE] = k.BEYOND
+        price[:, k.LEFT_OUT] = [unassigned_price(task) for task in tasks]
+        for u, task in enumerate(tasks):
+            if task.windows:
+                self._windows(u, task, zero)
+            change = _change(task)
+            if change:
+                price[u, k.CHANGES : k.CHANGES + axes] = [change * amount for amount in task.demand]
+                if task.kind is OrderKind.DELIVERY and task.goods_on is None:
+                    price[u, k.CHANGES + axes :] = task.demand
+                elif task.kind is OrderKind.DELIVERY and not self.mixed:
+                    price[u, k.CHANGES :] = 0
+
+    def _windows(self, u: int, task: Task, zero: int) -> None:
+        node, windows = self.node, [(window.start - zero, min(window.end - zero, k.BEYOND)) for window in task.windows]
+        if not task.hard:
+            last = windows[-1][1]
+            node[u, k.DUE] = self.price[u, k.LATE_FROM] = max(last, -k.BEYOND)
+            self.price[u, k.LATE] = late_weight(self.problem, task)
+            if len(windows) == 1:
+                windows = [(windows[0][0], k.BEYOND)]
+            else:
+                windows.append((last + 1, k.BEYOND))
+        node[u, k.OPEN], node[u, k.CLOSE] = max(windows[0][0], -k.BEYOND), max(windows[-1][1], -k.BEYOND)
+        if len(windows) > 1:
+            node[u, k.WINDOW] = len(self.window)
+            self.window += [(max(a, -k.BEYOND), max(b, 0)) for a, b in windows if b >= 0] + [(0, -1)]
+
+    def _crews(self, axes: int) -> list[int]:
+        """Fill in starts and ends; returns the matrix place of each row of the kernel's matrix, -1 for an open end."""
+        problem, n, count = self.problem, len(self.tasks), len(self.problem.crews)
+        places = [problem.tasks[number].place for number in self.tasks]
+        row: dict[int, int] = {}
+        for v, (crew, prefix) in enumerate(zip(problem.crews, self.prefixes, strict=True)):
+            start = problem.tasks[prefix[-1].task].place if prefix else crew.place
+            for x, place in ((n + v, start), (n + count + v, -1 if crew.end_place is None else crew.end_place)):
+                if place not in row:
+                    row[place] = len(places)
+                    places.append(place)
+                self.node[x, k.LOC] = row[place]
+            ready = (prefix[-1].leave if prefix else crew.ready) - self.zero
+            self.node[n + v, [k.OPEN, k.CLOSE]] = ready, k.BEYOND
+            self.node[n + count + v, k.CLOSE] = min(deadline(problem, crew) - self.zero, k.BEYOND)
+            self.crew[v, k.ROAD] = int(crew.departed or bool(crew.frozen))
+            self.crew[v, k.MOST_MOVES] = k.BEYOND
+            loads = self._loads(v, crew)
+            self.crew[v, k.AMOUNTS + axes :] = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
+        return places
+
+    def _loads(self, v: int, crew: Crew) -> list[int]:
+        """What is on board after the frozen prefix; goods from the depot that only stand in it weigh nothing once it has left."""
+        loads = list(crew.load)
+        for task in (self.problem.tasks[visit.task] for visit in self.prefixes[v]):
+            change = _change(task)
+            if change < 0 and task.goods_on is None:
+                change = 0
+            loads = [load + change * amount for load, amount in zip(loads, task.demand, strict=True)]
+        return loads
+
+    def _owners(self) -> None:
+        """Who has what in the plan in force, where that binds: drivers on the road."""
+        policy, n = self.problem.policy, len(self.tasks)
+        self.stable = False
+        for v, crew in enumerate(self.problem.crews):
+            before = n + v
+            for task in crew.base if crew.departed else ():
+                u = self.number[task]
+                self.node[u, k.OWNER], self.node[u, k.BEFORE] = v, before
+                self.price[u, k.MOVE], self.price[u, k.REORDER] = policy.move_price, policy.reorder_price
+                before, self.stable = u, True
+
+    def _bars(self, tasks: Sequence[Task]) -> NDArray[np.uint8]:
+        """(V, n): whether a crew may never take a task."""
+        found = np.zeros((len(self.problem.crews), max(1, len(tasks))), np.uint8)
+        plain: dict[tuple[object, ...], list[bool]] = {}
+        for u, task in enumerate(tasks):
+            like = (task.skills, task.declined_by, task.kind, task.goods_on)
+            if like not in plain:
+                plain[like] = [barred(crew, task) is not None for crew in self.problem.crews]
+            if any(plain[like]):
+                found[:, u] = plain[like]
+        return found
+
+    def _kinds(self) -> None:
+        """Crews that are alike as long as they have no stops."""
+        n, crews = len(self.tasks), self.problem.crews
+        self.kinds = 0
+        seen: dict[object, int] = {}
+        for v, crew in enumerate(crews):
+            start, end = self.node[n + v], self.node[n + len(crews) + v]
+            like: object = (start[k.LOC], end[k.LOC], start[k.OPEN], end[k.CLOSE], self.crew[v].tobytes(), self.bar[v].tobytes())
+            if crew.departed and crew.base:  # what it has had is cheaper with it
+                like = v
+            self.crew[v, k.KIND] = seen.setdefault(like, len(seen))
+        self.kinds = len(seen)
+        endings: dict[object, int] = {}
+        for v in range(len(crews)):
+            end = n + len(crews) + v
+            like = (*self.node[end, [k.LOC, k.CLOSE, k.DUE]].tolist(), self.price[end].tobytes(), self.crew[v, k.PROFILE])
+            self.crew[v, k.ENDING] = endings.setdefault(like, len(endings))
+
+    def _keys(self, tasks: Sequence[Task]) -> NDArray[np.float64]:
+        """(5, n): demand, distance from where crews start, width of the window, its begin, its end."""
+        n = len(tasks)
+        starts = np.unique(self.node[n : n + len(self.problem.crews), k.LOC])
+        far = self.matrix[0][np.ix_(starts, np.arange(n))][:, :, 0].min(axis=0) if len(starts) and n else np.zeros(n)
+        demand = np.abs(self.price[:n, k.CHANGES : k.CHANGES + len(self.problem.dimensions)]).sum(axis=1)
+        ends = np.minimum(self.node[:n, k.CLOSE], self.node[:n, k.DUE]).astype(float)
+        opens = self.node[:n, k.OPEN].astype(float)
+        return np.ascontiguousarray([demand, far, ends - opens, opens, ends], np.float64).reshape(5, n)
+
+    def _neighbours(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        n = len(self.tasks)
+        near = np.empty((n, min(NEAR, max(n - 1, 0)), 3), np.int32)
+        around = np.empty((n, min(AROUND, n)), np.int32)
+        k.nearest(self.matrix, self.node, near, around)
+        return near, around
+
+    def _constant(self) -> int:
+        """The price of what no search changes: the frozen prefixes."""
+        cost = 0
+        for v, crew in enumerate(self.problem.crews):
+            if crew.frozen:
+                cost += evaluate(self.problem, crew, crew.frozen).cost - int(self.crew[v, k.BASE])
+        return cost
+
+    @cached_property
+    def base(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The plan in force, for `kernel.begin_with`."""
+        return self.sequence([crew.base for crew in self.problem.crews])
+
+    def sequence(self, routes: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Routes of tasks, without their frozen prefixes, for `kernel.begin_with`."""
+        nodes = [self.number[task] for route in routes for task in route]
+        return np.array(nodes, np.int32), np.cumsum([0, *map(len, routes)]).astype(np.int32)
+
+    def solution(self) -> Solution:
+        """The best routes that the kernel has seen."""
+        n, following = len(self.tasks), self.live.lists[k.BEST_NEXT].tolist()
+        routes = []
+        for v, crew in enumerate(self.problem.crews):
+            route, x = list(crew.frozen), following[n + v]
+            while x < n:
+                route.append(self.tasks[x])
+                x = following[x]
+            routes.append(tuple(route))
+        placed = {task for route in routes for task in route}
+        return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+
+    @property
+    def cost(self) -> int:
+        """The price of the best routes, as `evaluation.total` has it."""
+        return int(self.live.total[k.BEST]) + self.constant
+
+
+def _change(task: Task) -> int:
+    """-1 where a stop takes goods off the vehicle, 1 where it puts some on."""
+    return {OrderKind.DELIVERY: -1, OrderKind.COLLECTION: 1}.get(task.kind, 0)

@@ -1,0 +1,72 @@
+"""Improve: search from a plan for a better one, by ruin and recreate with exchanges of tails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from routing.solve import kernel
+from routing.solve.arrays import Arrays
+from routing.solve.evaluation import UNASSIGNED_PRICE
+from routing.solve.problem import Problem, Solution
+from routing.solve.repair import mend
+
+SLICE_S = 0.01
+"""Between two questions whether to stop."""
+
+FIRST = 32
+"""Iterations of the first slice; later ones are as long as the time allows."""
+
+COLD, WARM, END = 1.0, 0.1, 0.03
+"""Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
+
+STRING, LONGEST, SPLIT = 12.0, 10.0, 0.5
+"""Stops taken out in an iteration on average; the longest string; how often one keeps some of its stops."""
+
+BLINK, OPENING, TAILS, RETRIES = 0.01, 0.05, 0.5, 10
+"""How often a place is overlooked, a task opens a route whatever that costs, and tails are exchanged instead of stops taken
+out; how many tasks that are left out are tried again each time."""
+
+
+def improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Callable[[], bool] = lambda: False,
+            seed: int = 1, iterations: int | None = None, clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
+    """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
+
+    The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms. The same seed and
+    iterations give the same plan. Never returns anything worse than `initial`, if that keeps the rules.
+    """
+    began = clock()
+    arrays = Arrays(problem)
+    fixed, live = arrays.constants, arrays.live
+    live.random[0] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 or 1
+    placed = mend(arrays, initial)
+    if fixed.n == 0 or fixed.crews == 0:
+        return arrays.solution()
+    scale = _mean_cost(arrays)
+    hot = (COLD if 2 * placed > fixed.n else WARM) * scale
+    cold = min(hot, END * scale)
+    done, size = 0, FIRST
+    while not stop():
+        now = clock() - began
+        share = done / iterations if iterations is not None else now / budget if budget > 0 else 1.0
+        if share >= 1:
+            break
+        if iterations is not None:
+            size = min(256, iterations - done)
+        temperature = hot * (cold / hot) ** share
+        kernel.search(fixed, live, size, temperature, 1.0, STRING, LONGEST, SPLIT, BLINK, OPENING, TAILS, RETRIES)
+        done += size
+        taken = max(clock() - began - now, 1e-6)
+        left = max(budget - now - taken, 1e-4)
+        size = int(min(4 * size, max(8, size * min(SLICE_S, left) / taken)))
+    return arrays.solution()
+
+
+def _mean_cost(arrays: Arrays) -> float:
+    """What a stop costs on average, without those that are left out."""
+    total = arrays.live.total
+    left = arrays.live.lists[kernel.LEFT_NOW, : total[kernel.LEFT]]
+    cost = total[kernel.COSTS] - arrays.constants.price[left, kernel.LEFT_OUT].sum()
+    return float(max(1.0, np.minimum(cost, UNASSIGNED_PRICE) / max(1, arrays.constants.n)))

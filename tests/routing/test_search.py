@@ -1,0 +1,115 @@
+"""The kernel behind repair and improve: it prices as the evaluator does, and what it finds passes the checker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.settings import ROOT
+from routing.solve import improve, kernel, pyvrp_engine, repair
+from routing.solve.arrays import Arrays
+from routing.solve.checker import check
+from routing.solve.evaluation import drivable, total
+from routing.solve.plan import publishable
+from routing.solve.problem import Problem, Solution, current
+from tests.builders import Situation, order, random_situation
+
+
+def checked(problem: Problem, solution: Solution) -> Solution:
+    """The solution, which every rule allows."""
+    assert check(problem, publishable(problem, solution, progress={}, engine="test")) == []
+    assert drivable(problem, solution)
+    return solution
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 600]))
+def test_the_kernel_prices_as_the_evaluator(seed: int, freeze: int) -> None:
+    """After mending and after each stretch of search, in one workspace used again and again."""
+    situation, now = random_situation(seed)
+    problem = situation.problem(now=now, freeze=freeze)
+    arrays = Arrays(problem)
+    repair.mend(arrays)
+    first = checked(problem, arrays.solution())
+    assert arrays.cost == total(problem, first)
+    for _ in range(3):
+        if arrays.constants.n and arrays.constants.crews:
+            kernel.search(arrays.constants, arrays.live, 100, 200.0, 1.0, 6.0, 10.0, 0.5, 0.01, 0.1, 0.5, 10)
+        found = checked(problem, arrays.solution())
+        assert arrays.cost == total(problem, found) <= total(problem, first)
+    repair.mend(arrays)
+    assert arrays.solution() == first
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_improving_never_makes_a_plan_worse(seed: int) -> None:
+    """Neither the plan in force, where that keeps the rules, nor a repaired one; and it says the same twice."""
+    situation, now = random_situation(seed)
+    problem = situation.problem(now=now)
+    start = repair.repair(problem)
+    found = checked(problem, improve.improve(problem, start, budget=60, iterations=500, seed=seed))
+    assert total(problem, found) <= total(problem, start)
+    assert found == improve.improve(problem, start, budget=60, iterations=500, seed=seed)
+    if drivable(problem, current(problem)):
+        assert total(problem, improve.improve(problem, budget=60, iterations=50)) <= total(problem, current(problem))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_pyvrp_never_makes_a_plan_worse(seed: int) -> None:
+    """Where its model fits, and where it does not: then the plan comes back."""
+    random = np.random.default_rng(seed)
+    situation = Situation(2, capacity=6)
+    for number in range(8):
+        lat, lon = random.uniform(-5, 5, 2).tolist()
+        kind = ("delivery", "collection")[number % 2]
+        situation.add(order(f"o{number}", lat, lon, kind=kind, skills=("lift",) if seed % 5 == 0 and number == 0 else ()))
+    problem = situation.problem()
+    assert pyvrp_engine.fits(problem) == (seed % 5 != 0)
+    start = repair.repair(problem)
+    found = checked(problem, pyvrp_engine.improve(problem, start, budget=60, iterations=20, seed=1))
+    assert total(problem, found) <= total(problem, start)
+
+
+def test_a_search_stops_when_it_is_told() -> None:
+    """`stop` ends it at once, whatever the budget; the plan is no worse for that."""
+    situation, now = random_situation(3)
+    problem = situation.problem(now=now)
+    found = improve.improve(problem, budget=3600, stop=lambda: True)
+    assert total(problem, found) <= total(problem, repair.repair(problem))
+
+
+def test_stops_keep_their_drivers_where_moving_costs_more() -> None:
+    """Two vans on the road with each other's nearer stops swap them only while that is cheap."""
+    situation = Situation(2).add(order("o0", 1, 0, kind="service"), order("o1", 1.2, 0, kind="service"),
+                                 order("p0", -1, 0, kind="service"), order("p1", -1.2, 0, kind="service"))  # fmt: skip
+    situation.on_the_road("a", ["d.o0.service", "d.p1.service"]).on_the_road("b", ["d.p0.service", "d.o1.service"])
+    problem = situation.problem()
+    free = replace(problem, policy=replace(problem.policy, move_price=0, reorder_price=0))
+    assert current(problem) == improve.improve(problem, budget=60, iterations=300)
+    assert {len(route) for route in improve.improve(free, budget=60, iterations=300).routes} == {2}
+    assert current(free) != improve.improve(free, budget=60, iterations=300)
+
+
+def test_kernels_do_the_same_when_they_count_references() -> None:
+    """Numba's switch is private: without it the search is slower, and no different."""
+    script = (
+        "from tests.builders import random_situation\n"
+        "from routing.solve import improve\n"
+        "situation, now = random_situation(7)\n"
+        "print(improve.improve(situation.problem(now=now), budget=60, iterations=200))\n"
+    )
+    outputs = [
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True,
+                       check=True).stdout
+        for more in ({}, {"LASTLEG_SAFE_KERNELS": "1"})
+    ]
+    assert outputs[0].startswith("Solution")
+    assert outputs[0] == outputs[1]
