@@ -2,7 +2,8 @@
 
 Each instance is changed in four ways: one or ten orders more, five fewer, a third of the legs a fifth slower. Engines start
 from a plan that was good before (20 seconds of `improve`). In the first table changes cost nothing; in the second every
-driver is on the road, and taking a stop from one costs what a stop costs on average, another predecessor a tenth of that. References (the better of
+driver is on the road, and taking a stop from one costs what a stop costs on average, another predecessor a tenth of that.
+References (the better of
 60 seconds of `improve` and of PyVRP from the same plan, changes free) are kept in a file and made where they are missing.
 """
 

@@ -104,6 +104,8 @@ class ReasonCode(StrEnum):
     DEPARTED = "departed"
     DRIVER_DECLINED = "driver_declined"
     DRIVER_ABSENT = "driver_absent"
+    DRIVER_EXCLUDED = "driver_excluded"
+    PINNED = "pinned"
     PRECEDENCE = "precedence"
     NO_VEHICLE = "no_vehicle"
     OUTPRIORITISED = "outprioritised"
@@ -148,12 +150,20 @@ class Policy:
     """Depot seconds ahead: shifts that start later are not planned yet."""
     metres_per_second_price: int = 20
     """Metres that cost as much as one second of driving."""
+    promise_price: int = 1
+    """Price of a second that service begins after the time promised to the recipient."""
+    overtime_price: int = 2
+    """Price of a second of overtime."""
     late_price: int = 3
     """Price of a second of lateness at priority 0; grows linearly to 11 times that at 100."""
     move_price: int = 600
     """Price of giving a planned stop to another driver."""
     reorder_price: int = 60
     """Price of a stop that follows another stop than before."""
+    near: int = 7200
+    """Depot seconds ahead within which changing a stop costs more, up to twice as much for the very next."""
+    max_moves_per_driver: int | None = None
+    """How many planned stops one plan may take from, or give to, a driver on the road; None: any number."""
     min_gain: int = 120
     """An improvement is published only if it gains at least this much, disruption included."""
 

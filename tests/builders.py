@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from routing.model import (
     Vehicle,
 )
 from routing.roads.travel import Matrix
-from routing.solve.problem import Problem, build
+from routing.solve.problem import Costs, Problem, Turn, build
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -90,6 +91,41 @@ class Situation:
     def problem(self, *, now: int = T0, freeze: int = 0, matrix: Any = flat, **changes: Any) -> Problem:
         """The problem at `now`."""
         return build(self.snapshot(**changes), matrix, flat, now=now, freeze=freeze)
+
+
+def rich_problem(seed: int) -> Problem:
+    """A live situation with every rule in it that a problem can have; each about half of the time."""
+    rng = np.random.default_rng(seed)
+    situation, now = random_situation(seed)
+    problem = situation.problem(now=now, freeze=int(rng.choice([0, 600])))
+    maybe = lambda: bool(rng.random() < 0.5)  # noqa: E731  # a name for one expression
+    names = [crew.driver_id for crew in problem.crews]
+    setup, excluded, earliest, promised, pinned, turns, pairs, overtime, costs = (maybe() for _ in range(9))
+    tasks = list(problem.tasks)
+    for number, task in enumerate(tasks):
+        tasks[number] = replace(
+            task, setup_time=int(rng.integers(0, 300)) if setup else 0,
+            excluded=frozenset(rng.choice(names, 1).tolist()) if excluded and rng.random() < 0.2 else frozenset(),
+            not_before=now + int(rng.integers(-HOUR, 2 * HOUR)) if earliest and rng.random() < 0.3 else None,
+            promised=now + int(rng.integers(-600, 2 * HOUR)) if promised and rng.random() < 0.4 else None,
+            only=str(rng.choice(names)) if pinned and rng.random() < 0.2 else None,
+            turn=Turn(rng.choice(["first", "last"])) if turns and rng.random() < 0.2 else None,
+            place=int(rng.choice([other.place for other in tasks])) if setup and rng.random() < 0.2 else task.place)  # fmt: skip
+    if pairs:
+        frozen = {number for crew in problem.crews for number in crew.frozen}
+        for a in range(0, len(tasks) - 1, 4):
+            b = a + 1
+            if b in frozen or any(tasks[number].goods_on for number in (a, b)):
+                continue
+            amount = (int(rng.integers(0, 4)),)
+            tasks[a] = replace(tasks[a], kind=OrderKind.COLLECTION, pair=b, demand=amount)
+            tasks[b] = replace(tasks[b], kind=OrderKind.DELIVERY, pair=a, demand=amount, order_id=tasks[a].order_id, goods_on=None,
+                               priority=tasks[a].priority)  # fmt: skip
+    own = lambda: Costs(*(int(rng.choice(choice)) for choice in ([0, 0, 1000], [50, 100], [3600, 5400])))  # noqa: E731
+    crews = [replace(crew, overtime=int(rng.integers(0, HOUR)) if overtime else 0, costs=own() if costs else Costs())
+             for crew in problem.crews]  # fmt: skip
+    policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
+    return replace(problem, tasks=tuple(tasks), crews=tuple(crews), policy=policy)
 
 
 def random_situation(seed: int, *, drivers: int = 3, orders: int = 14) -> tuple[Situation, int]:

@@ -62,16 +62,21 @@ class Profile:
         seconds
             (P,) what the leg would take if the period lasted for ever.
         """
-        offsets = [start - self.starts[0] for start in self.starts]
-        at = (depart - self.starts[0]) % DAY
-        period, left, gone = bisect_right(offsets, at) - 1, 1.0, 0.0
-        while True:
-            end = offsets[period + 1] if period + 1 < self.periods else DAY
-            if left * seconds[period] <= end - at:
-                return gone + left * seconds[period]
-            left -= (end - at) / seconds[period]
-            gone += end - at
-            at, period = end % DAY, (period + 1) % self.periods
+        return duration(self.starts, seconds, depart)
+
+
+def duration(starts: Sequence[int], seconds: Sequence[float], depart: float) -> float:
+    """See `Profile.duration`; `starts` are those of the periods."""
+    offsets = [start - starts[0] for start in starts]
+    at = (depart - starts[0]) % DAY
+    period, left, gone = bisect_right(offsets, at) - 1, 1.0, 0.0
+    while True:
+        end = offsets[period + 1] if period + 1 < len(starts) else DAY
+        if left * seconds[period] <= end - at:
+            return gone + left * seconds[period]
+        left -= (end - at) / seconds[period]
+        gone += end - at
+        at, period = end % DAY, (period + 1) % len(starts)
 
 
 FREE_FLOW = Profile((0,), np.ones((1, len(osm.CLASSES))))

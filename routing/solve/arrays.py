@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
-from routing.solve.evaluation import barred, deadline, evaluate, late_weight, unassigned_price, walk
+from routing.solve.evaluation import barred, evaluate, unassigned_price
 from routing.solve.problem import Crew, Problem, Solution, Task
+from routing.solve.rules.capacity import change, joins
+from routing.solve.rules.changes import held
+from routing.solve.rules.pins import RANK
+from routing.solve.rules.windows import late_weight
+from routing.solve.tour import deadline, walk
 
 NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
@@ -52,21 +57,20 @@ class Arrays:
         self.price[:, k.PAIR] = -1
         self.node[:, k.WINDOW] = self.node[:, k.OWNER] = self.node[:, k.BEFORE] = -1
         self.node[:, k.DUE] = k.BEYOND
-        changes = [_change(task) for task in tasks]
-        self.mixed = any(change > 0 for change in changes) and any(change < 0 for change in changes)
+        kinds = {task.kind for task in tasks if any(task.demand)}
+        self.mixed = {OrderKind.COLLECTION, OrderKind.DELIVERY} <= kinds
         self.window: list[tuple[int, int]] = []
         self._tasks(tasks, axes)
         self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes), np.int64)
         places = self._crews(axes)
         self._owners()
         self.bar = self._bars(tasks)
-        self._kinds()
-        self.matrix = np.empty((1, len(places), len(places), 4), np.int32)
-        seconds, metres = problem.matrix.seconds, problem.matrix.metres
-        k.legs(seconds, metres, np.array(places, np.int64), problem.policy.metres_per_second_price, UNREACHABLE, self.matrix[0])
+        self._legs(tasks, places)
         for v in range(crews):
             if self.crew[v, k.ROAD]:
-                self.crew[v, k.BASE] = self.matrix[0, self.node[n + v, k.LOC], self.node[n + crews + v, k.LOC], 0]
+                start, end = self.node[n + v, k.LOC], self.node[n + crews + v, k.LOC]
+                self.crew[v, k.BASE] = self.matrix[self.crew[v, k.PROFILE], start, end, 0]
+        self._kinds()
         self.keys = self._keys(tasks)
         near, around = self._neighbours() if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
@@ -80,43 +84,55 @@ class Arrays:
             np.zeros((size if self.mixed else 0, axes, 3), np.int32), np.ones(1, np.uint64))  # fmt: skip
 
     def _tasks(self, tasks: Sequence[Task], axes: int) -> None:
-        n, zero = len(tasks), self.zero
+        n = len(tasks)
         node, price = self.node[:n], self.price[:n]
         node[:, k.LOC] = np.arange(n)
         node[:, k.SERVICE] = [task.service_time for task in tasks]
         node[:, k.CLOSE] = k.BEYOND
         price[:, k.LEFT_OUT] = [unassigned_price(task) for task in tasks]
         for u, task in enumerate(tasks):
-            if task.windows:
-                self._windows(u, task, zero)
-            change = _change(task)
-            if change:
-                price[u, k.CHANGES : k.CHANGES + axes] = [change * amount for amount in task.demand]
-                if task.kind is OrderKind.DELIVERY and task.goods_on is None:
-                    price[u, k.CHANGES + axes :] = task.demand
-                elif task.kind is OrderKind.DELIVERY and not self.mixed:
-                    price[u, k.CHANGES :] = 0
+            if task.windows or task.not_before is not None:
+                self._windows(u, task)
+            if task.promised is not None:
+                price[u, k.PROMISE] = min(max(task.promised - self.zero, -k.BEYOND), k.BEYOND)
+                price[u, k.SHIFTED] = self.problem.policy.promise_price
+                node[u, k.DUE] = min(node[u, k.DUE], price[u, k.PROMISE])
+            if task.pair in self.number:
+                price[u, k.PAIR] = self.number[task.pair]
+                if task.kind is OrderKind.DELIVERY:
+                    price[u, k.SECOND], price[u, k.LEFT_OUT] = 1, 0
+            if task.kind is OrderKind.COLLECTION:
+                price[u, k.CHANGES : k.CHANGES + axes] = task.demand
+            elif task.kind is OrderKind.DELIVERY and task.goods_on is None and task.pair is None:
+                price[u, k.CHANGES : k.CHANGES + axes] = [-amount for amount in task.demand]
+                price[u, k.CHANGES + axes :] = task.demand
+            elif task.kind is OrderKind.DELIVERY and self.mixed:  # aboard; where nothing joins, it weighs on nothing
+                price[u, k.CHANGES : k.CHANGES + axes] = [-amount for amount in task.demand]
 
-    def _windows(self, u: int, task: Task, zero: int) -> None:
-        node, windows = self.node, [(window.start - zero, min(window.end - zero, k.BEYOND)) for window in task.windows]
-        if not task.hard:
-            last = windows[-1][1]
-            node[u, k.DUE] = self.price[u, k.LATE_FROM] = max(last, -k.BEYOND)
+    def _windows(self, u: int, task: Task) -> None:
+        """When service may begin, from the moments a crew is ready for it; after the last window too where that is soft."""
+        node, earliest = self.node, -k.BEYOND if task.not_before is None else task.not_before - self.zero
+        windows = [(window.start - self.zero, window.end - self.zero) for window in task.windows] or [(earliest, k.BEYOND)]
+        last = windows[-1][1]
+        if not task.hard and task.windows:
+            node[u, k.DUE] = self.price[u, k.LATE_FROM] = max(min(last, k.BEYOND), -k.BEYOND)
             self.price[u, k.LATE] = late_weight(self.problem, task)
-            if len(windows) == 1:
-                windows = [(windows[0][0], k.BEYOND)]
-            else:
-                windows.append((last + 1, k.BEYOND))
-        node[u, k.OPEN], node[u, k.CLOSE] = max(windows[0][0], -k.BEYOND), max(windows[-1][1], -k.BEYOND)
+            windows[-1:] = [(windows[-1][0], k.BEYOND)] if len(windows) == 1 else [windows[-1], (last + 1, k.BEYOND)]
+        windows = [(max(start, earliest), min(end, k.BEYOND)) for start, end in windows if end >= max(earliest, 0)]
+        if not windows:
+            node[u, [k.OPEN, k.CLOSE]] = 0, -k.BEYOND
+            return
+        node[u, [k.OPEN, k.CLOSE]] = min(windows[0][0], k.BEYOND), windows[-1][1]
         if len(windows) > 1:
             node[u, k.WINDOW] = len(self.window)
-            self.window += [(max(a, -k.BEYOND), max(b, 0)) for a, b in windows if b >= 0] + [(0, -1)]
+            self.window += [*windows, (0, -1)]
 
     def _crews(self, axes: int) -> list[int]:
         """Fill in starts and ends; returns the matrix place of each row of the kernel's matrix, -1 for an open end."""
         problem, n, count = self.problem, len(self.tasks), len(self.problem.crews)
         places = [problem.tasks[number].place for number in self.tasks]
         row: dict[int, int] = {}
+        most = problem.policy.max_moves_per_driver
         for v, (crew, prefix) in enumerate(zip(problem.crews, self.prefixes, strict=True)):
             start = problem.tasks[prefix[-1].task].place if prefix else crew.place
             for x, place in ((n + v, start), (n + count + v, -1 if crew.end_place is None else crew.end_place)):
@@ -126,46 +142,66 @@ class Arrays:
                 self.node[x, k.LOC] = row[place]
             ready = (prefix[-1].leave if prefix else crew.ready) - self.zero
             self.node[n + v, [k.OPEN, k.CLOSE]] = ready, k.BEYOND
-            self.node[n + count + v, k.CLOSE] = min(deadline(problem, crew) - self.zero, k.BEYOND)
+            ends, end = deadline(problem, crew), n + count + v
+            self.node[end, k.CLOSE] = min(ends - self.zero, k.BEYOND)
+            if ends > crew.shift_end:
+                self.node[end, k.DUE] = self.price[end, k.LATE_FROM] = crew.shift_end - self.zero
+                self.price[end, k.LATE] = problem.policy.overtime_price
             self.crew[v, k.ROAD] = int(crew.departed or bool(crew.frozen))
-            self.crew[v, k.MOST_MOVES] = k.BEYOND
+            self.crew[v, k.FIXED] = 0 if self.crew[v, k.ROAD] else crew.costs.fixed
+            self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
             loads = self._loads(v, crew)
             self.crew[v, k.AMOUNTS + axes :] = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
         return places
 
     def _loads(self, v: int, crew: Crew) -> list[int]:
-        """What is on board after the frozen prefix; goods from the depot that only stand in it weigh nothing once it has left."""
+        """What is on board after the frozen prefix."""
         loads = list(crew.load)
         for task in (self.problem.tasks[visit.task] for visit in self.prefixes[v]):
-            change = _change(task)
-            if change < 0 and task.goods_on is None:
-                change = 0
-            loads = [load + change * amount for load, amount in zip(loads, task.demand, strict=True)]
+            sign = change(task, crew) + joins(task, crew)
+            loads = [load + sign * amount for load, amount in zip(loads, task.demand, strict=True)]
         return loads
 
     def _owners(self) -> None:
         """Who has what in the plan in force, where that binds: drivers on the road."""
-        policy, n = self.problem.policy, len(self.tasks)
-        self.stable = False
-        for v, crew in enumerate(self.problem.crews):
-            before = n + v
-            for task in crew.base if crew.departed else ():
-                u = self.number[task]
-                self.node[u, k.OWNER], self.node[u, k.BEFORE] = v, before
-                self.price[u, k.MOVE], self.price[u, k.REORDER] = policy.move_price, policy.reorder_price
-                before, self.stable = u, True
+        n = len(self.tasks)
+        mine = held(self.problem)
+        self.stable = bool(mine)
+        for task, was in mine.items():
+            u = self.number[task]
+            self.node[u, k.OWNER], self.node[u, k.BEFORE] = was.crew, n + was.crew
+            if was.before in self.number:
+                self.node[u, k.BEFORE] = self.number[was.before]
+            self.price[u, k.MOVE], self.price[u, k.REORDER] = was.move, was.reorder
 
     def _bars(self, tasks: Sequence[Task]) -> NDArray[np.uint8]:
         """(V, n): whether a crew may never take a task."""
-        found = np.zeros((len(self.problem.crews), max(1, len(tasks))), np.uint8)
+        crews = self.problem.crews
+        found = np.zeros((len(crews), max(1, len(tasks))), np.uint8)
         plain: dict[tuple[object, ...], list[bool]] = {}
         for u, task in enumerate(tasks):
-            like = (task.skills, task.declined_by, task.kind, task.goods_on)
+            like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
             if like not in plain:
-                plain[like] = [barred(crew, task) is not None for crew in self.problem.crews]
+                plain[like] = [barred(crew, task) is not None for crew in crews]
             if any(plain[like]):
                 found[:, u] = plain[like]
+            if task.pair is not None and task.pair not in self.number:  # its other half is in somebody's frozen prefix
+                found[:, u] |= [task.pair not in crew.frozen for crew in crews]
         return found
+
+    def _legs(self, tasks: Sequence[Task], places: list[int]) -> None:
+        """The kernel's matrix: one for each kind of vehicle costs."""
+        problem = self.problem
+        profiles: dict[tuple[int, int], int] = {}
+        for v, crew in enumerate(problem.crews):
+            self.crew[v, k.PROFILE] = profiles.setdefault((crew.costs.per_hour, crew.costs.per_km), len(profiles))
+        rest = [0] * (len(places) - len(tasks))
+        setup = np.array([*(task.setup_time for task in tasks), *rest], np.int64)
+        rank = np.array([RANK[task.turn] for task in tasks] + [-1] * len(rest), np.int64)
+        where, seconds, metres = np.array(places, np.int64), problem.matrix.seconds, problem.matrix.metres
+        self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 4), np.int32)
+        for (per_hour, per_km), number in profiles.items():
+            k.legs(seconds, metres, where, setup, rank, per_hour, per_km, UNREACHABLE, self.matrix[number])
 
     def _kinds(self) -> None:
         """Crews that are alike as long as they have no stops."""
@@ -174,7 +210,8 @@ class Arrays:
         seen: dict[object, int] = {}
         for v, crew in enumerate(crews):
             start, end = self.node[n + v], self.node[n + len(crews) + v]
-            like: object = (start[k.LOC], end[k.LOC], start[k.OPEN], end[k.CLOSE], self.crew[v].tobytes(), self.bar[v].tobytes())
+            like: object = (start[k.LOC], end[k.LOC], start[k.OPEN], end[k.CLOSE], self.price[n + len(crews) + v].tobytes(),
+                            self.crew[v].tobytes(), self.bar[v].tobytes())  # fmt: skip
             if crew.departed and crew.base:  # what it has had is cheaper with it
                 like = v
             self.crew[v, k.KIND] = seen.setdefault(like, len(seen))
@@ -203,11 +240,12 @@ class Arrays:
         return near, around
 
     def _constant(self) -> int:
-        """The price of what no search changes: the frozen prefixes."""
+        """The price of what no search changes: the frozen prefixes, without their ways home."""
         cost = 0
         for v, crew in enumerate(self.problem.crews):
-            if crew.frozen:
-                cost += evaluate(self.problem, crew, crew.frozen).cost - int(self.crew[v, k.BASE])
+            if self.crew[v, k.ROAD]:
+                prefix = evaluate(self.problem, crew, crew.frozen)
+                cost += prefix.cost - prefix.parts["overtime"] - int(self.crew[v, k.BASE])
         return cost
 
     @cached_property
@@ -238,7 +276,3 @@ class Arrays:
         """The price of the best routes, as `evaluation.total` has it."""
         return int(self.live.total[k.BEST]) + self.constant
 
-
-def _change(task: Task) -> int:
-    """-1 where a stop takes goods off the vehicle, 1 where it puts some on."""
-    return {OrderKind.DELIVERY: -1, OrderKind.COLLECTION: 1}.get(task.kind, 0)

@@ -1,54 +1,47 @@
 """The independent checker: every plan is judged here before anybody sees it.
 
-It shares no code with the evaluator or any engine: it walks each route again, in plain Python, from the
-facts in the problem, and returns *all* violations. An empty list means the plan may be published.
+It shares no code with the evaluator or any engine: it walks each route again, in plain Python, from the facts in the
+problem, adds up what the plan costs, and returns *all* violations. An empty list means the plan may be published. What a
+rule demands stands in its file in `routing.solve.rules`, beside what engines know of it and apart from that.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
-from routing.model import Plan
+from routing.model import Plan, PlannedStop
+from routing.solve.findings import Passed, Violation, Way
 from routing.solve.problem import Crew, Problem, Task
+from routing.solve.rules import CHECKS, changes
 
-NO_WAY = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A broken rule: `code` from a short list, the `subject` it concerns, and a sentence."""
-
-    code: str
-    subject: str
-    detail: str
+LEFT_OUT = 10_000_000
+CAP = 5_000_000
 
 
 def check(problem: Problem, plan: Plan) -> list[Violation]:
     """All violations of a plan, in no particular order.
 
-    Rules: every open order is in exactly one route or unassigned with a reason; what is done or frozen keeps
-    its place; skills, declines, absence and the place of goods hold; no dimension is ever over capacity; no hard
-    window is missed and no shift outlasted by a stop that could still have been left out; late soft windows are
-    flagged with the right number of seconds.
+    Every open order is in exactly one route or unassigned with a reason; what is done or frozen keeps its place; each rule
+    in `routing.solve.rules` holds; the plan costs what it says.
     """
     tasks = {task.stop_id: task for task in problem.tasks}
     found = _served_once(problem, plan, tasks)
     routes = {route.shift_id: route for route in plan.routes}
+    ways = []
     for crew in problem.crews:
         if crew.shift_id not in routes:
             found.append(Violation("missing_route", crew.shift_id, "the shift has no route"))
             continue
         stops = routes[crew.shift_id].stops
-        ids = [stop.stop_id for stop in stops]
-        found += _prefix_kept(problem, crew, ids)
-        ahead = [tasks[stop] for stop in ids[len(crew.done) :] if stop in tasks]
-        found += _rules_kept(crew, ahead)
-        found += _loads_kept(problem, crew, ahead)
-        late = {stop.stop_id: stop.late_by for stop in stops}
-        found += _times_kept(problem, crew, ahead, late)
+        found += _prefix_kept(problem, crew, [stop.stop_id for stop in stops])
+        ways.append(_way(problem, crew, [(tasks[stop.stop_id], stop) for stop in stops[len(crew.done) :] if stop.stop_id in tasks]))
+        for rule in CHECKS:
+            found += rule(ways[-1])
     found += [Violation("unknown_route", shift, "no such shift") for shift in routes
               if shift not in {crew.shift_id for crew in problem.crews}]  # fmt: skip
+    found += changes.check(problem, {shift: [stop.stop_id for stop in route.stops] for shift, route in routes.items()})
+    if not found and (cost := _cost(problem, ways)) != plan.cost:
+        found.append(Violation("cost", problem.depot_id, f"the plan costs {cost} but says {plan.cost}"))
     return found
 
 
@@ -60,7 +53,7 @@ def _served_once(problem: Problem, plan: Plan, tasks: dict[str, Task]) -> list[V
     for stop, task in tasks.items():
         if times[stop] > 1:
             found.append(Violation("served_twice", stop, f"it is in the plan {times[stop]} times"))
-        if times[stop] and task.order_id in reasons:
+        if times[stop] and task.order_id in reasons and task.pair is None:
             found.append(Violation("served_and_unassigned", stop, "it is in a route and unassigned"))
         if not times[stop] and not reasons.get(task.order_id):
             found.append(Violation("lost", stop, "it is in no route and has no reason"))
@@ -75,79 +68,108 @@ def _prefix_kept(problem: Problem, crew: Crew, ids: list[str]) -> list[Violation
     return [Violation("prefix_changed", crew.shift_id, f"it must begin with {fixed}, not {ids[: len(fixed)]}")]
 
 
-def _rules_kept(crew: Crew, ahead: list[Task]) -> list[Violation]:
-    found = []
-    for task in ahead[len(crew.frozen) :]:
-        mine = task.goods_on == crew.shift_id
-        if task.skills - crew.skills:
-            found.append(Violation("skill", task.stop_id, f"{crew.driver_id} lacks {sorted(task.skills - crew.skills)}"))
-        if crew.driver_id in task.declined_by:
-            found.append(Violation("declined", task.stop_id, f"{crew.driver_id} declined it"))
-        if crew.absent and not mine:
-            found.append(Violation("absent", task.stop_id, f"{crew.driver_id} is silent or off duty"))
-        if task.kind == "delivery" and task.goods_on not in (None, crew.shift_id):
-            found.append(Violation("goods", task.stop_id, f"its goods are on {task.goods_on}"))
-        if task.kind == "delivery" and task.goods_on is None and crew.departed:
-            found.append(Violation("goods", task.stop_id, "its goods are at the depot and the vehicle has left"))
-    return found
-
-
-def _loads_kept(problem: Problem, crew: Crew, ahead: list[Task]) -> list[Violation]:
-    found = []
-    for axis, name in enumerate(problem.dimensions):
-        joining = [] if crew.departed else [t.demand[axis] for t in ahead if t.kind == "delivery" and t.goods_on is None]
-        load = crew.load[axis] + sum(joining)
-        if any(joining) and load > crew.capacity[axis]:
-            found.append(Violation("capacity", crew.shift_id, f"leaves with {load} {name} of {crew.capacity[axis]}"))
-        for position, task in enumerate(ahead):
-            absent_goods = crew.departed and task.goods_on is None
-            if task.kind == "delivery" and not absent_goods:
-                load -= task.demand[axis]
-            if task.kind == "collection":
-                load += task.demand[axis]
-                if task.demand[axis] and position >= len(crew.frozen) and load > crew.capacity[axis]:
-                    found.append(Violation("capacity", task.stop_id, f"{load} {name} on board of {crew.capacity[axis]}"))
-    return found
-
-
-def _times_kept(problem: Problem, crew: Crew, ahead: list[Task], flagged: dict[str, int]) -> list[Violation]:
-    found = []
+def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) -> Way:
+    """What a crew would do, from the facts."""
+    stops: list[Passed] = []
     at, clock = crew.place, crew.ready
-    must_end = crew.shift_end
+    must_end = crew.shift_end + crew.overtime
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
-            home = 0 if crew.end_place is None else int(problem.matrix.seconds[at][crew.end_place])
-            must_end = max(must_end, clock + home)
+            must_end = max(must_end, clock + _leg(problem, at, crew.end_place, clock)[0])
         if position == len(ahead):
             break
-        task = ahead[position]
-        leg = int(problem.matrix.seconds[at][task.place])
-        clock += leg
-        if position >= len(crew.frozen) and clock < problem.now:
-            found.append(Violation("in_the_past", task.stop_id, f"it would be reached {problem.now - clock} s ago"))
+        task, planned = ahead[position]
+        seconds, metres = _leg(problem, at, task.place, clock)
+        reached = clock + seconds
         current = position == 0 and crew.departed and bool(crew.frozen)
-        if current and not crew.serving and clock < problem.now:
-            clock = problem.now
-        late = 0
+        if current and not crew.serving and reached < problem.now:
+            reached = problem.now
+        ready = reached
+        if at != task.place:
+            ready += task.setup_time
+        if task.not_before is not None and ready < task.not_before:
+            ready = task.not_before
+        begun, late = ready, 0
         if task.windows:
-            usable = [window for window in task.windows if window.end >= clock]
-            if usable:
-                clock = max(clock, usable[0].start)
-            else:
-                late = clock - max(window.end for window in task.windows)
-        clock += task.service_time
-        if current and clock < problem.now:
-            clock = problem.now
-        at = task.place
-        if flagged[task.stop_id] != late:
-            found.append(Violation("late_flag", task.stop_id, f"{late} s late but flagged {flagged[task.stop_id]}"))
-        if position >= len(crew.frozen):
-            if leg >= NO_WAY:
-                found.append(Violation("unreachable", task.stop_id, "there is no way there"))
-            if task.hard and late:
-                found.append(Violation("time_window", task.stop_id, f"{late} s after its last window"))
-    if len(ahead) > len(crew.frozen):
-        home = 0 if crew.end_place is None else int(problem.matrix.seconds[at][crew.end_place])
-        if clock + home > must_end:
-            found.append(Violation("shift_end", crew.shift_id, f"ends {clock + home - must_end} s too late"))
-    return found
+            usable = [window for window in task.windows if window.end >= ready]
+            begun = max(ready, usable[0].start) if usable else ready
+            late = 0 if usable else ready - max(window.end for window in task.windows)
+        left = begun + task.service_time
+        if current and left < problem.now:
+            left = problem.now
+        stops.append(Passed(task, seconds, metres, reached, begun, left, late, planned.late_by))
+        at, clock = task.place, left
+    home = _leg(problem, at, crew.end_place, clock)
+    return Way(problem, crew, tuple(stops), home, clock + home[0], must_end)
+
+
+def _leg(problem: Problem, a: int, b: int | None, at: int) -> tuple[int, int]:
+    """Seconds and metres; none to an open end. By the hour, each period drives its part of the way."""
+    if b is None:
+        return 0, 0
+    if problem.hours is None:
+        return int(problem.matrix.seconds[a, b]), int(problem.matrix.metres[a, b])
+    starts, matrices = problem.hours.starts, problem.hours.matrices
+    second = (at - problem.hours.midnight) % 86_400
+    period = max((p for p in range(len(starts)) if starts[p] <= second), default=len(starts) - 1)
+    metres, share, gone = int(matrices[period].metres[a, b]), 1.0, 0.0
+    if int(matrices[0].seconds[a, b]) >= LEFT_OUT:
+        return LEFT_OUT, metres
+    while True:
+        until = (starts[(period + 1) % len(starts)] - second) % 86_400 or 86_400
+        whole = int(matrices[period].seconds[a, b])
+        if share * whole <= until:
+            return -int(-(gone + share * whole - 1e-6) // 1), metres
+        share, gone = share - until / whole, gone + until
+        second, period = (second + until) % 86_400, (period + 1) % len(starts)
+
+
+def _cost(problem: Problem, ways: list[Way]) -> int:
+    """What a plan that keeps all rules costs, in seconds of driving."""
+    policy, cost = problem.policy, 0
+    for way in ways:
+        crew = way.crew
+        if not way.stops and not crew.departed:
+            continue
+        cost += crew.costs.fixed
+        for seconds, metres in [*((stop.seconds, stop.metres) for stop in way.stops), way.home]:
+            cost += seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000
+        for stop in way.stops:
+            cost += min(CAP, stop.late * (policy.late_price * (stop.task.priority + 10) // 10))
+            if stop.task.promised is not None and stop.begun > stop.task.promised:
+                cost += (stop.begun - stop.task.promised) * policy.promise_price
+        if way.over > crew.shift_end:
+            cost += min(CAP, (way.over - crew.shift_end) * policy.overtime_price)
+    served = {stop.task.stop_id for way in ways for stop in way.stops}
+    left = {task.order_id: task.priority for task in problem.tasks if task.stop_id not in served}
+    cost += sum(LEFT_OUT * (priority + 10) // 10 for priority in left.values())
+    return cost + _changes(problem, ways)
+
+
+def _changes(problem: Problem, ways: list[Way]) -> int:
+    """What changing the plan in force costs."""
+    policy, cost = problem.policy, 0
+    place: dict[str, tuple[str, str | None, int]] = {}
+    for crew in problem.crews:
+        if crew.departed:
+            route = [problem.tasks[task] for task in (*crew.frozen, *crew.base)]
+            before: str | None = None
+            planned = [(task, PlannedStop(task.stop_id, 0, 0, 0)) for task in route]
+            for position, stop in enumerate(_way(problem, crew, planned).stops):
+                if position >= len(crew.frozen):
+                    place[stop.task.stop_id] = (crew.shift_id, before, stop.begun)
+                before = stop.task.stop_id
+    for way in ways:
+        previous: Passed | None = None
+        for stop in way.stops:
+            shift, before, begin = place.get(stop.task.stop_id, (None, None, 0))
+            if shift is not None:
+                ahead = min(policy.near, max(0, begin - problem.now))
+                changed = before != (None if previous is None else previous.task.stop_id)
+                known = previous is None or previous.task.stop_id in place or way.stops.index(previous) < len(way.crew.frozen)
+                if shift != way.crew.shift_id:
+                    cost += policy.move_price * (2 * policy.near - ahead) // policy.near
+                elif changed and known:
+                    cost += policy.reorder_price * (2 * policy.near - ahead) // policy.near
+            previous = stop
+    return cost

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from routing.model import Reason, ReasonCode, Unassigned
 from routing.roads.travel import UNREACHABLE
-from routing.solve.evaluation import Breach, barred, deadline, evaluate
+from routing.solve.evaluation import barred, evaluate
 from routing.solve.problem import Problem, Solution
+from routing.solve.tour import Breach, deadline
 
 
 def explain(problem: Problem, solution: Solution, task: int) -> Unassigned:

@@ -9,9 +9,9 @@ import numpy as np
 
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
-from routing.solve.evaluation import UNASSIGNED_PRICE
 from routing.solve.problem import Problem, Solution
 from routing.solve.repair import mend
+from routing.solve.rules.prices import UNASSIGNED_PRICE
 
 SLICE_S = 0.01
 """Between two questions whether to stop."""

@@ -619,6 +619,11 @@ def scan_route_pair(fixed, live, u, v, best):
     lu, lw = np.int64(node[u, LOC]), np.int64(node[w, LOC])
     if not allowed(fixed, live, u, v) or not allowed(fixed, live, w, v):
         return best, first, second, v
+    if fixed.stable:  # both halves may count as moved
+        a, b = np.int64(node[u, OWNER]), np.int64(node[w, OWNER])
+        both = a >= 0 and b >= 0 and a != v and b != v
+        if both and (crew[v, MOVES] + 2 > crew[v, MOST_MOVES] or (a == b and crew[a, MOVES] + 2 > crew[a, MOST_MOVES])):
+            return best, first, second, v
     i = n + v
     while i < n or i == n + v:
         j = np.int64(node[i, NEXT])
@@ -875,7 +880,7 @@ def ruin(fixed, live, mean, longest, split):
 def rebuild(fixed, live, v):
     """A route whose nodes were linked by `NEXT` only: everything else again, its price included. False if it breaks a rule.
 
-    The caller has taken out the route's price, amounts and moves.
+    The caller has taken out the route's price, and keeps `MOVES`.
     """
     node, crew, total, price = live.node, live.crew, live.total, fixed.price
     s, e = fixed.n + v, fixed.n + fixed.crews + v
@@ -929,6 +934,17 @@ def swap_tails(fixed, live, i, j):
     touch(fixed, live, w)
     total[COSTS] -= route_price(fixed, live, v) + route_price(fixed, live, w)
     a, b = np.int64(node[i, NEXT]), np.int64(node[j, NEXT])
+    if fixed.stable:
+        x = a
+        while x < fixed.n:
+            shift_moves(fixed, live, x, v, -1)
+            shift_moves(fixed, live, x, w, 1)
+            x = np.int64(node[x, NEXT])
+        x = b
+        while x < fixed.n:
+            shift_moves(fixed, live, x, w, -1)
+            shift_moves(fixed, live, x, v, 1)
+            x = np.int64(node[x, NEXT])
     e, f = fixed.n + fixed.crews + v, fixed.n + fixed.crews + w
     last_v, last_w = np.int64(node[e, PREV]), np.int64(node[f, PREV])
     node[i, NEXT] = b if b < fixed.n else e
@@ -938,7 +954,22 @@ def swap_tails(fixed, live, i, j):
     if a < fixed.n:
         node[last_v, NEXT] = f
     good = rebuild(fixed, live, v)
-    return rebuild(fixed, live, w) and good
+    if not (rebuild(fixed, live, w) and good):
+        return False
+    for x in (v, w):
+        if live.crew[x, MOVES] > live.crew[x, MOST_MOVES]:
+            return False
+    x = np.int64(node[fixed.n + v, NEXT])
+    while fixed.mixed and x < fixed.n:  # pairs stay together
+        if fixed.price[x, PAIR] >= 0 and node[fixed.price[x, PAIR], CREW] != v:
+            return False
+        x = np.int64(node[x, NEXT])
+    x = np.int64(node[fixed.n + w, NEXT])
+    while fixed.mixed and x < fixed.n:
+        if fixed.price[x, PAIR] >= 0 and node[fixed.price[x, PAIR], CREW] != w:
+            return False
+        x = np.int64(node[x, NEXT])
+    return True
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _F8, returns=types.boolean)
@@ -1116,7 +1147,12 @@ def begin_with(fixed, live, sequence, bounds):
             other = price[x, PAIR]
             if other >= 0 and node[other, CREW] < 0:
                 unlink(fixed, live, x)
-                retime(fixed, live, v)
+                broken = not retime(fixed, live, v)
+                while broken and node[fixed.n + v, NEXT] < fixed.n:  # what came after had to wait for it: all afresh
+                    unlink(fixed, live, np.int64(node[fixed.n + v, NEXT]))
+                if broken:
+                    retime(fixed, live, v)
+                    break
             x = onward
         node[e, CREW] = v
     m = np.int64(0)
@@ -1180,6 +1216,10 @@ def insert_with_regret(fixed, live, m, table):
         if pick < 0:
             break
         u = np.int64(gone[pick])
+        now = price_on(fixed, live, u, chosen)
+        if now != table[pick, chosen]:  # moves elsewhere have used up what may change hands
+            table[pick, chosen] = now
+            continue
         left -= 1
         gone[pick] = gone[left]
         for v in range(fixed.crews):
@@ -1218,9 +1258,12 @@ def move_late(fixed, live, gain):
 # ---------------------------------------------------------------- making the arrays
 
 
-@kernel(read(_I4, 2), read(_I4, 2), write(_I8), _I8, _I8, write(_I4, 3))
-def legs(seconds, metres, places, per_metre, unreachable, out):
-    """Cost and seconds of each leg, out and back in one row; an open end costs and takes nothing."""
+@kernel(read(_I4, 2), read(_I4, 2), read(_I8), read(_I8), read(_I8), _I8, _I8, _I8, write(_I4, 3))
+def legs(seconds, metres, places, setup, rank, per_hour, per_km, unreachable, out):
+    """Cost and seconds of each leg, out and back in one row; an open end (place -1) costs and takes nothing.
+
+    Setting up at another place counts as driving there; tasks of a lower `rank` cannot follow those of a higher.
+    """
     size = len(places)
     for a in range(size):
         for b in range(size):
@@ -1228,9 +1271,11 @@ def legs(seconds, metres, places, per_metre, unreachable, out):
             cost, drive = np.int64(0), np.int64(0)
             if x >= 0 and y >= 0:
                 drive = np.int64(seconds[x, y])
-                cost = drive + metres[x, y] // per_metre
-                if drive >= unreachable:
+                cost = min(drive * per_hour // 3600 + metres[x, y] * per_km // 1000, BEYOND)
+                if drive >= unreachable or (rank[b] >= 0 and rank[a] > rank[b]):
                     drive = NEVER
+                elif x != y:
+                    drive += setup[b]
             out[a, b, 0] = cost
             out[a, b, 2] = drive
             out[b, a, 1] = cost
@@ -1275,5 +1320,8 @@ def nearest(matrix, node, near, around):
             near[u, i, 0] = x
             near[u, i, 1] = matrix[0, u, x, 1]
             near[u, i, 2] = matrix[0, u, x, 0]
+            for p in range(1, len(matrix)):
+                near[u, i, 1] = min(near[u, i, 1], matrix[p, u, x, 1])
+                near[u, i, 2] = min(near[u, i, 2], matrix[p, u, x, 0])
         for i, x in enumerate(first_of(road, wide)):
             around[u, i] = x

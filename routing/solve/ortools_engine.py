@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
-from routing.solve.evaluation import barred, deadline, drivable, late_weight, total, unassigned_price, walk
+from routing.solve.evaluation import barred, drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
+from routing.solve.rules.windows import late_weight
+from routing.solve.tour import deadline, walk
 
 SLICE_S = 0.4
 """The solver holds the interpreter lock while it runs: short slices let the lease be renewed and a newer plan seen."""

@@ -6,8 +6,11 @@ Times are depot seconds, distances metres; `place` fields index the matrix. Buil
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import ceil
 
 from routing.model import (
     TERMINAL,
@@ -23,15 +26,30 @@ from routing.model import (
     TimeWindow,
     order_of,
 )
+from routing.roads import profile
+from routing.roads.profile import DAY
 from routing.roads.travel import UNREACHABLE, Matrix
 
 MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
 
 
+class Turn(StrEnum):
+    """A pin to a position: before or after all stops of a route that a plan may still move and that are not pinned so."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One stop to place. `goods_on` is the shift whose vehicle carries the goods (deliveries only)."""
+    """One stop to place.
+
+    `goods_on` is the shift whose vehicle carries the goods (deliveries only). `pair` is the task at the other end of goods
+    that are at a pickup: a collection that comes first, and a delivery, on one vehicle. `setup_time` is spent before service
+    begins, unless the stop before is at the same place. `not_before` is a moment before which service may not begin,
+    `promised` one by which it was promised to; `only` and `turn` pin it to a driver and a position.
+    """
 
     stop_id: str
     order_id: str
@@ -47,6 +65,22 @@ class Task:
     goods_on: str | None
     revision: int
     was_unassigned: bool
+    setup_time: int = 0
+    excluded: frozenset[str] = frozenset()
+    pair: int | None = None
+    not_before: int | None = None
+    promised: int | None = None
+    only: str | None = None
+    turn: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a vehicle costs, in seconds of driving at the standard rate: once if it is used, per km and per hour driven."""
+
+    fixed: int = 0
+    per_km: int = 50
+    per_hour: int = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +89,8 @@ class Crew:
 
     `ready` is when it leaves `place` (for a stop in progress: when it arrived there). `done` are the stop
     ids behind it; `frozen` indexes the tasks ahead that no plan may touch, the first of which is being
-    driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now.
+    driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now. `overtime` are
+    the seconds it may work beyond `shift_end`, at a price.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -76,11 +111,40 @@ class Crew:
     frozen: tuple[int, ...]
     base: tuple[int, ...]
     revisions: dict[str, int]
+    overtime: int = 0
+    costs: Costs = Costs()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hours:
+    """How legs take longer at some hours: periods of the day that begin `starts` seconds after `midnight` (depot time).
+
+    `matrices` has one (P, P) for each period.
+    """
+
+    starts: tuple[int, ...]
+    midnight: int
+    matrices: tuple[Matrix, ...]
+
+    def period(self, depart: int) -> int:
+        """The period at a depot time."""
+        return (bisect_right(self.starts, (depart - self.midnight) % DAY) - 1) % len(self.starts)
+
+    def seconds(self, a: int, b: int, depart: int) -> int:
+        """How long a leg takes that is left for at a depot time, in whole seconds; `UNREACHABLE` where there is no way."""
+        own = [matrix.legs[a][b] for matrix in self.matrices]
+        if own[0] >= UNREACHABLE:
+            return UNREACHABLE
+        return ceil(profile.duration(self.starts, own, depart - self.midnight) - 1e-6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What an engine gets. `matrix` is (P, P) over `places`, computed on `road_state`."""
+    """What an engine gets.
+
+    `matrix` is (P, P) over `places`, computed on `road_state`, as the roads are at the present hour; where `hours` is given,
+    plans are timed and priced by that.
+    """
 
     depot_id: str
     now: int
@@ -94,6 +158,14 @@ class Problem:
     matrix: Matrix
     places: tuple[Place, ...] = ()
     road_state: RoadState | None = None
+    hours: Hours | None = None
+
+
+    def leg(self, a: int, b: int, depart: int) -> tuple[int, int]:
+        """Seconds and metres of a leg that is left for at a depot time."""
+        if self.hours is None:
+            return self.matrix.legs[a][b], self.matrix.lengths[a][b]
+        return self.hours.seconds(a, b, depart), self.hours.matrices[self.hours.period(depart)].lengths[a][b]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +200,21 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     shifts = [shift for shift in snapshot.shifts.values() if _in_play(shift, snapshot, now)]
     shifts.sort(key=lambda shift: (shift.start, shift.id))
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
-    places: list[Place] = []
+    places: dict[Place, int] = {}
     tasks = tuple(_task(order, snapshot, _place(places, order.place)) for order in orders)
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
-        tasks=tasks, crews=crews, matrix=matrix_of(places), places=tuple(places),
+        tasks=tasks, crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
     )  # fmt: skip
-    problem = _reopen_cut_legs(problem, places, free_flow_of)
+    problem = _reopen_cut_legs(problem, list(places), free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
 
 
-def _place(places: list[Place], place: Place) -> int:
-    places.append(place)
-    return len(places) - 1
+def _place(places: dict[Place, int], place: Place) -> int:
+    return places.setdefault(place, len(places))
 
 
 def _in_play(shift: Shift, snapshot: Snapshot, now: int) -> bool:
@@ -165,7 +236,7 @@ def _task(order: Order, snapshot: Snapshot, place: int) -> Task:
 
 
 def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[Task, ...],
-          places: list[Place], now: int) -> Crew:  # fmt: skip
+          places: dict[Place, int], now: int) -> Crew:  # fmt: skip
     driver, vehicle = snapshot.drivers[shift.driver_id], snapshot.vehicles[shift.vehicle_id]
     progress = snapshot.progress.get(shift.id, Progress())
     done = tuple(stop.stop_id for stop in progress.trail if stop.state in TERMINAL)
@@ -243,7 +314,7 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
     """Move stops that will be driven to by `until` from the base route into the frozen prefix."""
-    from routing.solve.evaluation import walk
+    from routing.solve.tour import walk
 
     frozen, base = list(crew.frozen), list(crew.base)
     while base and crew.departed and not crew.absent:

@@ -18,7 +18,7 @@ from routing.solve.checker import check
 from routing.solve.evaluation import drivable, total
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution, current
-from tests.builders import Situation, order, random_situation
+from tests.builders import Situation, order, random_situation, rich_problem
 
 
 def checked(problem: Problem, solution: Solution) -> Solution:
@@ -28,12 +28,11 @@ def checked(problem: Problem, solution: Solution) -> Solution:
     return solution
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 600]))
-def test_the_kernel_prices_as_the_evaluator(seed: int, freeze: int) -> None:
-    """After mending and after each stretch of search, in one workspace used again and again."""
-    situation, now = random_situation(seed)
-    problem = situation.problem(now=now, freeze=freeze)
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_kernel_prices_as_the_evaluator(seed: int) -> None:
+    """And as the checker does: after mending and after each stretch of search, in one workspace used again and again."""
+    problem = rich_problem(seed)
     arrays = Arrays(problem)
     repair.mend(arrays)
     first = checked(problem, arrays.solution())

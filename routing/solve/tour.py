@@ -1,0 +1,102 @@
+"""A route as it would be driven: what rules judge and price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routing.model import ReasonCode
+from routing.solve.problem import Crew, Problem, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A stop's planned times in depot seconds, and its leg: its seconds and metres, and where it began."""
+
+    task: int
+    arrive: int
+    begin: int
+    leave: int
+    late: int
+    seconds: int
+    metres: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule a route breaks, by how much (in `unit`), and from which position on."""
+
+    code: ReasonCode
+    shortfall: int
+    unit: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """A crew's whole way. `home` is when it is over; `way_home` its seconds and metres; `ends_by` the end no plan may pass."""
+
+    problem: Problem
+    crew: Crew
+    tasks: tuple[Task, ...]
+    visits: tuple[Visit, ...]
+    way_home: tuple[int, int]
+    home: int
+    ends_by: int
+
+    @property
+    def used(self) -> bool:
+        """Whether the vehicle is on the road, or will be."""
+        return bool(self.visits) or self.crew.departed
+
+
+def begin_service(task: Task, ready: int) -> tuple[int, int]:
+    """When service begins for who is ready for it then, and how late that is after the last window (0 in time)."""
+    ready = ready if task.not_before is None else max(ready, task.not_before)
+    for window in task.windows:
+        if ready <= window.end:
+            return max(ready, window.start), 0
+    return ready, ready - task.windows[-1].end if task.windows else 0
+
+
+def walk(problem: Problem, crew: Crew, route: Sequence[int]) -> list[Visit]:
+    """Times along a route: no waiting but for windows, and nothing frozen ends before now."""
+    visits: list[Visit] = []
+    place, time = crew.place, crew.ready
+    live = len(crew.frozen) if crew.departed else 0
+    for position, number in enumerate(route):
+        task = problem.tasks[number]
+        seconds, metres = problem.leg(place, task.place, time)
+        arrive = time + seconds
+        if live and position == 0 and not crew.serving:
+            arrive = max(arrive, problem.now)
+        begin, late = begin_service(task, arrive + (task.setup_time if task.place != place else 0))
+        leave = begin + task.service_time
+        if live and position == 0:
+            leave = max(leave, problem.now)
+        visits.append(Visit(number, arrive, begin, leave, late, seconds, metres))
+        place, time = task.place, leave
+    return visits
+
+
+def tour(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | None = None) -> Tour:
+    """A route as it would be driven. `ends_by` is `deadline(problem, crew)`, from callers that have many of one crew."""
+    visits = walk(problem, crew, route)
+    way_home, home = _home(problem, crew, visits)
+    return Tour(problem, crew, tuple(problem.tasks[number] for number in route), tuple(visits), way_home, home,
+                deadline(problem, crew) if ends_by is None else ends_by)  # fmt: skip
+
+
+def deadline(problem: Problem, crew: Crew) -> int:
+    """The end of shift and overtime, or, where the frozen prefix already breaks it, the earliest end still possible."""
+    return max(crew.shift_end + crew.overtime, _home(problem, crew, walk(problem, crew, crew.frozen))[1])
+
+
+def _home(problem: Problem, crew: Crew, visits: Sequence[Visit]) -> tuple[tuple[int, int], int]:
+    """The way back to the end place and the time there, or when a crew is free after its last stop if it has none."""
+    place = problem.tasks[visits[-1].task].place if visits else crew.place
+    time = visits[-1].leave if visits else crew.ready
+    if crew.end_place is None:
+        return (0, 0), time
+    seconds, metres = problem.leg(place, crew.end_place, time)
+    return (seconds, metres), time + seconds
