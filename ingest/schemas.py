@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import ApiProblem, Fault, invalid
-from routing.model import Kerb, Location, OrderKind, Policy
+from routing.model import Kerb, Location, OrderKind, Policy, Turn
 
 DAY_S = 86_400
 MAX_AMOUNT = 1_000_000
@@ -121,8 +121,12 @@ class PolicyIn(_Body):
     horizon: int | None = Field(default=None, ge=3600, le=14 * DAY_S)
     metres_per_second_price: int | None = Field(default=None, ge=1, le=MAX_AMOUNT)
     late_price: int | None = Field(default=None, ge=0, le=1000)
+    promise_price: int | None = Field(default=None, ge=0, le=1000)
+    overtime_price: int | None = Field(default=None, ge=0, le=1000)
     move_price: int | None = Field(default=None, ge=0, le=DAY_S)
     reorder_price: int | None = Field(default=None, ge=0, le=DAY_S)
+    near: int | None = Field(default=None, ge=1, le=DAY_S)
+    max_moves_per_driver: int | None = Field(default=None, ge=0, le=10_000)
     min_gain: int | None = Field(default=None, ge=0, le=DAY_S)
 
     def policy(self, before: Policy) -> Policy:
@@ -163,6 +167,14 @@ class DriverIn(_Body):
     skills: Skills = Field(default_factory=list)
 
 
+class CostsIn(_Body):
+    """What a vehicle costs, in seconds of driving at the standard rate: once if it is used, per km and per hour driven."""
+
+    fixed: int = Field(default=0, ge=0, le=DAY_S, strict=True)
+    per_km: int = Field(default=50, ge=0, le=10_000, strict=True)
+    per_hour: int = Field(default=3600, ge=0, le=100_000, strict=True)
+
+
 class VehicleIn(_Body):
     """A vehicle to make; capacities by the depot's dimensions, 0 where absent."""
 
@@ -170,6 +182,7 @@ class VehicleIn(_Body):
     id: Slug
     capacity: Amounts = Field(default_factory=dict)
     skills: Skills = Field(default_factory=list)
+    costs: CostsIn | None = None
 
 
 class ShiftIn(_Body):
@@ -184,6 +197,7 @@ class ShiftIn(_Body):
     start_location: Place | None = None
     end_location: Place | None = None
     open_end: bool = False
+    overtime: int = Field(default=0, ge=0, le=DAY_S // 2, strict=True)
 
     @model_validator(mode="after")
     def _in_order(self) -> ShiftIn:
@@ -208,6 +222,24 @@ class Recipient(_Body):
         return {name: value for name, value in self if value is not None}
 
 
+class PinIn(_Body):
+    """What an operator decides of an order: its driver, whether it is the first or last stop, and not before when."""
+
+    driver_id: str | None = None
+    position: Turn | None = None
+    not_before: Moment | None = None
+
+
+class PickupIn(_Body):
+    """Where and when a transport's goods are fetched."""
+
+    location: Place
+    kerb: Kerb = Kerb.EITHER
+    windows: list[Window] = Field(default_factory=list, max_length=8)
+    service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
+    setup_time: int = Field(default=0, ge=0, le=DAY_S, strict=True)
+
+
 class OrderPatch(_Body):
     """What of an open order can be changed."""
 
@@ -216,9 +248,14 @@ class OrderPatch(_Body):
     windows: list[Window] | None = Field(default=None, max_length=8)
     lateness: Literal["soft", "hard"] | None = None
     service_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
+    setup_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
     demand: Amounts | None = None
     skills: Skills | None = None
     priority: int | None = Field(default=None, ge=0, le=100, strict=True)
+    promised_by: Moment | None = None
+    pickup: PickupIn | None = None
+    pin: PinIn | None = None
+    excluded_drivers: list[str] | None = Field(default=None, max_length=100)
     recipient: Recipient | None = None
 
 
@@ -233,9 +270,14 @@ class OrderIn(_Body):
     windows: list[Window] = Field(default_factory=list, max_length=8)
     lateness: Literal["soft", "hard"] = "soft"
     service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
+    setup_time: int = Field(default=0, ge=0, le=DAY_S, strict=True)
     demand: Amounts = Field(default_factory=dict)
     skills: Skills = Field(default_factory=list)
     priority: int = Field(default=0, ge=0, le=100, strict=True)
+    promised_by: Moment | None = None
+    pickup: PickupIn | None = None
+    pin: PinIn = PinIn()
+    excluded_drivers: list[str] = Field(default_factory=list, max_length=100)
     recipient: Recipient | None = None
 
 

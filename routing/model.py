@@ -44,11 +44,41 @@ class TimeWindow:
 
 
 class OrderKind(StrEnum):
-    """What a shipper asks for. A delivery's goods start at the depot; a collection's end there."""
+    """What a shipper asks for.
+
+    A delivery's goods start at the depot, a collection's end there; a transport's are picked up on the way and delivered by
+    the same vehicle. It has two stops, all others have one.
+    """
 
     DELIVERY = "delivery"
     COLLECTION = "collection"
     SERVICE = "service"
+    TRANSPORT = "transport"
+
+
+class Turn(StrEnum):
+    """A pin to a position: before or after all stops of a route that a plan may still move and that are not pinned so."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What an operator has decided of a stop: who does it, whether first or last, and not before when."""
+
+    driver_id: str | None = None
+    position: Turn | None = None
+    not_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a vehicle costs, in seconds of driving at the standard rate: once if it is used, per km and per hour driven."""
+
+    fixed: int = 0
+    per_km: int = 50
+    per_hour: int = 3600
 
 
 class StopState(StrEnum):
@@ -188,11 +218,23 @@ class Depot:
 
 
 @dataclass(frozen=True, slots=True)
+class Pickup:
+    """Where and when a transport's goods are fetched; as the fields of `Order`."""
+
+    location: Location
+    kerb: Kerb = Kerb.EITHER
+    windows: tuple[TimeWindow, ...] = ()
+    service_time: int = 0
+    setup_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A shipper's request, without personal fields.
 
     `demand` follows the depot's `dimensions`. `hard` windows are never missed (the order is rather left
-    unassigned); otherwise lateness is priced by `priority` (0-100) and flagged.
+    unassigned); otherwise lateness is priced by `priority` (0-100) and flagged. `setup_time` comes before service, unless the
+    vehicle is there already. `promised_by` is the latest begin the recipient was told. `pickup` is where a transport starts.
     """
 
     id: str
@@ -211,16 +253,31 @@ class Order:
     created_at: int = 0
     revision: int = 0
     kerb: Kerb = Kerb.EITHER
+    setup_time: int = 0
+    promised_by: int | None = None
+    excluded_drivers: tuple[str, ...] = ()
+    pin: Pin = Pin()
+    pickup: Pickup | None = None
 
-    @property
-    def place(self) -> Place:
-        """Where its stop is."""
+    def place_of(self, stop_id: str) -> Place:
+        """Where one of its stops is."""
+        if self.pickup is not None and stop_id.endswith(PICKUP):
+            return Place(self.pickup.location, self.pickup.kerb)
         return Place(self.location, self.kerb)
 
     @property
     def stop_id(self) -> str:
-        """The id of this order's only task once placed in a route."""
-        return f"{self.id}.{self.kind}"
+        """The id of the stop that fulfils it."""
+        return f"{self.id}.{OrderKind.DELIVERY if self.kind is OrderKind.TRANSPORT else self.kind}"
+
+    @property
+    def stop_ids(self) -> tuple[str, ...]:
+        """The ids of all its stops, in the order they are made."""
+        return (self.stop_id,) if self.pickup is None else (self.id + PICKUP, self.stop_id)
+
+
+PICKUP = ".pickup"
+"""How the id of a transport's first stop ends."""
 
 
 def order_of(stop_id: str) -> str:
@@ -245,18 +302,19 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """What a driver drives; `capacity` follows the depot's `dimensions`."""
+    """What a driver drives; `capacity` follows the depot's `dimensions`. `costs` default to the depot's prices."""
 
     id: str
     depot_id: str
     tenant: str
     capacity: tuple[int, ...] = ()
     skills: tuple[str, ...] = ()
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Driver + vehicle + hours + places. `end_location=None` ends at the last stop."""
+    """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price."""
 
     id: str
     depot_id: str
@@ -267,6 +325,7 @@ class Shift:
     end: int
     start_location: Location
     end_location: Location | None
+    overtime: int = 0
 
 
 @dataclass(frozen=True, slots=True)

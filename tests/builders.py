@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from routing.model import (
+    Costs,
     Depot,
     Driver,
     Location,
@@ -23,10 +24,11 @@ from routing.model import (
     TimeWindow,
     Trigger,
     TriggerKind,
+    Turn,
     Vehicle,
 )
 from routing.roads.travel import Matrix
-from routing.solve.problem import Costs, Problem, Turn, build
+from routing.solve.problem import Problem, build
 
 T0 = 1_900_000_000
 HOUR = 3600

@@ -108,7 +108,7 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         raise invalid([Fault("missing", "/driver_id", "An operator must name the driver.", "Give driver_id.")])
     depot, driver = my_driver(event.driver_id or "me")
     order = readers.record(store(), "orders", depot.id, order_of(stop_id)) if depot_of(stop_id) == depot.id else None
-    if order is None or order.stop_id != stop_id:
+    if order is None or stop_id not in order.stop_ids:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)

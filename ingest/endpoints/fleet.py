@@ -14,7 +14,7 @@ from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, seconds
 from ingest.store import readers, writers
 from routing.errors import OffMap
-from routing.model import Depot, Driver, Shift, Vehicle
+from routing.model import Costs, Depot, Driver, Shift, Vehicle
 
 blueprint = Blueprint("fleet", __name__)
 
@@ -43,7 +43,8 @@ def make_vehicle() -> tuple[dict[str, Any], int]:
     if wanted is None or depot is None or faults:
         raise invalid(faults)
     capacity = tuple(wanted.capacity.get(name, 0) for name in depot.dimensions)
-    vehicle = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))))
+    vehicle = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))),
+                      Costs(**dict(wanted.costs)) if wanted.costs else None)  # fmt: skip
     return _put("vehicles", vehicle, data, {})
 
 
@@ -66,7 +67,7 @@ def make_shift() -> tuple[dict[str, Any], int]:
     end = wanted.end_location.location() if wanted.end_location else depot.location
     shift = Shift(
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
-        seconds(wanted.end), start, None if wanted.open_end else end,
+        seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
     )  # fmt: skip
     moments = {"shift_changed": shift.start - depot.policy.horizon, "shift_started": shift.start, "shift_ended": shift.end + 1}
     return _put("shifts", shift, data, {}, {kind: depot.clock.real(moment) for kind, moment in moments.items()})

@@ -13,10 +13,10 @@ from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.endpoints.fleet import dimension_faults, place_faults
 from ingest.problems import ApiProblem, Fault, invalid
-from ingest.schemas import OrderIn, OrderPatch, Window, body, iso, parse, seconds, whole_number
+from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
-from routing.model import Depot, Order, OrderKind, TimeWindow, Unassigned
+from routing.model import Depot, Order, OrderKind, Pickup, Pin, StopState, TimeWindow, Unassigned
 
 blueprint = Blueprint("orders", __name__)
 
@@ -46,6 +46,9 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         hard=wanted.lateness == "hard", service_time=wanted.service_time,
         demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
         priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now), kerb=wanted.kerb,
+        setup_time=wanted.setup_time, promised_by=seconds(wanted.promised_by) if wanted.promised_by else None,
+        excluded_drivers=tuple(sorted(set(wanted.excluded_drivers))), pin=_pin(wanted.pin),
+        pickup=_pickup(wanted.pickup) if wanted.pickup else None,
     )  # fmt: skip
     result, order_id = writers.create_order(
         store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
@@ -71,7 +74,37 @@ def _faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
     windows = sorted(right.get("windows") or [], key=lambda window: window.start)
     if any(a.end >= b.start for a, b in zip(windows, windows[1:], strict=False)):
         faults.append(Fault("overlap", "/windows", "The windows overlap.", "Join them."))
+    if (right.get("kind") is OrderKind.TRANSPORT) != (right.get("pickup") is not None) and "kind" in right:
+        faults.append(Fault("inconsistent", "/pickup", "A transport has a pickup, nothing else has.", "Give it, or change kind."))
+    if isinstance(right.get("pickup"), PickupIn):
+        faults += place_faults(depot, right["pickup"].location, "/pickup/location")
+        ordered = sorted(right["pickup"].windows, key=lambda window: window.start)
+        if any(a.end >= b.start for a, b in zip(ordered, ordered[1:], strict=False)):
+            faults.append(Fault("overlap", "/pickup/windows", "The windows overlap.", "Join them."))
+    return faults + _driver_faults(depot, right)
+
+
+def _driver_faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
+    """Only operators decide who drives where, and only their own drivers do."""
+    pin, excluded = right.get("pin") or PinIn(), right.get("excluded_drivers") or []
+    if caller().role is not Role.OPERATOR and (pin != PinIn() or excluded):
+        return [Fault("unknown_field", "/pin" if pin != PinIn() else "/excluded_drivers", "Only operators decide who drives.",
+                      "Leave it out.")]  # fmt: skip
+    named = [("/pin/driver_id", pin.driver_id)] if pin.driver_id else []
+    named += [(f"/excluded_drivers/{index}", driver) for index, driver in enumerate(excluded)]
+    faults = [Fault("unknown_id", where, f"{driver!r} is no driver of depot {depot.id!r}.", "Use its full id.")
+              for where, driver in named if readers.record(store(), "drivers", depot.id, driver) is None]  # fmt: skip
+    if pin.driver_id in excluded:
+        faults.append(Fault("inconsistent", "/pin/driver_id", "It is pinned to a driver it excludes.", "Leave one of them out."))
     return faults
+
+
+def _pin(pin: PinIn) -> Pin:
+    return Pin(pin.driver_id, pin.position, seconds(pin.not_before) if pin.not_before else None)
+
+
+def _pickup(pickup: PickupIn) -> Pickup:
+    return Pickup(pickup.location.location(), pickup.kerb, _windows(pickup.windows), pickup.service_time, pickup.setup_time)
 
 
 def _windows(windows: list[Window]) -> tuple[TimeWindow, ...]:
@@ -111,7 +144,8 @@ def change(order_id: str) -> dict[str, Any]:
     depot, order = my_record("orders", order_id)
     data = body()
     wanted, right, faults = parse(OrderPatch, data)
-    faults += _faults(depot, right | {"kind": order.kind})
+    faults += _faults(depot, {"pickup": order.pickup} | {name: value for name, value in right.items() if value is not None}
+                      | {"kind": order.kind})  # fmt: skip
     if wanted is None or faults:
         raise invalid(faults)
     changed = replace(
@@ -124,6 +158,11 @@ def change(order_id: str) -> dict[str, Any]:
         demand=order.demand if wanted.demand is None else tuple(wanted.demand.get(name, 0) for name in depot.dimensions),
         skills=order.skills if wanted.skills is None else tuple(sorted(set(wanted.skills))),
         priority=order.priority if wanted.priority is None else wanted.priority,
+        setup_time=order.setup_time if wanted.setup_time is None else wanted.setup_time,
+        promised_by=order.promised_by if wanted.promised_by is None else seconds(wanted.promised_by),
+        excluded_drivers=order.excluded_drivers if wanted.excluded_drivers is None else tuple(sorted(set(wanted.excluded_drivers))),
+        pin=order.pin if wanted.pin is None else _pin(wanted.pin),
+        pickup=order.pickup if wanted.pickup is None else _pickup(wanted.pickup),
     )
     expected = int(store().hget(keys.depot_key(depot.id, "record_rev"), order.id) or 0)
     result = writers.change_order(
@@ -172,13 +211,32 @@ def view(depot: Depot, order: Order) -> dict[str, Any]:
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
         "priority": order.priority, "recipient": readers.personal(store(), depot.id, order.id),
+        "setup_time": order.setup_time, "promised_by": iso(order.promised_by) if order.promised_by else None,
         "created_at": iso(order.created_at), "stop_id": order.stop_id,
-    } | status  # fmt: skip
+    } | _more(order) | status  # fmt: skip
+
+
+def _more(order: Order) -> dict[str, Any]:
+    """The other end of a transport; and for operators, what they have decided of an order."""
+    shown: dict[str, Any] = {}
+    if order.pickup is not None:
+        windows = [{"from": iso(w.start), "to": iso(w.end)} for w in order.pickup.windows]
+        shown["pickup"] = asdict(order.pickup) | {"windows": windows, "stop_id": order.stop_ids[0]}
+    if caller().role is Role.OPERATOR:
+        not_before = iso(order.pin.not_before) if order.pin.not_before else None
+        shown |= {"pin": asdict(order.pin) | {"not_before": not_before}, "excluded_drivers": list(order.excluded_drivers)}
+    return shown
 
 
 def _status(depot: Depot, order: Order) -> dict[str, Any]:
     """Joined at reading: progress beats the plan, and before any plan an order is `accepted`."""
-    progress = readers.progress_of(store(), depot.id, [order.stop_id]).get(order.stop_id)
+    known = readers.progress_of(store(), depot.id, list(order.stop_ids))
+    progress = known.get(order.stop_id)
+    if progress is None and order.pickup is not None and (pickup := known.get(order.stop_ids[0])) is not None:
+        if pickup.state is StopState.FAILED:
+            progress = pickup
+        elif pickup.state is StopState.COMPLETED:
+            return {"status": "picked_up", "picked_up_at": iso(pickup.left or 0)}
     if progress is not None:
         times = {"arrived_at": progress.arrived, "left_at": progress.left}
         return {"status": progress.state} | {name: iso(value) for name, value in times.items() if value}

@@ -69,7 +69,7 @@ def create_order(client: Store, order: Order, *, print_: str, idempotency: str |
 def change_order(client: Store, order: Order, *, expected: int, print_: str, now: float,
                  personal: dict[str, str]) -> list[str]:  # fmt: skip
     """Replace an order: `changed`, `closed`, `started` or `stale`."""
-    arguments = [order.id, order.stop_id, codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
+    arguments = [order.id, " ".join(order.stop_ids), codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
                  PERSONAL_TTL_S, *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
@@ -77,7 +77,7 @@ def change_order(client: Store, order: Order, *, expected: int, print_: str, now
 
 def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[str]:
     """Cancel an order: `cancelled`, `already` or `closed` + state."""
-    arguments = [order.id, order.stop_id, json.dumps({"order_id": order.id}), now, at]
+    arguments = [order.id, " ".join(order.stop_ids), json.dumps({"order_id": order.id}), now, at]
     return list(run(client, order.depot_id, "order_cancel", arguments))
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from math import ceil
 
 from routing.model import (
+    PICKUP,
     TERMINAL,
+    Costs,
     Order,
     OrderKind,
     Place,
@@ -24,21 +25,18 @@ from routing.model import (
     Snapshot,
     StopState,
     TimeWindow,
+    Turn,
     order_of,
 )
 from routing.roads import profile
 from routing.roads.profile import DAY
 from routing.roads.travel import UNREACHABLE, Matrix
 
+STANDARD = Costs()
+"""What vehicles cost that say nothing else."""
+
 MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
-
-
-class Turn(StrEnum):
-    """A pin to a position: before or after all stops of a route that a plan may still move and that are not pinned so."""
-
-    FIRST = "first"
-    LAST = "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +73,6 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """What a vehicle costs, in seconds of driving at the standard rate: once if it is used, per km and per hour driven."""
-
-    fixed: int = 0
-    per_km: int = 50
-    per_hour: int = 3600
-
-
-@dataclass(frozen=True, slots=True)
 class Crew:
     """One shift as it stands: where it is, what it carries, what is behind it and what it may not change.
 
@@ -112,7 +101,7 @@ class Crew:
     base: tuple[int, ...]
     revisions: dict[str, int]
     overtime: int = 0
-    costs: Costs = Costs()
+    costs: Costs = STANDARD
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +190,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     shifts.sort(key=lambda shift: (shift.start, shift.id))
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
     places: dict[Place, int] = {}
-    tasks = tuple(_task(order, snapshot, _place(places, order.place)) for order in orders)
+    tasks = _tasks(orders, snapshot, places)
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     problem = Problem(
@@ -225,13 +214,34 @@ def _in_play(shift: Shift, snapshot: Snapshot, now: int) -> bool:
     return now <= shift.end or progress.departed_at is not None
 
 
-def _task(order: Order, snapshot: Snapshot, place: int) -> Task:
+def _tasks(orders: Sequence[Order], snapshot: Snapshot, places: dict[Place, int]) -> tuple[Task, ...]:
+    """A task for each stop that is still to be made: of a transport two, as long as it is not picked up."""
+    done = {stop.stop_id for progress in snapshot.progress.values() for stop in progress.trail if stop.state is StopState.COMPLETED}
+    tasks: list[Task] = []
+    for order in orders:
+        if order.pickup is None or order.id + PICKUP in done or order.id in snapshot.goods:
+            tasks.append(_task(order, snapshot, places))
+            continue
+        number, delivery = len(tasks), _task(order, snapshot, places)
+        pickup = order.pickup
+        tasks.append(replace(
+            delivery, stop_id=order.id + PICKUP, kind=OrderKind.COLLECTION, place=_place(places, order.place_of(order.id + PICKUP)),
+            windows=pickup.windows, service_time=pickup.service_time, setup_time=pickup.setup_time, pair=number + 1,
+            promised=None, turn=Turn.FIRST if delivery.turn is Turn.FIRST else None))  # fmt: skip
+        tasks.append(replace(delivery, pair=number, not_before=None))
+    return tuple(tasks)
+
+
+def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:
+    kind = OrderKind.DELIVERY if order.kind is OrderKind.TRANSPORT else order.kind
     return Task(
-        stop_id=order.stop_id, order_id=order.id, kind=order.kind, place=place, windows=order.windows, hard=order.hard,
-        service_time=order.service_time, demand=order.demand, skills=frozenset(order.skills), priority=order.priority,
-        declined_by=frozenset(snapshot.declined.get(order.id, ())),
-        goods_on=snapshot.goods.get(order.id) if order.kind is OrderKind.DELIVERY else None,
+        stop_id=order.stop_id, order_id=order.id, kind=kind, place=_place(places, order.place_of(order.stop_id)),
+        windows=order.windows, hard=order.hard, service_time=order.service_time, demand=order.demand,
+        skills=frozenset(order.skills), priority=order.priority, declined_by=frozenset(snapshot.declined.get(order.id, ())),
+        goods_on=snapshot.goods.get(order.id) if kind is OrderKind.DELIVERY else None,
         revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,
+        setup_time=order.setup_time, excluded=frozenset(order.excluded_drivers), not_before=order.pin.not_before,
+        promised=order.promised_by, only=order.pin.driver_id, turn=order.pin.position,
     )  # fmt: skip
 
 
@@ -260,7 +270,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         serving=bool(started) and started[0].state is StopState.ARRIVED, done=done,
         frozen=tuple(index[stop.stop_id] for stop in started),
         base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)),
-        revisions={record: snapshot.record_revisions.get(record, 0) for record in records},
+        revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
+        costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price),
     )  # fmt: skip
 
 
@@ -277,7 +288,7 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
         return Place(shift.start_location), max(shift.start, now)
     serving = next((stop for stop in progress.trail if stop.state is StopState.ARRIVED), None)
     if serving and order_of(serving.stop_id) in snapshot.orders:
-        return snapshot.orders[order_of(serving.stop_id)].place, serving.arrived or now
+        return snapshot.orders[order_of(serving.stop_id)].place_of(serving.stop_id), serving.arrived or now
     last = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at)
     seen = snapshot.positions.get(shift.driver_id)
     if seen is not None and seen.at >= last:
@@ -285,7 +296,7 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
     for stop in reversed(progress.trail):
         order = snapshot.orders.get(order_of(stop.stop_id)) or snapshot.carried.get(order_of(stop.stop_id))
         if stop.left is not None and order is not None:
-            return order.place, last
+            return order.place_of(stop.stop_id), last
     return Place(seen.location if seen else shift.start_location), last
 
 

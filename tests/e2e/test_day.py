@@ -341,7 +341,7 @@ def test_every_published_plan_passes_the_checker_on_replay(day: Day) -> None:
         if problem.version != shown["version"]:
             continue
         plan = codec.loads(json.dumps(_as_plan(problem, shown)), Plan)
-        timeless = [violation for violation in check(problem, plan) if violation.code != "late_flag"]
+        timeless = [violation for violation in check(problem, plan) if violation.code not in {"late_flag", "cost"}]
         assert timeless == []
         checked += 1
     assert checked >= 3, "the plans were gone before they could be judged"

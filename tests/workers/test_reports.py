@@ -24,7 +24,7 @@ def still_plans(shop: Shop) -> None:
     """The depot answers the next order, and nothing waits."""
     made = service(shop, 5)
     repair(shop)
-    assert status(shop, made) == "planned"
+    assert status(shop, made) in {"planned", "en_route"}  # a van that has nothing else to do sets out at once
     assert shop.store.zcard(keys.depot_key("hel", "triggers")) == 0
 
 

@@ -1,16 +1,20 @@
 -- Cancel an order; a driver on the way to it is sent on.
--- KEYS: all of keys.py. ARGV: id, stop id, event body, now (real s), now (depot s).
+-- KEYS: all of keys.py. ARGV: id, stop ids (with spaces between), event body, now (real s), now (depot s).
 -- -> {'cancelled'|'already'|'closed', state}
-local id, stop, body, now, at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local state = state_of(stop)
+local id, stops, body, now, at = ARGV[1], words(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local state = state_of(stops[#stops])
 if redis.call('SISMEMBER', K.open, id) == 0 then
   return {state == 'cancelled' and 'already' or 'closed', state or ''}
 end
 local rev = emit('order.cancelled', body)
-redis.call('HSET', K.progress, stop .. '|state', 'cancelled', stop .. '|left', at)
 close_order(id)
 touch(id, rev)
-local shift = redis.call('HGET', K.stop_shift, stop)
-if shift then advance(shift) end
+for _, stop in ipairs(stops) do
+  if not TERMINAL[state_of(stop)] then redis.call('HSET', K.progress, stop .. '|state', 'cancelled', stop .. '|left', at) end
+end
+for _, stop in ipairs(stops) do
+  local shift = redis.call('HGET', K.stop_shift, stop)
+  if shift then advance(shift) end
+end
 trigger('order_cancelled', id, rev, now)
 return {'cancelled'}

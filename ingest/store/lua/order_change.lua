@@ -1,10 +1,11 @@
 -- Replace an open order's document if nobody else has since, and its stop has not been started.
 -- KEYS: all of keys.py, then the order's personal hash.
--- ARGV: id, stop id, document, expected record revision, fingerprint, event body, now (real s), personal ttl,
+-- ARGV: id, stop ids (with spaces between), document, expected record revision, fingerprint, event body, now (real s), personal ttl,
 --       number of personal fields, their names and values.
 -- -> {'changed'|'closed'|'started'|'stale', state}
-local id, stop, document, expected, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local state = state_of(stop)
+local id, stops, document, expected, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local state
+for _, stop in ipairs(words(stops)) do state = state or state_of(stop) end
 if redis.call('SISMEMBER', K.open, id) == 0 then return {'closed', state or ''} end
 if state then return {'started', state} end
 if redis.call('HGET', K.record_rev, id) ~= expected then return {'stale'} end

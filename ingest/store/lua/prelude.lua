@@ -88,6 +88,11 @@ local function give_back(shift, at, rev)
   end
 end
 
+-- A transport that nobody has picked up yet: its goods are not at the depot.
+local function on_its_way(order)
+  return redis.call('HEXISTS', K.stop_shift, order .. '.pickup') == 1 and state_of(order .. '.pickup') ~= 'completed'
+end
+
 -- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
 local function depart(shift, at, except)
   if redis.call('HEXISTS', K.departed, shift) == 1 then return false end
@@ -105,7 +110,7 @@ local function depart(shift, at, except)
   end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local order = order_of(stop)
-    if string.sub(stop, -9) == '.delivery' and redis.call('SISMEMBER', K.open, order) == 1 then
+    if string.sub(stop, -9) == '.delivery' and redis.call('SISMEMBER', K.open, order) == 1 and not on_its_way(order) then
       redis.call('HSETNX', K.goods, order, shift)
     end
   end

@@ -57,7 +57,8 @@ end
 local rev = emit('stop.' .. kind, body)
 local result = theirs and 'recorded' or 'conflict'
 if kind == 'loaded' then
-  if not TERMINAL[state] and shift ~= '' and string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) end
+  local goods = string.sub(stop, -9) == '.delivery' and not on_its_way(order)
+  if not TERMINAL[state] and shift ~= '' and goods then redis.call('HSET', K.goods, order, shift) end
   touch(order, rev)
 elseif TERMINAL[state] and state ~= 'cancelled' then
   if kind == 'arrived' then redis.call('HSETNX', K.progress, stop .. '|arrived', at) end
@@ -83,9 +84,12 @@ else
   else
     redis.call('HSETNX', K.progress, stop .. '|arrived', at)
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
-    close_order(order)
+    local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
+    if not picked_up then close_order(order) end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
-    if kind == 'completed' and string.sub(stop, -11) == '.collection' and shift ~= '' then redis.call('HSET', K.goods, order, shift) end
+    if (picked_up or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' then
+      redis.call('HSET', K.goods, order, shift)
+    end
     if shift ~= '' then advance(shift) end
     if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
   end

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routing.model import ReasonCode
+from routing.model import ReasonCode, Turn
 from routing.solve.findings import Violation, Way
-from routing.solve.problem import Crew, Task, Turn
+from routing.solve.problem import Crew, Task
 from routing.solve.tour import Breach, Tour
 
 RANK = {Turn.FIRST: 0, None: 1, Turn.LAST: 2}
