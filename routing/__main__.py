@@ -12,8 +12,9 @@ from routing.model import Plan
 from routing.solve import instances
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
+from routing.solve.evaluation import parts
 from routing.solve.plan import publishable
-from routing.solve.problem import Problem
+from routing.solve.problem import Problem, Solution
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("problem", type=Path)
     command.add_argument("--engine", choices=sorted(ENGINES), default="improve")
     command.add_argument("--budget", type=float, default=2.0, help="seconds of search (default 2)")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--warm", type=Path, metavar="PLAN", help="search from this plan instead of the one in force")
     command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
     command.set_defaults(run=_solve)
     command = commands.add_parser("check", help="list every rule a plan breaks")
@@ -60,17 +63,29 @@ def _problem(path: Path) -> Problem:
     places = [task.place for task in problem.tasks] + [crew.place for crew in problem.crews]
     places += [crew.end_place for crew in problem.crews if crew.end_place is not None]
     tasks = [task for crew in problem.crews for task in (*crew.frozen, *crew.base)]
+    tasks += [task.pair for task in problem.tasks if task.pair is not None]
     square = problem.matrix.seconds.shape == problem.matrix.metres.shape == (size, size) or not places
     if not square or any(not 0 <= place < size for place in places):
         raise BadProblem(f"{path}: a place is outside the matrix, or the matrix is not square.")
     if any(not 0 <= task < len(problem.tasks) for task in tasks):
-        raise BadProblem(f"{path}: a route names a task that is not there.")
+        raise BadProblem(f"{path}: a route or a pair names a task that is not there.")
+    routed = [task for crew in problem.crews for task in (*crew.frozen, *crew.base)]
+    if len(set(routed)) < len(routed):
+        raise BadProblem(f"{path}: a task is in the plan in force twice.")
+    for number, task in enumerate(problem.tasks):
+        if task.pair is not None and (problem.tasks[task.pair].pair != number or task.pair == number):
+            raise BadProblem(f"{path}: {task.stop_id} is one half of a pair whose other half is not.")
+        if len(task.demand) != len(problem.dimensions):
+            raise BadProblem(f"{path}: {task.stop_id} has {len(task.demand)} amounts for {len(problem.dimensions)} dimensions.")
+    if any(len(crew.capacity) != len(problem.dimensions) or len(crew.load) != len(problem.dimensions) for crew in problem.crews):
+        raise BadProblem(f"{path}: a crew has not an amount for each of the {len(problem.dimensions)} dimensions.")
     return problem
 
 
 def _solve(arguments: argparse.Namespace) -> int:
     problem = _problem(arguments.problem)
-    solution = ENGINES[arguments.engine](problem, budget=arguments.budget, stop=lambda: False)
+    initial = _solution(problem, codec.loads(_read(arguments.warm), Plan)) if arguments.warm else None
+    solution = ENGINES[arguments.engine](problem, initial, budget=arguments.budget, stop=lambda: False, seed=arguments.seed)
     plan = publishable(problem, solution, progress={}, engine=arguments.engine)
     text = codec.dumps(plan).decode()
     if arguments.out:
@@ -79,7 +94,22 @@ def _solve(arguments: argparse.Namespace) -> int:
         print(text)
     stops = sum(len(route.stops) for route in plan.routes)
     print(f"{stops} stops in {len(plan.routes)} routes, {len(plan.unassigned)} unassigned, cost {plan.cost}", file=sys.stderr)
+    print(", ".join(f"{name} {cost}" for name, cost in parts(problem, solution).items() if cost), file=sys.stderr)
     return _report(problem, plan)
+
+
+def _solution(problem: Problem, plan: Plan) -> Solution:
+    """A plan's routes, as far as the problem has their stops; the frozen ones come first whatever the plan says."""
+    number = {task.stop_id: index for index, task in enumerate(problem.tasks)}
+    fixed = {task for crew in problem.crews for task in crew.frozen}
+    wanted = {route.shift_id: [number[stop.stop_id] for stop in route.stops if stop.stop_id in number] for route in plan.routes}
+    seen: set[int] = set(fixed)
+    routes = []
+    for crew in problem.crews:
+        free = [task for task in dict.fromkeys(wanted.get(crew.shift_id, [])) if task not in seen]
+        seen |= set(free)
+        routes.append((*crew.frozen, *free))
+    return Solution(tuple(routes), tuple(task for task in range(len(problem.tasks)) if task not in seen))
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -27,8 +27,8 @@ from routing.model import (
     Turn,
     Vehicle,
 )
-from routing.roads.travel import Matrix
-from routing.solve.problem import Problem, build
+from routing.roads.travel import UNREACHABLE, Matrix
+from routing.solve.problem import Hours, Problem, build
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -128,6 +128,15 @@ def rich_problem(seed: int) -> Problem:
              for crew in problem.crews]  # fmt: skip
     policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews), policy=policy)
+
+
+def with_hours(problem: Problem, seed: int) -> Problem:
+    """The same on roads that are slower at some hours: three periods, the first change within half an hour."""
+    rng = np.random.default_rng(seed)
+    seconds = problem.matrix.seconds
+    slower = [np.minimum((seconds * factor).astype(np.int32), UNREACHABLE) for factor in (1.0, *rng.uniform(0.8, 2, 2))]
+    matrices = tuple(replace(problem.matrix, seconds=table) for table in slower)
+    return replace(problem, hours=Hours((0, int(rng.integers(1, 1800)), 7200), problem.now - 60, matrices))
 
 
 def random_situation(seed: int, *, drivers: int = 3, orders: int = 14) -> tuple[Situation, int]:

@@ -108,7 +108,8 @@ def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[
 
     def make() -> tuple[Problem, set[str]]:
         roads = travel.of(settings, snapshot, now)
-        problem = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale))
+        problem = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale),
+                        hours_of=roads.hours)  # fmt: skip
         return replace(problem, road_state=roads.day.overlay.state()), travel.touched(roads, snapshot, problem)
 
     problem, touched = _timed(timings, "matrix", make)

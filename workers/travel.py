@@ -26,7 +26,7 @@ from routing.roads.snapping import MAX_SNAP_M, Snapper
 from routing.roads.spot import Spot
 from routing.roads.traffic import Overlay
 from routing.roads.travel import UNREACHABLE, Matrix, Roads
-from routing.solve.problem import Crew, Problem
+from routing.solve.problem import Crew, Hours, Problem
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,13 @@ log = logging.getLogger(__name__)
 class DepotRoads:
     """The roads of a depot as they are at one moment, and what is kept of them on this machine."""
 
+    depot_id: str
+    now: int
+    midnight: int
     day: Day
     period: int
     metrics: Metrics
-    cache: MatrixCache
+    folder: Path
 
     @property
     def roads(self) -> Roads:
@@ -48,12 +51,25 @@ class DepotRoads:
     def matrix(self, places: Sequence[Place]) -> Matrix:
         """Travel times now; a place far off the map, which intake refuses, is nobody's neighbour."""
         spots = self.spots(places)
-        return _without(self.cache.matrix(spots), spots)
+        return _without(self._cache(self.period).matrix(spots), spots)
 
     def free_flow(self, places: Sequence[Place]) -> Matrix:
         """Travel times at this hour with no closure and no slow-down."""
         spots = self.spots(places)
         return _without(self.under(Overlay.free_flow(self.day.network)).matrix(spots), spots)
+
+    def hours(self, places: Sequence[Place], until: int) -> Hours | None:
+        """Travel times by the hour from now as far as a depot time; None if all that is one period."""
+        profile, ahead = self.day.profile, range(self.now, until, 900)
+        used = {profile.period(at - self.midnight) for at in ahead} | {self.period}
+        if len(used) < 2:
+            return None
+        spots = self.spots(places)
+        each = {period: _without(self._cache(period).matrix(spots), spots) for period in sorted(used)}
+        return Hours(profile.starts, self.midnight, tuple(each.get(period, each[self.period]) for period in range(profile.periods)))
+
+    def _cache(self, period: int) -> MatrixCache:
+        return MatrixCache(self.folder, self.depot_id, self.day.roads(period))
 
     def under(self, overlay: Overlay) -> Roads:
         """The roads at this hour under another overlay."""
@@ -72,9 +88,10 @@ def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
     events = [event for event in snapshot.road_events if _fits(event, network)]
     metrics = Metrics(folder)
     profile = maps.speeds(depot.speeds, settings.maps)
-    period = profile.period(second_of_day(depot, now))
+    second = second_of_day(depot, now)
+    period = profile.period(second)
     day = Day(network, Overlay.at(network, events, now, version=snapshot.roads), profile, metrics.of)
-    return DepotRoads(day, period, metrics, MatrixCache(folder, depot.id, day.roads(period)))
+    return DepotRoads(depot.id, now, now - second, day, period, metrics, folder)
 
 
 def second_of_day(depot: Depot, moment: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +28,6 @@ class Matrix:
     seconds: NDArray[np.int32]
     metres: NDArray[np.int32]
     roads: int = 0
-
-    @cached_property
-    def legs(self) -> list[list[int]]:
-        """`seconds` as lists, which are faster to look single legs up in than arrays."""
-        return list(self.seconds.tolist())
-
-    @cached_property
-    def lengths(self) -> list[list[int]]:
-        """`metres` as lists."""
-        return list(self.metres.tolist())
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ class Arrays:
         near, around = self._neighbours() if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
-            bool(self.bar.any()), self.kinds, self.matrix, self.price, np.array([*self.window, (0, -1)], np.int32), self.bar,
-            self.keys, near, around)  # fmt: skip
+            bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), self.kinds, self.matrix, self.price,
+            np.array([*self.window, (0, -1)], np.int32), self.bar, self.keys, near, around)  # fmt: skip
         size = n + 2 * crews
         self.live = k.Live(
             self.node, self.crew, np.zeros(k.SPARE + self.kinds, np.int64), np.zeros((7, size), np.int32),
@@ -199,9 +199,30 @@ class Arrays:
         setup = np.array([*(task.setup_time for task in tasks), *rest], np.int64)
         rank = np.array([RANK[task.turn] for task in tasks] + [-1] * len(rest), np.int64)
         where, seconds, metres = np.array(places, np.int64), problem.matrix.seconds, problem.matrix.metres
+        if problem.hours is not None:
+            seconds, metres = self._at_their_hours(tasks, where)
         self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 4), np.int32)
         for (per_hour, per_km), number in profiles.items():
             k.legs(seconds, metres, where, setup, rank, per_hour, per_km, UNREACHABLE, self.matrix[number])
+
+    def _at_their_hours(self, tasks: Sequence[Task], where: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Matrices of the hour in which each place will be left, as far as can be told before a plan is made.
+
+        The kernel knows no hours: what it finds is held to them afterwards, see `repair.settle`.
+        """
+        problem, hours = self.problem, self.problem.hours
+        assert hours is not None
+        moment = np.full(len(problem.matrix.seconds), problem.now)
+        for task in tasks:
+            if task.windows:
+                moment[task.place] = max(problem.now, (task.windows[0].start + task.windows[-1].end) // 2)
+        for crew in problem.crews:
+            for visit in walk(problem, crew, crew.frozen + crew.base):
+                moment[problem.tasks[visit.task].place] = visit.leave
+        period = np.array([hours.period(int(at)) for at in moment])
+        rows = np.arange(len(period))
+        found = [np.stack([getattr(matrix, name) for matrix in hours.matrices])[period, rows] for name in ("seconds", "metres")]
+        return found[0], found[1]
 
     def _kinds(self) -> None:
         """Crews that are alike as long as they have no stops."""

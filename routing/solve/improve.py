@@ -9,8 +9,9 @@ import numpy as np
 
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
-from routing.solve.problem import Problem, Solution
-from routing.solve.repair import mend
+from routing.solve.evaluation import total
+from routing.solve.problem import Problem, Solution, current
+from routing.solve.repair import mend, settle
 from routing.solve.rules.prices import UNASSIGNED_PRICE
 
 SLICE_S = 0.01
@@ -61,7 +62,11 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         taken = max(clock() - began - now, 1e-6)
         left = max(budget - now - taken, 1e-4)
         size = int(min(4 * size, max(8, size * min(SLICE_S, left) / taken)))
-    return arrays.solution()
+    found = settle(problem, arrays.solution())
+    if problem.hours is None:
+        return found
+    start = settle(problem, current(problem) if initial is None else initial)  # prices of the hours, which the search did not know
+    return min(found, start, key=lambda solution: total(problem, solution))
 
 
 def _mean_cost(arrays: Arrays) -> float:

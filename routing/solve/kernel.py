@@ -59,14 +59,14 @@ NEVER = 1 << 29
 NO = 1 << 60
 LATE_CAP = 5_000_000
 
-Fixed = namedtuple("Fixed", "n crews dimensions soft mixed stable barred kinds matrix price window bar key near around")
+Fixed = namedtuple("Fixed", "n crews dimensions soft mixed stable barred pairs kinds matrix price window bar key near around")
 """What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back; near (n, k, 3); around (n, k)."""
 Live = namedtuple("Live", "node crew total lists saved saved_crew rank load random")
 """What a search changes."""
 
 _I4, _I8, _F8, _U1, _U8 = types.int32, types.int64, types.float64, types.uint8, types.uint64
 FIXED_TYPE = types.NamedTuple(
-    (*(_I8,) * 3, *(types.boolean,) * 4, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
+    (*(_I8,) * 3, *(types.boolean,) * 5, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
      write(_I4, 3), write(_I4, 2)), Fixed)  # fmt: skip
 LIVE_TYPE = types.NamedTuple(
     (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_F8), write(_I4, 3), write(_U8)),
@@ -960,12 +960,12 @@ def swap_tails(fixed, live, i, j):
         if live.crew[x, MOVES] > live.crew[x, MOST_MOVES]:
             return False
     x = np.int64(node[fixed.n + v, NEXT])
-    while fixed.mixed and x < fixed.n:  # pairs stay together
+    while fixed.pairs and x < fixed.n:  # they stay together
         if fixed.price[x, PAIR] >= 0 and node[fixed.price[x, PAIR], CREW] != v:
             return False
         x = np.int64(node[x, NEXT])
     x = np.int64(node[fixed.n + w, NEXT])
-    while fixed.mixed and x < fixed.n:
+    while fixed.pairs and x < fixed.n:
         if fixed.price[x, PAIR] >= 0 and node[fixed.price[x, PAIR], CREW] != w:
             return False
         x = np.int64(node[x, NEXT])

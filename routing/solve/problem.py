@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+import numpy as np
+
 from routing.model import (
     PICKUP,
     TERMINAL,
@@ -121,9 +123,11 @@ class Hours:
 
     def seconds(self, a: int, b: int, depart: int) -> int:
         """How long a leg takes that is left for at a depot time, in whole seconds; `UNREACHABLE` where there is no way."""
-        own = [matrix.legs[a][b] for matrix in self.matrices]
+        own = [int(matrix.seconds[a, b]) for matrix in self.matrices]
         if own[0] >= UNREACHABLE:
             return UNREACHABLE
+        if min(own) == max(own):
+            return own[0]
         return ceil(profile.duration(self.starts, own, depart - self.midnight) - 1e-6)
 
 
@@ -153,8 +157,8 @@ class Problem:
     def leg(self, a: int, b: int, depart: int) -> tuple[int, int]:
         """Seconds and metres of a leg that is left for at a depot time."""
         if self.hours is None:
-            return self.matrix.legs[a][b], self.matrix.lengths[a][b]
-        return self.hours.seconds(a, b, depart), self.hours.matrices[self.hours.period(depart)].lengths[a][b]
+            return int(self.matrix.seconds[a, b]), int(self.matrix.metres[a, b])
+        return self.hours.seconds(a, b, depart), int(self.hours.matrices[self.hours.period(depart)].metres[a, b])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,12 @@ def current(problem: Problem) -> Solution:
     return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
 
-def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, now: int, freeze: int) -> Problem:
+HoursOf = Callable[[Sequence[Place], int], Hours | None]
+"""Travel times by the hour between places, as far as a depot time; None where all hours are alike."""
+
+
+def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, now: int, freeze: int,
+          hours_of: HoursOf | None = None) -> Problem:  # fmt: skip
     """Freeze a snapshot into a problem.
 
     Parameters
@@ -180,6 +189,8 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     matrix_of, free_flow_of
         Travel times on today's roads, and with no closure at all; the latter is asked only for legs that
         today's roads have cut and nobody can avoid, so that a driver caught in a closure still has a plan.
+    hours_of
+        Travel times by the hour; by default, those of now are taken for all hours.
     now
         Depot time of the decision.
     freeze
@@ -197,6 +208,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
         tasks=tasks, crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
+        hours=hours_of(list(places), max((crew.shift_end + crew.overtime for crew in crews), default=now)) if hours_of else None,
     )  # fmt: skip
     problem = _reopen_cut_legs(problem, list(places), free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
@@ -320,6 +332,11 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
     free = free_flow_of([places[place] for place in wanted])
     for a, b in cut:
         seconds[a, b], metres[a, b] = free.seconds[number[a], number[b]], free.metres[number[a], number[b]]
+    hours = problem.hours
+    if hours is not None:  # closures hold all day: what is cut at this hour is cut at all
+        opened = tuple(np.array(leg) for leg in zip(*cut, strict=True))
+        for matrix in {id(matrix): matrix for matrix in hours.matrices}.values():
+            matrix.seconds[opened], matrix.metres[opened] = seconds[opened], metres[opened]
     return replace(problem, matrix=replace(problem.matrix, seconds=seconds, metres=metres))
 
 

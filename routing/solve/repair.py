@@ -6,7 +6,9 @@ import numpy as np
 
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
+from routing.solve.evaluation import barred, drivable, evaluate
 from routing.solve.problem import Problem, Solution
+from routing.solve.tour import deadline
 
 MANY = 300
 """Above so many tasks to place, as in a plan from scratch, they are not compared with each other but placed in turn."""
@@ -22,15 +24,51 @@ def repair(problem: Problem) -> Solution:
     mend(arrays)
     kernel.move_late(arrays.constants, arrays.live, problem.policy.min_gain)
     kernel.keep_best(arrays.constants, arrays.live)
-    return arrays.solution()
+    return settle(problem, arrays.solution())
+
+
+def settle(problem: Problem, solution: Solution) -> Solution:
+    """Hold a solution to the hours of the day, which the kernel does not know.
+
+    Stops that break a rule at the hours they would be driven to are taken out and put where they cost least, or left out.
+    """
+    if problem.hours is None or drivable(problem, solution):
+        return solution
+    routes, waiting = [list(route) for route in solution.routes], list(solution.unassigned)
+    for crew, route in zip(problem.crews, routes, strict=True):
+        while len(route) > len(crew.frozen) and (breach := evaluate(problem, crew, route).breach) is not None:
+            task = route[max(len(crew.frozen), min(breach.position, len(route) - 1))]
+            out = {task, problem.tasks[task].pair} - set(crew.frozen)
+            waiting += [other for other in route if other in out]
+            route[:] = [other for other in route if other not in out]
+    for task in sorted(waiting, key=lambda task: -problem.tasks[task].priority):
+        found = _cheapest(problem, routes, task)
+        if found is not None:
+            routes[found[1]].insert(found[2], task)
+    placed = {task for route in routes for task in route}
+    return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+
+
+def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int, int, int] | None:
+    """The least (price, crew, position) at which a single task keeps all rules, or None."""
+    if problem.tasks[task].pair is not None:
+        return None
+    found: list[tuple[int, int, int]] = []
+    for number, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
+        if barred(crew, problem.tasks[task]):
+            continue
+        before, ends_by = evaluate(problem, crew, route).cost, deadline(problem, crew)
+        for position in range(len(crew.frozen), len(route) + 1):
+            after = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by)
+            if after.breach is None:
+                found.append((after.cost - before, number, position))
+    return min(found, default=None)
 
 
 def mend(arrays: Arrays, initial: Solution | None = None) -> int:
     """Begin with a solution (default: the plan in force), mended. How many tasks had to be placed."""
     fixed, live = arrays.constants, arrays.live
-    begin = arrays.base if initial is None else arrays.sequence(
-        [route[len(crew.frozen) :] for crew, route in zip(arrays.problem.crews, initial.routes, strict=True)])  # fmt: skip
-    count: int = kernel.begin_with(fixed, live, *begin)
+    count = begin(arrays, initial)
     if count > MANY:
         kernel.recreate(fixed, live, count, 0.0, True, 9.0, 0.0)
     else:
@@ -39,8 +77,16 @@ def mend(arrays: Arrays, initial: Solution | None = None) -> int:
     return count
 
 
+def begin(arrays: Arrays, initial: Solution | None = None) -> int:
+    """Begin with what of a solution (default: the plan in force) keeps the rules. How many tasks wait to be placed."""
+    sequence = arrays.base if initial is None else arrays.sequence(
+        [route[len(crew.frozen) :] for crew, route in zip(arrays.problem.crews, initial.routes, strict=True)])  # fmt: skip
+    count: int = kernel.begin_with(arrays.constants, arrays.live, *sequence)
+    return count
+
+
 def complete(problem: Problem, initial: Solution) -> Solution:
     """A solution with what it leaves out inserted, where that is possible."""
     arrays = Arrays(problem, neighbours=False)
     mend(arrays, initial)
-    return arrays.solution()
+    return settle(problem, arrays.solution())

@@ -28,7 +28,7 @@ def situation(shop: Shop, *, freeze: int = 0) -> tuple[Snapshot, Problem]:
     assert snapshot is not None
     now = snapshot.depot.clock.depot(time.time())
     roads = travel.of(shop.settings, snapshot, now)
-    return snapshot, build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=freeze)
+    return snapshot, build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=freeze, hours_of=roads.hours)
 
 
 def publish(shop: Shop, snapshot: Snapshot, problem: Problem, solution: Solution) -> Outcome:

@@ -16,8 +16,11 @@ from routing.model import Depot, Location, Place
 from routing.roads.network import Network
 from routing.roads.travel import UNREACHABLE
 from routing.solve import engines
-from routing.solve.problem import Problem, Solution
+from routing.solve.evaluation import total
+from routing.solve.problem import Problem, Solution, current
 from tests.conftest import HOME, SPOTS, Shop, order, wait_for
+from tests.workers.test_commit import situation
+from tests.workers.test_reports import service
 from workers import replan, travel
 
 EIGHT = 1_893_484_800
@@ -185,7 +188,7 @@ def test_what_earlier_boots_have_kept_is_removed(shop: Shop) -> None:
     shop.depot()
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
-    travel.of(shop.settings, snapshot, EIGHT)
+    travel.of(shop.settings, snapshot, EIGHT).matrix([Place(Location(**HOME))])
     [ours] = (shop.settings.state / "roads").iterdir()
     old, recent = ours.with_name("old"), ours.with_name("recent")
     for folder in (old, recent):
@@ -287,6 +290,24 @@ def test_rush_hours_are_slower(shop: Shop) -> None:
     midnight = travel.of(shop.settings, snapshot, EIGHT - 8 * 3600).matrix(places).seconds[0, 1]
     free = replace(snapshot, depot=replace(snapshot.depot, speeds="free_flow"))
     assert eight > midnight == travel.of(shop.settings, free, EIGHT).matrix(places).seconds[0, 1]
+
+
+def test_a_plan_looks_ahead_to_the_hours_it_is_driven_in(shop: Shop) -> None:
+    """A shift from eight on is timed by the periods that it meets, as the route's arrival shows."""
+    shop.depot()
+    shop.crew("anna")
+    soon = service(shop, 0)
+    late = service(shop, 1, windows=[{"from": "2030-01-01T12:00:00Z", "to": "2030-01-01T12:00:00Z"}])
+    replan.repair(shop.store, shop.settings, "hel")
+    _, problem = situation(shop)
+    assert problem.hours is not None
+    assert problem.hours.matrices[problem.hours.period(problem.now)].seconds.tolist() == problem.matrix.seconds.tolist()
+    noon = problem.hours.matrices[problem.hours.period(EIGHT + 4 * 3600)]
+    assert noon.seconds.tolist() != problem.matrix.seconds.tolist()
+    stops = shop.call("GET", "/v1/depots/hel/plan").json["routes"][0]["stops"]
+    assert [stop["stop_id"] for stop in stops] == [soon["stop_id"], late["stop_id"]]
+    free = replace(problem, hours=None)
+    assert total(problem, current(problem)) < total(free, current(free))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def problem(depot_id: str) -> Response:
     assert snapshot is not None  # my_depot found it
     now = depot.clock.depot(time.time())
     roads = travel.of(services().settings, snapshot, now)
-    found = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=0)
+    found = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
     return Response(codec.dumps(found), content_type="application/json")
 
 
