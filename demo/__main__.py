@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.text import Text
 
 from demo.api import iso
-from demo.table import History, changes, latency, render, triggers
+from demo.table import History, changes, cost, disruption, latency, render, triggers
 from demo.world import World
 from ingest.settings import ROOT, Settings
 from routing.errors import LastlegError
@@ -131,7 +131,8 @@ def _show(world: World, stack: Stack, console: Console, stop: threading.Event, s
 def _lines(plans: list[dict[str, Any]]) -> None:
     """Without a terminal: one line per version."""
     for plan in plans:
-        cells = (plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), latency(plan))
+        told = f"costs {cost(plan)}, disruption {disruption(plan)}, solved in {plan['timings'].get('solve', 0):.0f} ms"
+        cells = (plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), told, latency(plan))
         print(Text.from_markup("  ".join(cells)).plain, flush=True)
 
 

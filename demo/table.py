@@ -38,11 +38,12 @@ class History:
 def render(history: History, *, title: str, clock: str, counts: dict[str, int], note: str) -> Group:
     """The whole screen."""
     table = Table(title=title, expand=True, title_justify="left")
-    for name, style in (("time", "dim"), ("plan", "bold"), ("triggers", "yellow"), ("what changed for whom", ""),
-                        ("event → plan", "green")):  # fmt: skip
+    for name, style in (("time", "dim"), ("plan", "bold"), ("triggers", "yellow"), ("what changed for whom", ""), ("cost", ""),
+                        ("disruption", ""), ("solve", "green"), ("event → plan", "green")):  # fmt: skip
         table.add_column(name, style=style, no_wrap=name != "what changed for whom")
     for plan in history.rows:
-        table.add_row(plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), latency(plan))
+        table.add_row(plan["created_at"][11:19], f"v{plan['version']}", triggers(plan), changes(plan), cost(plan),
+                      disruption(plan), f"{plan['timings'].get('solve', 0):.0f} ms", latency(plan))  # fmt: skip
     speed = "no plan yet"
     if history.latencies:
         speed = f"event → plan: median {median(history.latencies) * 1000:.0f} ms, p95 {history.p95() * 1000:.0f} ms"
@@ -68,6 +69,18 @@ def changes(plan: dict[str, Any]) -> str:
     if plan["diff"]["no_longer_unassigned"]:
         parts.append(f"{len(plan['diff']['no_longer_unassigned'])} no longer unassigned")
     return ", ".join(parts)
+
+
+def cost(plan: dict[str, Any]) -> str:
+    """Minutes of driving that all open routes cost, without what is unassigned."""
+    return f"{(plan['cost'] - plan['costs'].get('unassigned', 0)) / 60:.0f} min"
+
+
+def disruption(plan: dict[str, Any]) -> str:
+    """`2 moved, 1 ↻`: stops of drivers on the road that changed hands, or got another stop before them."""
+    change = plan["disruption"]
+    marks = (f"{change['moved']} moved" * bool(change["moved"]), f"{change['resequenced']} ↻" * bool(change["resequenced"]))
+    return ", ".join(mark for mark in marks if mark) or "none"
 
 
 def latency(plan: dict[str, Any]) -> str:

@@ -463,8 +463,9 @@ class Diff:
 class Plan:
     """All routes of one depot and its unassigned orders, at one version.
 
-    `revision` is the state it answers, `roads` the version of the road overlay it was computed on, `cost`
-    in seconds of driving, `timings` in real milliseconds by step.
+    `revision` is the state it answers, `roads` the version of the road overlay it was computed on, `cost` in seconds of
+    driving, `costs` the same by part, `timings` in real milliseconds by step. `moved` and `resequenced` count the stops of
+    drivers on the road that the plan before had given to another driver, or put behind another stop.
     """
 
     depot_id: str
@@ -479,6 +480,9 @@ class Plan:
     unassigned: tuple[Unassigned, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    moved: int = 0
+    resequenced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,5 +47,6 @@ def version_record(snapshot: Snapshot, plan: Plan, diff: Diff, changed: list[Rou
         version=plan.version, revision=plan.revision, roads=plan.roads, engine=plan.engine, created_at=plan.created_at,
         published_at=plan.published_at, cost=plan.cost, routes=tuple(changed),
         over=tuple(shift for shift in snapshot.sequences if shift not in planned), unassigned=plan.unassigned,
-        triggers=plan.triggers, timings=plan.timings, diff=asdict(diff),
+        triggers=plan.triggers, timings=plan.timings, diff=asdict(diff), costs=plan.costs, moved=plan.moved,
+        resequenced=plan.resequenced,
     )  # fmt: skip

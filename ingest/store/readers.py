@@ -53,6 +53,9 @@ class VersionRecord(msgspec.Struct, frozen=True):
     triggers: tuple[Trigger, ...]
     timings: dict[str, float]
     diff: Any
+    costs: dict[str, int] = {}
+    moved: int = 0
+    resequenced: int = 0
 
 
 def depot(client: Store, depot_id: str) -> Depot | None:
@@ -192,7 +195,8 @@ def plan_at(client: Store, depot_id: str, version: int) -> tuple[Plan, VersionRe
         for shift in change.over:
             routes.pop(shift, None)
     plan_ = Plan(depot_id, version, asked.revision, asked.roads, asked.engine, asked.created_at, asked.published_at,
-                 asked.cost, tuple(routes.values()), asked.unassigned, asked.triggers, asked.timings)  # fmt: skip
+                 asked.cost, tuple(routes.values()), asked.unassigned, asked.triggers, asked.timings, asked.costs, asked.moved,
+                 asked.resequenced)  # fmt: skip
     return plan_, asked
 
 

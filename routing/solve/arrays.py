@@ -289,8 +289,28 @@ class Arrays:
                 route.append(self.tasks[x])
                 x = following[x]
             routes.append(tuple(route))
+        routes = self._recognized(routes)
         placed = {task for route in routes for task in route}
         return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+
+    def _recognized(self, routes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Routes of crews that are alike go to who has most of their stops already: nobody swaps a route for nothing."""
+        found = list(routes)
+        alike: dict[int, list[int]] = {}
+        for v, kind in enumerate(self.crew[:, k.KIND].tolist()):
+            alike.setdefault(kind, []).append(v)
+        had = [set(crew.base) for crew in self.problem.crews]
+        for crews in alike.values():
+            if len(crews) < 2 or not any(had[v] for v in crews):
+                continue
+            shared = sorted((-len(had[v].intersection(routes[w])), v != w, v, w) for v in crews for w in crews)
+            given: dict[int, int] = {}
+            for _, _, v, w in shared:
+                if v not in given and w not in given.values():
+                    given[v] = w
+            for v, w in given.items():
+                found[v] = routes[w]
+        return found
 
     @property
     def cost(self) -> int:

@@ -110,6 +110,17 @@ def test_stops_keep_their_drivers_where_moving_costs_more() -> None:
     assert current(free) != improve.improve(free, budget=60, iterations=300)
 
 
+def test_vans_that_are_alike_never_swap_routes_for_nothing() -> None:
+    """Still at the depot, two equal vans keep what they have as far as that costs the same, wherever a search starts."""
+    sides = (("o", 4.0), ("p", -4.0))
+    situation = Situation(2).add(*(order(f"{name}{n}", lat, n / 10) for name, lat in sides for n in range(10)))
+    mine = {"d.day-a": tuple(f"d.o{n}.delivery" for n in range(10)), "d.day-b": tuple(f"d.p{n}.delivery" for n in range(10))}
+    problem = situation.problem(sequences=mine)
+    swapped = Solution((problem.crews[1].base, problem.crews[0].base), ())
+    found = improve.improve(problem, swapped, budget=60, iterations=200)
+    assert [set(route) for route in found.routes] == [set(crew.base) for crew in problem.crews]
+
+
 def test_kernels_do_the_same_when_they_count_references() -> None:
     """Numba's switch is private: without it the search is slower, and no different."""
     script = (

@@ -81,6 +81,8 @@ def _summary(record: VersionRecord) -> dict[str, Any]:
         "created_at": iso(record.created_at), "published_at": record.published_at, "cost": record.cost,
         "latency_s": round(record.published_at - oldest, 3) if oldest is not None else None,
         "triggers": [trigger_view(trigger) for trigger in record.triggers], "diff": record.diff, "timings": record.timings,
+        "costs": record.costs, "disruption": {"moved": record.moved, "resequenced": record.resequenced,
+                                              "cost": record.costs.get("changes", 0)},
     }  # fmt: skip
 
 
