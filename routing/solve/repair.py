@@ -8,6 +8,7 @@ from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import barred, drivable, evaluate
 from routing.solve.problem import Problem, Solution
+from routing.solve.rules.changes import held, moves
 from routing.solve.tour import deadline
 
 MANY = 300
@@ -54,14 +55,19 @@ def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int
     if problem.tasks[task].pair is not None:
         return None
     found: list[tuple[int, int, int]] = []
+    mine, most = held(problem), problem.policy.max_moves_per_driver
+    was, moved = mine.get(task), moves(mine, routes)
     for number, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
-        if barred(crew, problem.tasks[task]):
+        elsewhere = was is not None and was.crew != number
+        full = elsewhere and most is not None and any(
+            problem.crews[v].departed and moved[v] >= most for v in (number, was.crew if was else number))  # fmt: skip
+        if full or barred(crew, problem.tasks[task]):
             continue
         before, ends_by = evaluate(problem, crew, route).cost, deadline(problem, crew)
         for position in range(len(crew.frozen), len(route) + 1):
             after = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by)
             if after.breach is None:
-                found.append((after.cost - before, number, position))
+                found.append((after.cost - before + (was.move if was and elsewhere else 0), number, position))
     return min(found, default=None)
 
 

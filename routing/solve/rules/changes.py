@@ -8,7 +8,7 @@ change hands can be bounded for each driver.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from routing.solve.findings import Violation
@@ -67,6 +67,16 @@ def disruption(problem: Problem, solution: Solution) -> Disruption:
             elif was.before != previous and (previous is None or previous in mine or previous in frozen):
                 resequenced, price = resequenced + 1, price + was.reorder
     return Disruption(moved, resequenced, price)
+
+
+def moves(mine: dict[int, Held], routes: Sequence[Sequence[int]]) -> Counter[int]:
+    """By crew, how many stops of drivers on the road it has given or taken."""
+    found: Counter[int] = Counter()
+    for number, route in enumerate(routes):
+        for task in route:
+            if task in mine and mine[task].crew != number:
+                found.update((number, mine[task].crew))
+    return found
 
 
 def check(problem: Problem, routes: dict[str, list[str]]) -> Iterator[Violation]:
