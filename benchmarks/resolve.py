@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,8 @@ def main() -> None:
         mine = [row for row in results if row["changes"] == price]
         print(f"\n--- {title}")
         table(mine, arguments.engines, arguments.budgets)
-        table(mine, arguments.engines, arguments.budgets, "kept_arcs_pct")
+        for column in ("kept_arcs_pct", "seconds"):
+            table(mine, arguments.engines, arguments.budgets, column)
     if arguments.json:
         print(json.dumps({"results": results}))
 
@@ -66,10 +68,12 @@ def _run(name: str, case: str, price: str, problem: Problem, reference: float,
     for budget in arguments.budgets:
         for engine in arguments.engines:
             for seed in range(1, arguments.seeds + 1):
+                begin = time.perf_counter()
                 solution = PEERS[engine](problem, start, budget, seed)
+                seconds = round(time.perf_counter() - begin, 4)
                 kept = round(100 * kept_arcs(problem, start, solution), 1)
                 results.append(result(name, len(problem.tasks), engine, budget, seed, cost(problem, solution), reference, kept,
-                                      case=case, changes=price))  # fmt: skip
+                                      case=case, changes=price, seconds=seconds))  # fmt: skip
                 print(json.dumps(results[-1]), flush=True)
     return results
 

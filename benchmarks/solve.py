@@ -9,6 +9,7 @@ import argparse
 import csv
 import json
 import statistics
+import time
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -32,10 +33,15 @@ def main() -> None:
         for budget in arguments.budgets:
             for name in arguments.engines:
                 for seed in range(1, arguments.seeds + 1):
-                    found = cost(problem, PEERS[name](problem, None, budget, seed))
-                    results.append(result(path.stem, len(problem.tasks), name, budget, seed, found, best.get(path.stem)))
+                    begin = time.perf_counter()
+                    solution = PEERS[name](problem, None, budget, seed)
+                    seconds = round(time.perf_counter() - begin, 4)
+                    found = cost(problem, solution)
+                    results.append(result(path.stem, len(problem.tasks), name, budget, seed, found, best.get(path.stem),
+                                          seconds=seconds))  # fmt: skip
                     print(json.dumps(results[-1]), flush=True)
     table(results, arguments.engines, arguments.budgets)
+    table(results, arguments.engines, arguments.budgets, "seconds")
     if arguments.json:
         print(json.dumps({"results": results}))
 
@@ -97,7 +103,7 @@ def table(results: Iterable[dict[str, Any]], engines: list[str], budgets: list[f
                 runs = [row for row in mine if row["engine"] == engine and row["budget_s"] == budget]
                 values = [row[column] for row in runs if row[column] is not None]
                 failed = f" ({len(runs) - len(values)})" if len(values) < len(runs) else ""
-                cells.append((f"{statistics.mean(values):.2f}" if values else "none") + failed)
+                cells.append((f"{statistics.mean(values):.3f}" if values else "none") + failed)
             print(f"{engine:10}" + "".join(f"{cell:>16}" for cell in cells))
 
 

@@ -20,7 +20,7 @@ SLICE_S = 0.01
 FIRST = 32
 """Iterations of the first slice; later ones are as long as the time allows."""
 
-COLD, WARM, END = 1.0, 0.1, 0.03
+COLD, WARM, END = 1.0, 0.3, 0.03
 """Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
 
 STRING, LONGEST, SPLIT = 12.0, 10.0, 0.5
