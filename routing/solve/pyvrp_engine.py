@@ -16,16 +16,21 @@ from pyvrp import Activity, ActivityType, ProblemData, Route, VehicleType
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
 from routing.solve.evaluation import barred, drivable, total, unassigned_price
-from routing.solve.problem import Crew, Problem, Solution, Task
+from routing.solve.problem import STANDARD, Crew, Problem, Solution, Task
 from routing.solve.repair import complete
 
 HISTORY = 10
 
 
 def fits(problem: Problem) -> bool:
-    """Whether PyVRP can express a problem: no frozen stops, everybody may do everything, windows single and hard."""
-    plain = all(len(task.windows) <= 1 and (task.hard or not task.windows) for task in problem.tasks)
-    still = not any(crew.frozen or crew.serving for crew in problem.crews)
+    """Whether PyVRP can express a problem, as far as we translate it.
+
+    No frozen stops, everybody may do everything, windows single and hard; no pairs, set-up times, promises, pins, overtime,
+    or costs of its own of a vehicle. All hours count as the present one: what comes out is judged by the real ones.
+    """
+    plain = all(len(task.windows) <= 1 and (task.hard or not task.windows) and task.pair is None and not task.setup_time
+                and (task.promised, task.not_before, task.turn) == (None, None, None) for task in problem.tasks)  # fmt: skip
+    still = not any(crew.frozen or crew.serving or crew.overtime or crew.costs != STANDARD for crew in problem.crews)
     return plain and still and bool(problem.crews) and not any(
         barred(crew, task) for task in problem.tasks for crew in problem.crews)  # fmt: skip
 
