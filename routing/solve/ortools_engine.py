@@ -89,7 +89,10 @@ class _Model:
         cost = seconds + metres // problem.policy.metres_per_second_price
         service = np.array([problem.tasks[task].service_time for task in self.tasks])
         owner = self._owners()
-        for number in range(len(problem.crews)):
+        held = sorted(set(owner.tolist()) - {-1})
+        if not held:  # one table for all: at 250 vehicles it would take longer than the search
+            routing.SetArcCostEvaluatorOfAllVehicles(routing.RegisterTransitMatrix(cost.tolist()))
+        for number in range(len(problem.crews)) if held else ():
             mine = cost.copy()
             moved = (owner >= 0) & (owner != number)
             mine[: len(self.tasks)][moved] += problem.policy.move_price  # paid on leaving a stop taken from another
