@@ -341,6 +341,7 @@ def test_every_published_plan_passes_the_checker_on_replay(day: Day) -> None:
         if problem.version != shown["version"]:
             continue
         plan = codec.loads(json.dumps(_as_plan(problem, shown)), Plan)
+        # read at another moment than the plan was made: how late stops are and what that costs is checked before publication
         timeless = [violation for violation in check(problem, plan) if violation.code not in {"late_flag", "cost"}]
         assert timeless == []
         checked += 1
