@@ -223,10 +223,10 @@ class Recipient(_Body):
 
 
 class PinIn(_Body):
-    """What an operator decides of an order: its driver, whether it is the first or last stop, and not before when."""
+    """What an operator decides of an order: its driver, its position, and not before when."""
 
     driver_id: str | None = None
-    position: Turn | None = None
+    position: Turn | Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = None
     not_before: Moment | None = None
 
 

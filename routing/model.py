@@ -57,7 +57,7 @@ class OrderKind(StrEnum):
 
 
 class Turn(StrEnum):
-    """A pin to a position: before or after all stops of a route that a plan may still move and that are not pinned so."""
+    """A pin to an end of a route: before or after all stops that a plan may still move and that are not pinned so."""
 
     FIRST = "first"
     LAST = "last"
@@ -65,10 +65,13 @@ class Turn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What an operator has decided of a stop: who does it, whether first or last, and not before when."""
+    """What an operator has decided of a stop: who does it, in which position, and not before when.
+
+    A number counts all stops of the driver's shift from 1, those already made too; see `routing.solve.rules.pins`.
+    """
 
     driver_id: str | None = None
-    position: Turn | None = None
+    position: Turn | int | None = None
     not_before: int | None = None
 
 
@@ -429,6 +432,14 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """A rule that is broken by a stop no plan may change any more: the rest is planned around it."""
+
+    stop_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Unassigned:
     """An order no route serves, with its reasons."""
 
@@ -465,7 +476,8 @@ class Plan:
 
     `revision` is the state it answers, `roads` the version of the road overlay it was computed on, `cost` in seconds of
     driving, `costs` the same by part, `timings` in real milliseconds by step. `moved` and `resequenced` count the stops of
-    drivers on the road that the plan before had given to another driver, or put behind another stop.
+    drivers on the road that the plan before had given to another driver, or put behind another stop. `flags` say what is wrong
+    with stops that nobody may change any more.
     """
 
     depot_id: str
@@ -483,6 +495,7 @@ class Plan:
     costs: dict[str, int] = field(default_factory=dict)
     moved: int = 0
     resequenced: int = 0
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,14 @@ class Situation:
         return build(self.snapshot(**changes), matrix, flat, now=now, freeze=freeze)
 
 
-def rich_problem(seed: int) -> Problem:
+def rich_problem(seed: int, **size: int) -> Problem:
     """A live situation with every rule in it that a problem can have; each about half of the time."""
     rng = np.random.default_rng(seed)
-    situation, now = random_situation(seed)
+    situation, now = random_situation(seed, **size)
     problem = situation.problem(now=now, freeze=int(rng.choice([0, 600])))
     maybe = lambda: bool(rng.random() < 0.5)  # noqa: E731  # a name for one expression
     names = [crew.driver_id for crew in problem.crews]
-    setup, excluded, earliest, promised, pinned, turns, pairs, overtime, costs = (maybe() for _ in range(9))
+    setup, excluded, earliest, promised, pinned, positions, pairs, overtime, costs = (maybe() for _ in range(9))
     tasks = list(problem.tasks)
     for number, task in enumerate(tasks):
         tasks[number] = replace(
@@ -111,7 +111,7 @@ def rich_problem(seed: int) -> Problem:
             not_before=now + int(rng.integers(-HOUR, 2 * HOUR)) if earliest and rng.random() < 0.3 else None,
             promised=now + int(rng.integers(-600, 2 * HOUR)) if promised and rng.random() < 0.4 else None,
             only=str(rng.choice(names)) if pinned and rng.random() < 0.2 else None,
-            turn=Turn(rng.choice(["first", "last"])) if turns and rng.random() < 0.2 else None,
+            position=_position(rng) if positions and rng.random() < 0.3 else None,
             place=int(rng.choice([other.place for other in tasks])) if setup and rng.random() < 0.2 else task.place)  # fmt: skip
     if pairs:
         frozen = {number for crew in problem.crews for number in crew.frozen}
@@ -128,6 +128,11 @@ def rich_problem(seed: int) -> Problem:
              for crew in problem.crews]  # fmt: skip
     policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews), policy=policy)
+
+
+def _position(rng: np.random.Generator) -> Turn | int:
+    positions: list[Turn | int] = [Turn.FIRST, Turn.LAST, *range(1, 6)]
+    return positions[rng.integers(7)]
 
 
 def with_hours(problem: Problem, seed: int) -> Problem:

@@ -94,6 +94,9 @@ def _driver_faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
     named += [(f"/excluded_drivers/{index}", driver) for index, driver in enumerate(excluded)]
     faults = [Fault("unknown_id", where, f"{driver!r} is no driver of depot {depot.id!r}.", "Use its full id.")
               for where, driver in named if readers.record(store(), "drivers", depot.id, driver) is None]  # fmt: skip
+    if isinstance(pin.position, int) and right.get("pickup"):
+        faults.append(Fault("inconsistent", "/pin/position", "A transport has two stops, which cannot have one number.",
+                            "Pin it `first` or `last`, or split it into two orders."))  # fmt: skip
     if pin.driver_id in excluded:
         faults.append(Fault("inconsistent", "/pin/driver_id", "It is pinned to a driver it excludes.", "Leave one of them out."))
     return faults

@@ -14,6 +14,7 @@ from routing import codec
 from routing.model import (
     Depot,
     Driver,
+    Flag,
     Order,
     Plan,
     Position,
@@ -56,6 +57,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     costs: dict[str, int] = {}
     moved: int = 0
     resequenced: int = 0
+    flags: tuple[Flag, ...] = ()
 
 
 def depot(client: Store, depot_id: str) -> Depot | None:
@@ -196,7 +198,7 @@ def plan_at(client: Store, depot_id: str, version: int) -> tuple[Plan, VersionRe
             routes.pop(shift, None)
     plan_ = Plan(depot_id, version, asked.revision, asked.roads, asked.engine, asked.created_at, asked.published_at,
                  asked.cost, tuple(routes.values()), asked.unassigned, asked.triggers, asked.timings, asked.costs, asked.moved,
-                 asked.resequenced)  # fmt: skip
+                 asked.resequenced, asked.flags)  # fmt: skip
     return plan_, asked
 
 

@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.model import OrderKind
+from routing.model import OrderKind, Turn
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
 from routing.solve.evaluation import barred, evaluate, unassigned_price
 from routing.solve.problem import Crew, Problem, Solution, Task
 from routing.solve.rules.capacity import change, joins
 from routing.solve.rules.changes import held
-from routing.solve.rules.pins import RANK
+from routing.solve.rules.pins import rank as rank_of
 from routing.solve.rules.windows import late_weight
 from routing.solve.tour import deadline, walk
 
@@ -75,7 +76,8 @@ class Arrays:
         near, around = self._neighbours() if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
-            bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), self.kinds, self.matrix, self.price,
+            bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), bool((self.price[:, k.NUMBER] % k.END).any()),
+            self.kinds, self.matrix, self.price,
             np.array([*self.window, (0, -1)], np.int32), self.bar, self.keys, near, around)  # fmt: skip
         size = n + 2 * crews
         self.live = k.Live(
@@ -101,6 +103,8 @@ class Arrays:
                 price[u, k.PAIR] = self.number[task.pair]
                 if task.kind is OrderKind.DELIVERY:
                     price[u, k.SECOND], price[u, k.LEFT_OUT] = 1, 0
+            if task.position is not None:
+                price[u, k.NUMBER] = task.position if isinstance(task.position, int) else k.END * (task.position is Turn.LAST)
             if task.kind is OrderKind.COLLECTION:
                 price[u, k.CHANGES : k.CHANGES + axes] = task.demand
             elif task.kind is OrderKind.DELIVERY and task.goods_on is None and task.pair is None:
@@ -149,6 +153,7 @@ class Arrays:
                 self.price[end, k.LATE] = problem.policy.overtime_price
             self.crew[v, k.ROAD] = int(crew.departed or bool(crew.frozen))
             self.crew[v, k.FIXED] = 0 if self.crew[v, k.ROAD] else crew.costs.fixed
+            self.crew[v, k.BEHIND] = len(crew.done) + len(crew.frozen)
             self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
             loads = self._loads(v, crew)
             self.crew[v, k.AMOUNTS + axes :] = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
@@ -197,7 +202,7 @@ class Arrays:
             self.crew[v, k.PROFILE] = profiles.setdefault((crew.costs.per_hour, crew.costs.per_km), len(profiles))
         rest = [0] * (len(places) - len(tasks))
         setup = np.array([*(task.setup_time for task in tasks), *rest], np.int64)
-        rank = np.array([RANK[task.turn] for task in tasks] + [-1] * len(rest), np.int64)
+        rank = np.array([rank_of(task) for task in tasks] + [-1] * len(rest), np.int64)
         where, seconds, metres = np.array(places, np.int64), problem.matrix.seconds, problem.matrix.metres
         if problem.hours is not None:
             seconds, metres = self._at_their_hours(tasks, where)
@@ -227,21 +232,17 @@ class Arrays:
     def _kinds(self) -> None:
         """Crews that are alike as long as they have no stops."""
         n, crews = len(self.tasks), self.problem.crews
-        self.kinds = 0
+        starts, ends = self.node[n : n + len(crews)], self.node[n + len(crews) :]
+        ending = np.hstack((ends[:, [k.LOC, k.CLOSE, k.DUE]], self.price[n + len(crews) :], self.crew[:, [k.PROFILE]]))
+        start = np.hstack((starts[:, [k.LOC, k.OPEN]], self.crew))
         seen: dict[object, int] = {}
-        for v, crew in enumerate(crews):
-            start, end = self.node[n + v], self.node[n + len(crews) + v]
-            like: object = (start[k.LOC], end[k.LOC], start[k.OPEN], end[k.CLOSE], self.price[n + len(crews) + v].tobytes(),
-                            self.crew[v].tobytes(), self.bar[v].tobytes())  # fmt: skip
-            if crew.departed and crew.base:  # what it has had is cheaper with it
-                like = v
-            self.crew[v, k.KIND] = seen.setdefault(like, len(seen))
-        self.kinds = len(seen)
         endings: dict[object, int] = {}
-        for v in range(len(crews)):
-            end = n + len(crews) + v
-            like = (*self.node[end, [k.LOC, k.CLOSE, k.DUE]].tolist(), self.price[end].tobytes(), self.crew[v, k.PROFILE])
-            self.crew[v, k.ENDING] = endings.setdefault(like, len(endings))
+        rows = zip(crews, map(bytes, start), map(bytes, ending), map(bytes, self.bar), strict=True)
+        for v, (crew, head, tail, bar) in enumerate(rows):
+            mine = v if crew.departed and crew.base else -1  # what it has had is cheaper with it
+            self.crew[v, k.KIND] = seen.setdefault((head, tail, bar, mine), len(seen))
+            self.crew[v, k.ENDING] = endings.setdefault(tail, len(endings))
+        self.kinds = len(seen)
 
     def _keys(self, tasks: Sequence[Task]) -> NDArray[np.float64]:
         """(5, n): demand, distance from where crews start, width of the window, its begin, its end."""
@@ -264,7 +265,9 @@ class Arrays:
         """The price of what no search changes: the frozen prefixes, without their ways home."""
         cost = 0
         for v, crew in enumerate(self.problem.crews):
-            if self.crew[v, k.ROAD]:
+            if self.crew[v, k.ROAD] and not crew.frozen:
+                cost += crew.costs.fixed
+            elif self.crew[v, k.ROAD]:
                 prefix = evaluate(self.problem, crew, crew.frozen)
                 cost += prefix.cost - prefix.parts["overtime"] - int(self.crew[v, k.BASE])
         return cost
@@ -299,17 +302,21 @@ class Arrays:
         alike: dict[int, list[int]] = {}
         for v, kind in enumerate(self.crew[:, k.KIND].tolist()):
             alike.setdefault(kind, []).append(v)
-        had = [set(crew.base) for crew in self.problem.crews]
+        owner = {task: v for v, crew in enumerate(self.problem.crews) for task in crew.base}
         for crews in alike.values():
-            if len(crews) < 2 or not any(had[v] for v in crews):
+            if len(crews) < 2:
                 continue
-            shared = sorted((-len(had[v].intersection(routes[w])), v != w, v, w) for v in crews for w in crews)
+            shared = Counter((owner[task], w) for w in crews for task in routes[w] if task in owner)
+            pairs = sorted((-count, v != w, v, w) for (v, w), count in shared.items() if v in crews)
             given: dict[int, int] = {}
-            for _, _, v, w in shared:
-                if v not in given and w not in given.values():
+            taken: set[int] = set()
+            for _, _, v, w in [*pairs, *((0, False, v, v) for v in crews)]:
+                if v not in given and w not in taken:
                     given[v] = w
-            for v, w in given.items():
-                found[v] = routes[w]
+                    taken.add(w)
+            rest = iter([w for w in crews if w not in taken])
+            for v in crews:
+                found[v] = routes[given[v] if v in given else next(rest)]
         return found
 
     @property

@@ -2,52 +2,106 @@
 
 from __future__ import annotations
 
-from routing.model import Reason, ReasonCode, Unassigned
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from routing.model import Flag, OrderKind, Reason, ReasonCode, Unassigned
 from routing.roads.travel import UNREACHABLE
+from routing.solve import kernel
+from routing.solve.arrays import Arrays
 from routing.solve.evaluation import barred, evaluate
 from routing.solve.problem import Problem, Solution
-from routing.solve.tour import Breach, deadline
+from routing.solve.repair import begin
+from routing.solve.rules import BREACHES
+from routing.solve.tour import Breach, tour
+
+MANY = 25
+"""So many drivers are named for an order at most: those who come nearest to taking it."""
 
 
-def explain(problem: Problem, solution: Solution, task: int) -> Unassigned:
-    """Reasons of one unassigned task: one per crew, or `no_vehicle` when there is no crew at all."""
-    order = problem.tasks[task].order_id
+def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
+    """Reasons for each order that is in no route: one per driver, nearest to fitting first, or `no_vehicle` if there is none."""
+    left = set(solution.unassigned)
+    first = [task for task in solution.unassigned if not _behind(problem, task, left)]
     if not problem.crews:
-        return Unassigned(order, (Reason(ReasonCode.NO_VEHICLE),))
-    reasons = [_reason(problem, number, solution.routes[number], task) for number in range(len(problem.crews))]
-    return Unassigned(order, tuple(reasons))
+        return tuple(Unassigned(problem.tasks[task].order_id, (Reason(ReasonCode.NO_VEHICLE),)) for task in first)
+    if not first:
+        return ()
+    arrays = Arrays(problem, neighbours=False)
+    begin(arrays, solution)
+    return tuple(Unassigned(problem.tasks[task].order_id, _reasons(arrays, solution, task)) for task in first)
 
 
-def _reason(problem: Problem, number: int, route: tuple[int, ...], task: int) -> Reason:
-    crew = problem.crews[number]
-    bar = barred(crew, problem.tasks[task])
-    if bar is not None:
-        return Reason(bar, crew.driver_id)
-    if _cut_off(problem, task):
-        return Reason(ReasonCode.CLOSED_ROAD, crew.driver_id)
-    alone = _least(problem, number, crew.frozen, task)
+def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
+    """The rules that frozen stops break, once for each rule and route: only what nobody can change breaks any."""
+    found = []
+    for crew, route in zip(problem.crews, solution.routes, strict=True):
+        if not crew.frozen:
+            continue
+        prefix, whole = (replace(tour(problem, crew, stops), crew=replace(crew, frozen=()), ends_by=crew.shift_end + crew.overtime)
+                         for stops in (crew.frozen, route))  # fmt: skip
+        breaches = [breach for rule in BREACHES if (breach := rule(prefix)) and rule(whole)]  # a pickup's delivery may follow
+        wrong = [(breach.position, _as_reason(breach, breach.code, crew.driver_id)) for breach in breaches]
+        bars = [barred(crew, problem.tasks[task]) for task in crew.frozen]
+        wrong += [(position, Reason(bar, crew.driver_id)) for position, bar in enumerate(bars) if bar]
+        found += [Flag(problem.tasks[route[position]].stop_id, reason) for position, reason in wrong]
+    return tuple(found)
+
+
+def _behind(problem: Problem, task: int, left: set[int]) -> bool:
+    """Whether it is a delivery whose pickup is left out as well, and speaks for both."""
+    return problem.tasks[task].kind is OrderKind.DELIVERY and problem.tasks[task].pair in left
+
+
+def _reasons(arrays: Arrays, solution: Solution, task: int) -> tuple[Reason, ...]:
+    problem = arrays.problem
+    least = np.empty((len(problem.crews), 2), np.int64)
+    u = arrays.number[task]
+    kernel.shortfalls(arrays.constants, arrays.live, u, least)
+    bars = [barred(crew, problem.tasks[task]) for crew in problem.crews]
+    nearest = sorted(range(len(problem.crews)), key=lambda v: (bars[v] is not None, least[v, 0]))[:MANY]
+    cut_off = _cut_off(problem, task)
+    reasons = []
+    for v in nearest:
+        crew, bar = problem.crews[v], bars[v]
+        if bar is None and cut_off:
+            bar = ReasonCode.CLOSED_ROAD
+        if bar is not None:
+            reasons.append(Reason(bar, crew.driver_id))
+            continue
+        after = int(least[v, 1])
+        route = solution.routes[v]
+        position = route.index(arrays.tasks[after]) + 1 if after < arrays.constants.n else len(crew.frozen)
+        reasons.append(_reason(problem, solution, v, task, position))
+        if reasons[-1].code is ReasonCode.SOLVER_TIMEOUT and not kernel.allowed(arrays.constants, arrays.live, u, v):
+            reasons[-1] = Reason(ReasonCode.DISRUPTION_BUDGET, crew.driver_id)
+    return tuple(reasons)
+
+
+def _reason(problem: Problem, solution: Solution, v: int, task: int, position: int) -> Reason:
+    crew, route, left = problem.crews[v], solution.routes[v], set(solution.unassigned)
+    pair = problem.tasks[task].pair
+    wanted = [task, pair] if pair in left else [task]
+    alone = _breach(problem, v, [*crew.frozen, *wanted])
     if alone is not None:
-        return Reason(alone.code, crew.driver_id, alone.shortfall or None, alone.unit or None)
-    crowded = _least(problem, number, route, task)
+        return _as_reason(alone, alone.code, crew.driver_id)
+    crowded = _breach(problem, v, [*route[:position], *wanted, *route[position:]])
     if crowded is None:  # it would fit: the engine ran out of time
         return Reason(ReasonCode.SOLVER_TIMEOUT, crew.driver_id)
-    return Reason(ReasonCode.OUTPRIORITISED, crew.driver_id, crowded.shortfall or None, crowded.unit or None)
+    return _as_reason(crowded, ReasonCode.OUTPRIORITISED, crew.driver_id)
+
+
+def _breach(problem: Problem, v: int, route: Sequence[int]) -> Breach | None:
+    return evaluate(problem, problem.crews[v], route).breach
+
+
+def _as_reason(breach: Breach, code: ReasonCode, driver: str) -> Reason:
+    return Reason(code, driver, breach.shortfall or None, breach.unit or None)
 
 
 def _cut_off(problem: Problem, task: int) -> bool:
     """Whether no crew can get there at all (its street is closed or cut off)."""
     place = problem.tasks[task].place
     return all(problem.matrix.seconds[crew.place, place] >= UNREACHABLE for crew in problem.crews)
-
-
-def _least(problem: Problem, number: int, route: tuple[int, ...], task: int) -> Breach | None:
-    """The smallest breach over all positions of a route, or None if one position has none."""
-    crew = problem.crews[number]
-    ends_by = deadline(problem, crew)
-    breaches = []
-    for position in range(len(crew.frozen), len(route) + 1):
-        breach = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by).breach
-        if breach is None:
-            return None
-        breaches.append(breach)
-    return min(breaches, key=lambda breach: breach.shortfall)

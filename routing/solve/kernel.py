@@ -35,16 +35,18 @@ LOC, SERVICE, OPEN, CLOSE, DUE, WINDOW, OWNER, BEFORE = 8, 9, 10, 11, 12, 13, 14
 
 STOPS, LATENESS, STAMP, MOVES, TRIED = 0, 1, 2, 3, 4
 """Columns of `crew` that change; the amounts on board of each dimension follow from `AMOUNTS` on."""
-FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING = 5, 6, 7, 8, 9, 10, 11
+FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING, BEHIND = 5, 6, 7, 8, 9, 10, 11, 12
 """Columns of `crew` that stay: cost of use, cost of staying empty, kind (alike crews), matrix, bound of `MOVES`, departed,
-kind of ending (crews that may take over each other's tails)."""
-AMOUNTS = 12
+kind of ending (crews that may take over each other's tails), stops made or frozen."""
+AMOUNTS = 13
 
-LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND = 0, 1, 2, 3, 4, 5, 6, 7, 8
+LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Columns of `price`, a row per node: prices (of one second for LATE and SHIFTED), the moments they count from, the
-other half of a pair (or -1), and 1 for the delivery of one. For each dimension follow the change of the load there, and
-what joins at the start for it."""
-CHANGES = 9
+other half of a pair (or -1), 1 for the delivery of one, and the position it is pinned to (0: none, `END`: last). For each
+dimension follow the change of the load there, and what joins at the start for it."""
+CHANGES = 10
+
+END = 1 << 20
 
 COSTS, BEST, STAMP_NOW, LEFT, SAVED, TOUCHED, IN_USE, PLACED, BEST_LEFT, DONE, TAKEN, FOUND, CALL = range(13)
 """Columns of `total`: price now and of the best, stamp, tasks left out, rows saved, crews touched, crews in use, tasks
@@ -59,14 +61,16 @@ NEVER = 1 << 29
 NO = 1 << 60
 LATE_CAP = 5_000_000
 
-Fixed = namedtuple("Fixed", "n crews dimensions soft mixed stable barred pairs kinds matrix price window bar key near around")
+Fixed = namedtuple(
+    "Fixed", "n crews dimensions soft mixed stable barred pairs numbered kinds matrix price window bar key near around"
+)
 """What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back; near (n, k, 3); around (n, k)."""
 Live = namedtuple("Live", "node crew total lists saved saved_crew rank load random")
 """What a search changes."""
 
 _I4, _I8, _F8, _U1, _U8 = types.int32, types.int64, types.float64, types.uint8, types.uint64
 FIXED_TYPE = types.NamedTuple(
-    (*(_I8,) * 3, *(types.boolean,) * 5, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
+    (*(_I8,) * 3, *(types.boolean,) * 6, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
      write(_I4, 3), write(_I4, 2)), Fixed)  # fmt: skip
 LIVE_TYPE = types.NamedTuple(
     (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_F8), write(_I4, 3), write(_U8)),
@@ -426,9 +430,9 @@ def restore(fixed, live):
 # ---------------------------------------------------------------- insertion
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=types.boolean)
-def fits(fixed, live, u, i, j, v):
-    """Whether the loads of v allow u between i and j."""
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=_I8)
+def excess(fixed, live, u, i, j, v):
+    """By how much u between i and j would put the first dimension that it does over what v can hold; 0 if it fits."""
     price, crew = fixed.price, live.crew
     for k in range(fixed.dimensions):
         change = price[u, CHANGES + k]
@@ -436,16 +440,15 @@ def fits(fixed, live, u, i, j, v):
             continue
         capacity = crew[v, AMOUNTS + fixed.dimensions + k]
         if not fixed.mixed:
-            if crew[v, AMOUNTS + k] + abs(change) > capacity:
-                return False
+            over = crew[v, AMOUNTS + k] + abs(change) - capacity
         elif change > 0:
-            if max(np.int64(live.load[i, k, 0]), np.int64(live.load[j, k, 2])) + change > capacity:
-                return False
+            over = max(np.int64(live.load[i, k, 0]), np.int64(live.load[j, k, 2])) + change - capacity
         else:
             joining = price[u, CHANGES + fixed.dimensions + k]
-            if joining > 0 and live.load[i, k, 1] + joining > capacity:
-                return False
-    return True
+            over = live.load[i, k, 1] + joining - capacity if joining > 0 else np.int64(0)
+        if over > 0:
+            return over
+    return np.int64(0)
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=types.boolean)
@@ -458,6 +461,45 @@ def allowed(fixed, live, u, v):
         if owner >= 0 and owner != v:
             return live.crew[v, MOVES] < live.crew[v, MOST_MOVES] and live.crew[owner, MOVES] < live.crew[owner, MOST_MOVES]
     return True
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
+def in_their_places(fixed, live, v, i, u, k, w):
+    """Whether the stops of v that are pinned to a position would be there with u after i, and w after k (-1: neither).
+
+    Nothing is beyond its position, and where the route is too short to reach it, only pinned stops follow. An insertion is
+    asked of the pinned stops that it concerns, the whole route otherwise.
+    """
+    node, price = live.node, fixed.price
+    at, short, mine = live.crew[v, BEHIND], False, u < 0
+    x, following = fixed.n + v, np.int64(-1)
+    while True:
+        if x == i and u >= 0:
+            following, i = np.int64(node[x, NEXT]), np.int64(-1)
+            x = u
+        elif x == k and w >= 0:
+            if x != u:
+                following = np.int64(node[x, NEXT])
+            k = np.int64(-1)
+            x = w
+        elif following >= 0:
+            x, following = following, np.int64(-1)
+        else:
+            x = np.int64(node[x, NEXT])
+        if x >= fixed.n:
+            return True
+        at += 1
+        number = price[x, NUMBER]
+        if number == 0:
+            if short and (mine or x in (u, w)):
+                return False
+        elif number < END:
+            number = max(number, live.crew[v, BEHIND] + 1)
+            if at > number:
+                return False
+            if at < number:
+                short = True
+                mine = mine or x in (u, w)
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=_I8)
@@ -499,7 +541,9 @@ def insertion(fixed, live, u, i, v, best):
     onward = at + node[u, SERVICE] + fixed.matrix[p, lu, lj, 2]
     if onward > node[j, LATEST]:
         return np.int64(NO)
-    if not allowed(fixed, live, u, v) or not fits(fixed, live, u, i, j, v):
+    if not allowed(fixed, live, u, v) or excess(fixed, live, u, i, j, v) > 0:
+        return np.int64(NO)
+    if fixed.numbered and not in_their_places(fixed, live, v, i, u, -1, -1):
         return np.int64(NO)
     if fixed.soft:
         if at > node[u, DUE]:
@@ -662,7 +706,7 @@ def scan_route_pair(fixed, live, u, v, best):
                                     d += lateness(price, w, at_w)
                                 if onward > node[y, SLACK]:
                                     d = added_lateness(fixed, live, y, onward, d, best)
-                            if d < best:
+                            if d < best and not (fixed.numbered and not in_their_places(fixed, live, v, i, u, x, w)):
                                 best, first, second = d, i, x
                 # on to y with the goods on board
                 if y >= n:
@@ -959,6 +1003,8 @@ def swap_tails(fixed, live, i, j):
     for x in (v, w):
         if live.crew[x, MOVES] > live.crew[x, MOST_MOVES]:
             return False
+        if fixed.numbered and not in_their_places(fixed, live, x, -1, -1, -1, -1):
+            return False
     x = np.int64(node[fixed.n + v, NEXT])
     while fixed.pairs and x < fixed.n:  # they stay together
         if fixed.price[x, PAIR] >= 0 and node[fixed.price[x, PAIR], CREW] != v:
@@ -1061,6 +1107,8 @@ def search(fixed, live, iterations, hot, cooling, mean, longest, split, blink, o
                 lists[LEFT_NOW, z] = lists[LEFT_NOW, total[LEFT]]
             recreate(fixed, live, m, blink, False, uniform(random) * 17.0, opening)
             good = total[COSTS] < before - hot * math.log(uniform(random) + 1e-300)
+            for t in range(total[TOUCHED] if fixed.numbered else 0):  # what was taken out may have to be in front of them
+                good = good and in_their_places(fixed, live, np.int64(lists[CHANGED, t]), -1, -1, -1, -1)
         if good:
             total[TAKEN] += 1
             if total[COSTS] < total[BEST]:
@@ -1147,7 +1195,7 @@ def begin_with(fixed, live, sequence, bounds):
             other = price[x, PAIR]
             if other >= 0 and node[other, CREW] < 0:
                 unlink(fixed, live, x)
-                broken = not retime(fixed, live, v)
+                broken = not retime(fixed, live, v) or (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1))
                 while broken and node[fixed.n + v, NEXT] < fixed.n:  # what came after had to wait for it: all afresh
                     unlink(fixed, live, np.int64(node[fixed.n + v, NEXT]))
                 if broken:
@@ -1249,10 +1297,42 @@ def move_late(fixed, live, gain):
         before = total[COSTS]
         touch(fixed, live, v)
         unlink(fixed, live, u)
-        good = retime(fixed, live, v)
+        good = retime(fixed, live, v) and not (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1))
         if not (good and place(fixed, live, u, 0.0, True) and total[COSTS] < before - gain):
             restore(fixed, live)
             total[COSTS] = before
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, write(_I8, 2))
+def shortfalls(fixed, live, u, out):
+    """For each crew, the least by which a task (a pickup with its delivery right behind it) does not fit, and after which node.
+
+    Seconds too late, or amounts too many where that stands in the way first. `out` is (crews, 2).
+    """
+    node, matrix = live.node, fixed.matrix
+    w = fixed.price[u, PAIR]
+    last = u if w < 0 else w
+    lu, lw = np.int64(node[u, LOC]), np.int64(node[last, LOC])
+    for v in range(fixed.crews):
+        p, i = live.crew[v, PROFILE], fixed.n + v
+        out[v, 0], out[v, 1] = NO, i
+        while i < fixed.n or i == fixed.n + v:
+            j = np.int64(node[i, NEXT])
+            short = excess(fixed, live, u, i, j, v)
+            if short == 0:
+                at, x, arrive = np.int64(0), np.int64(u), np.int64(node[i, LEAVE]) + matrix[p, lu, node[i, LOC], 3]
+                while True:
+                    at = begin(node, fixed.window, x, arrive)
+                    if at < 0:
+                        short += min(arrive - node[x, CLOSE], NEVER)
+                        at = arrive
+                    if x == last:
+                        break
+                    x, arrive = last, at + node[x, SERVICE] + matrix[p, lu, lw, 2]
+                short += max(0, at + node[last, SERVICE] + matrix[p, lw, node[j, LOC], 2] - node[j, LATEST])
+            if short < out[v, 0]:
+                out[v, 0], out[v, 1] = short, i
+            i = j
 
 
 # ---------------------------------------------------------------- making the arrays
@@ -1264,22 +1344,26 @@ def legs(seconds, metres, places, setup, rank, per_hour, per_km, unreachable, ou
 
     Setting up at another place counts as driving there; tasks of a lower `rank` cannot follow those of a higher.
     """
-    size = len(places)
-    for a in range(size):
-        for b in range(size):
-            x, y = places[a], places[b]
-            cost, drive = np.int64(0), np.int64(0)
-            if x >= 0 and y >= 0:
-                drive = np.int64(seconds[x, y])
-                cost = min(drive * per_hour // 3600 + metres[x, y] * per_km // 1000, BEYOND)
-                if drive >= unreachable or (rank[b] >= 0 and rank[a] > rank[b]):
-                    drive = NEVER
-                elif x != y:
-                    drive += setup[b]
-            out[a, b, 0] = cost
-            out[a, b, 2] = drive
-            out[b, a, 1] = cost
-            out[b, a, 3] = drive
+    size, block = len(places), 64  # rows and columns that stay in the cache while both directions are written
+    hourly, km = np.float64(per_hour), np.float64(per_km)  # floats are faster, and as exact
+    for first in range(0, size, block):
+        for second in range(0, size, block):
+            for a in range(first, min(first + block, size)):
+                for b in range(second, min(second + block, size)):
+                    x, y = places[a], places[b]
+                    cost, drive = np.int64(0), np.int64(0)
+                    if x >= 0 and y >= 0:
+                        drive = np.int64(seconds[x, y])
+                        cost = np.int64(drive * hourly / 3600.0) + np.int64(metres[x, y] * km / 1000.0)
+                        cost = min(cost, BEYOND)
+                        if drive >= unreachable or (rank[b] >= 0 and rank[a] > rank[b]):
+                            drive = NEVER
+                        elif x != y:
+                            drive += setup[b]
+                    out[a, b, 0] = cost
+                    out[a, b, 2] = drive
+                    out[b, a, 1] = cost
+                    out[b, a, 3] = drive
 
 
 @kernel(write(_I8), _I8, returns=write(_I8))

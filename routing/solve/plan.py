@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
 from routing.solve.evaluation import parts
-from routing.solve.explain import explain
+from routing.solve.explain import explain, flags
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.changes import disruption
 from routing.solve.tour import walk
@@ -24,12 +24,10 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
                  for visit in walk(problem, crew, route)]  # fmt: skip
         routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead)))
     costs, change = parts(problem, solution), disruption(problem, solution)
-    unassigned = {problem.tasks[task].order_id: explain(problem, solution, task) for task in solution.unassigned}
     return Plan(
         depot_id=problem.depot_id, version=problem.version + 1, revision=problem.revision, roads=problem.roads,
         engine=engine, created_at=problem.now, published_at=published_at, cost=sum(costs.values()), costs=costs, moved=change.moved,
-        resequenced=change.resequenced,
-        routes=tuple(routes), unassigned=tuple(unassigned.values()),
+        resequenced=change.resequenced, flags=flags(problem, solution), routes=tuple(routes), unassigned=explain(problem, solution),
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Task:
     `goods_on` is the shift whose vehicle carries the goods (deliveries only). `pair` is the task at the other end of goods
     that are at a pickup: a collection that comes first, and a delivery, on one vehicle. `setup_time` is spent before service
     begins, unless the stop before is at the same place. `not_before` is a moment before which service may not begin,
-    `promised` one by which it was promised to; `only` and `turn` pin it to a driver and a position.
+    `promised` one by which it was promised to; `only` and `position` pin it to a driver and a position.
     """
 
     stop_id: str
@@ -71,7 +71,7 @@ class Task:
     not_before: int | None = None
     promised: int | None = None
     only: str | None = None
-    turn: Turn | None = None
+    position: Turn | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ def _tasks(orders: Sequence[Order], snapshot: Snapshot, places: dict[Place, int]
         tasks.append(replace(
             delivery, stop_id=order.id + PICKUP, kind=OrderKind.COLLECTION, place=_place(places, order.place_of(order.id + PICKUP)),
             windows=pickup.windows, service_time=pickup.service_time, setup_time=pickup.setup_time, pair=number + 1,
-            promised=None, turn=Turn.FIRST if delivery.turn is Turn.FIRST else None))  # fmt: skip
+            promised=None, position=Turn.FIRST if delivery.position is Turn.FIRST else None))  # fmt: skip
         tasks.append(replace(delivery, pair=number, not_before=None))
     return tuple(tasks)
 
@@ -253,7 +253,7 @@ def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:
         goods_on=snapshot.goods.get(order.id) if kind is OrderKind.DELIVERY else None,
         revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,
         setup_time=order.setup_time, excluded=frozenset(order.excluded_drivers), not_before=order.pin.not_before,
-        promised=order.promised_by, only=order.pin.driver_id, turn=order.pin.position,
+        promised=order.promised_by, only=order.pin.driver_id, position=order.pin.position,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def fits(problem: Problem) -> bool:
     or costs of its own of a vehicle. All hours count as the present one: what comes out is judged by the real ones.
     """
     plain = all(len(task.windows) <= 1 and (task.hard or not task.windows) and task.pair is None and not task.setup_time
-                and (task.promised, task.not_before, task.turn) == (None, None, None) for task in problem.tasks)  # fmt: skip
+                and (task.promised, task.not_before, task.position) == (None, None, None) for task in problem.tasks)  # fmt: skip
     still = not any(crew.frozen or crew.serving or crew.overtime or crew.costs != STANDARD for crew in problem.crews)
     return plain and still and bool(problem.crews) and not any(
         barred(crew, task) for task in problem.tasks for crew in problem.crews)  # fmt: skip

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from routing.model import ReasonCode
 from routing.solve.problem import Crew, Problem, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """A stop's planned times in depot seconds, and its leg: its seconds and metres, and where it began."""
 
     task: int

@@ -20,7 +20,8 @@ from routing.solve.checker import check
 from routing.solve.evaluation import barred, drivable, total, unassigned_price
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution, current
-from tests.builders import Situation, order, random_situation, rich_problem, with_hours
+from tests.builders import HOUR, T0, Situation, order, random_situation, rich_problem, with_hours
+from tests.routing.exact import least_cost
 
 
 def checked(problem: Problem, solution: Solution) -> Solution:
@@ -175,3 +176,26 @@ def extra_costs(problem: Problem, task: int, number: int) -> Iterator[int]:
         found = Solution(tuple(routes), left)
         if drivable(problem, found):
             yield total(problem, found) - total(problem, start) + unassigned_price(problem.tasks[task])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_small_problems_are_solved_to_the_end(seed: int) -> None:
+    """Up to eight stops and two drivers: nothing cheaper exists, whatever rules are in play."""
+    problem = small_problem(seed)
+    found = checked(problem, improve.improve(problem, budget=60, iterations=20_000))
+    assert total(problem, found) == least_cost(problem)
+
+
+def small_problem(seed: int) -> Problem:
+    """Two drivers and six to eight stops: in a live situation with any rules, or anywhere, soft windows all that there is."""
+    if seed % 3:
+        problem = rich_problem(seed, drivers=2, orders=6 + seed % 3)
+        return replace(problem, policy=replace(problem.policy, max_moves_per_driver=None))
+    random = np.random.default_rng(seed)
+    situation = Situation(2, capacity=5)
+    for number in range(6):
+        lat, lon = random.uniform(-5, 5, 2).tolist()
+        opens = T0 + int(random.integers(0, 2 * HOUR))
+        situation.add(order(f"o{number}", lat, lon, windows=(TimeWindow(opens, opens + 1800),)))
+    return situation.problem()

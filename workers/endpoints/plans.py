@@ -99,8 +99,8 @@ def _view(depot: Depot, plan: Plan, record: VersionRecord | None) -> dict[str, A
         }
         for route in plan.routes
     ]  # fmt: skip
-    unassigned = [codec.builtins(item) for item in plan.unassigned]
-    return (_summary(record) if record else {}) | {"depot_id": depot.id, "routes": routes, "unassigned": unassigned}
+    told = {name: [codec.builtins(item) for item in getattr(plan, name)] for name in ("unassigned", "flags")}
+    return (_summary(record) if record else {}) | {"depot_id": depot.id, "routes": routes} | told
 
 
 def _orders(depot_id: str, stops: list[str]) -> dict[str, Order]:

@@ -1,0 +1,226 @@
+"""Golden scenarios: live situations whose right answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from routing.model import Flag, Pin, Plan, Reason, ReasonCode, TimeWindow, Turn
+from routing.roads.travel import UNREACHABLE
+from routing.solve import improve, repair
+from routing.solve.checker import check
+from routing.solve.engines import ENGINES
+from routing.solve.evaluation import parts
+from routing.solve.plan import publishable
+from routing.solve.problem import Problem, Solution
+from tests.builders import HOUR, T0, Situation, order
+
+Solve = Callable[[Problem], Solution]
+
+SOLVERS = [repair.repair, lambda problem: improve.improve(problem, budget=60, iterations=2000)]
+
+
+def planned(problem: Problem, solve: Solve = repair.repair) -> Plan:
+    """The plan of an engine, which breaks no rule."""
+    plan = publishable(problem, solve(problem), progress={}, engine="test")
+    assert check(problem, plan) == []
+    return plan
+
+
+def sequences(plan: Plan) -> dict[str, list[str]]:
+    """By driver, the orders in order."""
+    return {route.driver_id[2:]: [stop.stop_id.split(".")[1] for stop in route.stops] for route in plan.routes}
+
+
+def reasons(plan: Plan) -> dict[str, dict[str | None, ReasonCode]]:
+    """By order, each driver's reason."""
+    return {item.order_id[2:]: {reason.driver_id and reason.driver_id[2:]: reason.code for reason in item.reasons}
+            for item in plan.unassigned}  # fmt: skip
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_late_drivers_stop_goes_to_who_can_still_be_in_time(solve: Solve) -> None:
+    """A service would be 25 minutes late with its driver: the one at the depot takes it, and the plan says that it moved."""
+    far, due = order("far", 0, 6, "service", service_time=1800), order("due", 0, 2, "service", windows=(TimeWindow(T0, T0 + 1500),))
+    situation = Situation(2).add(far, due).on_the_road("a", ["d.far.service", "d.due.service"])
+    plan = planned(situation.problem(now=T0 + 60), solve)
+    assert sequences(plan) == {"a": ["far"], "b": ["due"]}
+    assert (plan.moved, plan.costs["lateness"]) == (1, 0)
+    assert plan.costs["changes"] > 0
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_little_lateness_moves_nothing(solve: Solve) -> None:
+    """Half a minute late is cheaper than another driver."""
+    far, due = order("far", 0, 6, "service", service_time=600), order("due", 0, 2, "service", windows=(TimeWindow(T0, T0 + 1590),))
+    situation = Situation(2).add(far, due).on_the_road("a", ["d.far.service", "d.due.service"])
+    plan = planned(situation.problem(now=T0 + 60), solve)
+    assert sequences(plan) == {"a": ["far", "due"], "b": []}
+    assert plan.routes[0].stops[1].late_by == 10
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_full_van_is_passed_over(solve: Solve) -> None:
+    """Its neighbour collects what it has no room for, even from farther away; without one the order is told how much."""
+    def situation(drivers: int) -> Situation:
+        found = Situation(drivers, capacity=4).add(*(order(f"out{n}", 0, n + 5.0) for n in range(4)))
+        soon = (TimeWindow(T0, T0 + 900),)
+        found.add(order("get", 0, 4, "collection", demand=(2,), windows=soon, hard=True), order("small", 0, 8.5, "collection"))
+        return found.on_the_road("a", [f"d.out{n}.delivery" for n in range(4)])
+
+    plan = planned(situation(2).problem(now=T0 + 60), solve)
+    assert sequences(plan)["b"] == ["get"]
+    assert set(sequences(plan)["a"]) == {"out0", "out1", "out2", "out3", "small"}
+    full = situation(1)
+    full.orders["d.get"] = replace(full.orders["d.get"], demand=(5,))
+    alone = planned(full.problem(now=T0 + 60), solve)
+    assert alone.unassigned[0].reasons[0] == Reason(ReasonCode.CAPACITY, "d.a", 4, "parcels")
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_goods_on_board_stay_on_board(solve: Solve) -> None:
+    """Another van passes the very house; the parcel is in the first one."""
+    situation = Situation(2).add(order("far", 0, 7), order("near", 0, -2), order("house", 0, -2.1))
+    situation.on_the_road("a", ["d.far.delivery", "d.house.delivery"]).on_the_road("b", ["d.near.delivery"])
+    problem = situation.problem(now=T0 + 60)
+    assert sequences(planned(problem, solve)) == {"a": ["far", "house"], "b": ["near"]}
+    silent = planned(situation.problem(now=T0 + 60, absent=("d.a",)), solve)
+    assert sequences(silent)["a"] == ["far", "house"]
+
+
+@pytest.mark.parametrize(("pin", "driver", "position"), [
+    (Pin(driver_id="d.b"), "b", None),
+    (Pin(position=Turn.FIRST), "a", 0),
+    (Pin(position=Turn.LAST), "a", 2),
+    (Pin(position=1), "a", 0),
+    (Pin(position=2), "a", 1),
+    (Pin(position=3), "a", 2),
+    (Pin(position=9), "a", 2),
+    (Pin("d.b", 1), "b", 0),
+    (Pin(not_before=T0 + HOUR), "a", 2),
+])  # fmt: skip
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_pinned_stop_is_where_it_is_pinned_to(pin: Pin, driver: str, position: int | None, solve: Solve) -> None:
+    """Three stops around the depot, due within the hour, one of them pinned: the others are driven to around it."""
+    spots = ((0, 1), (1, 0), (0, -1))
+    stops = [order(f"o{n}", *spot, kind="service", windows=(TimeWindow(T0, T0 + 3000),)) for n, spot in enumerate(spots)]
+    stops[1] = replace(stops[1], pin=pin)
+    found = planned(Situation(2).add(*stops).problem(), solve)
+    mine = sequences(found)[driver]
+    assert "o1" in mine
+    assert position is None or mine[position] == "o1"
+    if pin.not_before:
+        assert found.routes[0].stops[-1].begin == pin.not_before
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_number_counts_the_stops_already_made(solve: Solve) -> None:
+    """Pinned to be third where one stop is made and another being driven to: it is the very next that may change."""
+    situation = Situation().add(*(order(f"o{n}", 0, float(n), "service") for n in range(5)))
+    situation.orders["d.o4"] = replace(situation.orders["d.o4"], pin=Pin(position=3))
+    situation.on_the_road("a", [f"d.o{n}.service" for n in range(1, 5)], done=["d.o0.service"])
+    del situation.orders["d.o0"]
+    assert sequences(planned(situation.problem(now=T0 + 60), solve))["a"][:3] == ["o0", "o1", "o4"]
+    gone_by = replace(situation.orders["d.o4"], pin=Pin(position=1))
+    situation.orders["d.o4"] = gone_by
+    assert sequences(planned(situation.problem(now=T0 + 60), solve))["a"][:3] == ["o0", "o1", "o4"]
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_contradictory_pins_are_told(solve: Solve) -> None:
+    """To a driver who is excluded, to a position that another has: nothing is dropped silently."""
+    stops = [order(f"o{n}", 0, float(n + 1), "service") for n in range(4)]
+    stops[0] = replace(stops[0], pin=Pin(driver_id="d.a"), excluded_drivers=("d.a",))
+    stops[1] = replace(stops[1], pin=Pin("d.a", 1), priority=9)
+    stops[2] = replace(stops[2], pin=Pin("d.a", 1))
+    plan = planned(Situation(2).add(*stops).problem(), solve)
+    assert reasons(plan)["o0"] == {"a": ReasonCode.DRIVER_EXCLUDED, "b": ReasonCode.PINNED}
+    assert reasons(plan)["o2"] == {"a": ReasonCode.OUTPRIORITISED, "b": ReasonCode.PINNED}
+    assert sequences(plan)["a"][0] == "o1"
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    ({"skills": ("lift",)}, Reason(ReasonCode.SKILL, "d.a")),
+    ({"hard": True, "windows": (TimeWindow(T0 - HOUR, T0),)}, Reason(ReasonCode.TIME_WINDOW, "d.a", 100, "seconds")),
+    ({"service_time": 9 * HOUR}, Reason(ReasonCode.SHIFT_END, "d.a", 3800, "seconds")),
+    ({"demand": (12,), "kind": "collection"}, Reason(ReasonCode.CAPACITY, "d.a", 2, "parcels")),
+    ({"excluded_drivers": ("d.a",)}, Reason(ReasonCode.DRIVER_EXCLUDED, "d.a")),
+])  # fmt: skip
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_frozen_stop_that_breaks_a_rule_is_flagged(change: dict[str, Any], expected: Reason, solve: Solve) -> None:
+    """It is being driven to: that stays, the plan says what is wrong with it, and the rest goes on."""
+    values = {"kind": "service"} | change
+    situation = Situation(2).add(order("now", 0, 1, **values), order("next", 0, 1.5, "service"))
+    situation.on_the_road("a", [f"d.now.{values['kind']}", "d.next.service"])
+    plan = planned(situation.problem(), solve)
+    assert plan.flags == (Flag(f"d.now.{values['kind']}", expected),)
+    assert plan.unassigned == ()
+    assert sequences(plan)["a"][0] == "now"
+    situation.orders["d.now"] = order("now", 0, 1, str(values["kind"]))
+    assert planned(situation.problem(), solve).flags == ()
+
+
+def test_a_transport_is_told_what_stands_in_its_way() -> None:
+    """Both its stops are tried together: too much for the van, or too late at the far end, not just that halves go together."""
+    def transport(**changes: Any) -> Problem:
+        situation = Situation().add(order("get", 0, 1, "collection", demand=(4,)), order("put", 0, 5))
+        problem = situation.problem()
+        first, second = problem.tasks
+        pair = (replace(first, pair=1), replace(second, pair=0, order_id=first.order_id, demand=(4,), **changes))
+        return replace(problem, tasks=pair)
+
+    assert planned(transport()).unassigned == ()
+    too_much = transport()
+    too_much = replace(too_much, tasks=tuple(replace(task, demand=(13,)) for task in too_much.tasks))
+    late = transport(windows=(TimeWindow(T0, T0 + 400),), hard=True)
+    told = [planned(problem).unassigned for problem in (too_much, late)]
+    assert [each[0].reasons for each in told] == [
+        (Reason(ReasonCode.CAPACITY, "d.a", 3, "parcels"),), (Reason(ReasonCode.TIME_WINDOW, "d.a", 160, "seconds"),)]
+    assert [len(each) for each in told] == [1, 1]
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_an_impossible_day_is_told_and_not_searched_for_ever(name: str) -> None:
+    """Nowhere to drive, nothing fits, everything is over: each order has its reason, in whichever engine."""
+    situation = Situation(2)
+    situation.add(order("big", 0, 1, demand=(99,)), order("past", 0, 1, hard=True, windows=(TimeWindow(T0 - 9, T0 - 1),)),
+                  order("cut", 0, 3, "service"), order("skilled", 0, 1, skills=("crane",)),
+                  order("long", 0, 1, "service", service_time=HOUR * 20))  # fmt: skip
+    problem = situation.problem()
+    seconds = problem.matrix.seconds.copy()
+    cut = next(task.place for task in problem.tasks if task.order_id == "d.cut")
+    seconds[:, cut] = UNREACHABLE
+    problem = replace(problem, matrix=replace(problem.matrix, seconds=seconds))
+    engine = ENGINES[name]
+    plan = planned(problem, lambda asked: engine(asked, budget=0.2, stop=lambda: False))
+    assert {name: told["a"] for name, told in reasons(plan).items()} == {
+        "big": ReasonCode.CAPACITY, "past": ReasonCode.TIME_WINDOW, "cut": ReasonCode.CLOSED_ROAD, "skilled": ReasonCode.SKILL,
+        "long": ReasonCode.SHIFT_END}  # fmt: skip
+
+
+def test_prices_are_what_the_policy_says() -> None:
+    """A promise broken, overtime and a changed hand cost what the depot's policy asks, and are listed apart."""
+    situation = Situation(2, hours=0.5).add(order("one", 0, 6, "service", service_time=1200, promised_by=T0 + 500))
+    situation.shifts = {key: replace(shift, overtime=3600) for key, shift in situation.shifts.items()}
+    problem = situation.problem()
+    policy = replace(problem.policy, promise_price=7, overtime_price=3)
+    problem = replace(problem, policy=policy)
+    costs = parts(problem, repair.repair(problem))
+    assert (costs["promises"], costs["overtime"]) == (7 * 100, 3 * 600)
+
+
+def test_changes_cost_more_the_nearer_a_stop_is() -> None:
+    """`near` is from where on the price of a moved stop rises; it is twice as high for the very next."""
+    stops = [order("now", 0, 0.1, "service"), order("soon", 0, 0.2, "service"), order("later", 0, 9, "service", service_time=0)]
+    situation = Situation(2).add(*stops).on_the_road("a", [stop.stop_id for stop in stops])
+    problem = situation.problem()
+    problem = replace(problem, policy=replace(problem.policy, move_price=100, near=1000))
+    number = {task.order_id[2:]: index for index, task in enumerate(problem.tasks)}
+    now, soon, later = (number[name] for name in ("now", "soon", "later"))
+    moved = {name: parts(problem, Solution(routes, ()))["changes"] for name, routes in (
+        ("soon", ((now, later), (soon,))), ("later", ((now, soon), (later,))))}  # fmt: skip
+    assert moved["soon"] - problem.policy.reorder_price * 200 // 100 < 200
+    assert moved["later"] == 100
