@@ -16,8 +16,8 @@ from routing.model import OrderKind, Turn
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
 from routing.solve.evaluation import barred, evaluate, unassigned_price
-from routing.solve.problem import Crew, Problem, Solution, Task
-from routing.solve.rules.capacity import change, joins
+from routing.solve.problem import Problem, Solution, Task
+from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held
 from routing.solve.rules.pins import rank as rank_of
 from routing.solve.rules.windows import late_weight
@@ -27,6 +27,23 @@ NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
 AROUND = 200
 """Neighbours whose routes a ruin reaches: the nearest on the road."""
+
+
+def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
+    """(V, n): whether a crew may never take a task."""
+    crews, asked = problem.crews, [problem.tasks[number] for number in tasks]
+    fixed = {task for crew in crews for task in crew.frozen}
+    found = np.zeros((len(crews), max(1, len(asked))), np.uint8)
+    plain: dict[tuple[object, ...], list[bool]] = {}
+    for u, task in enumerate(asked):
+        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
+        if like not in plain:
+            plain[like] = [barred(crew, task) is not None for crew in crews]
+        if any(plain[like]):
+            found[:, u] = plain[like]
+        if task.pair in fixed:  # its other half is in somebody's frozen prefix
+            found[:, u] |= [task.pair not in crew.frozen for crew in crews]
+    return found
 
 
 class Arrays:
@@ -65,7 +82,7 @@ class Arrays:
         self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes), np.int64)
         places = self._crews(axes)
         self._owners()
-        self.bar = self._bars(tasks)
+        self.bar = bars(problem, self.tasks)
         self._legs(tasks, places)
         for v in range(crews):
             if self.crew[v, k.ROAD]:
@@ -155,17 +172,9 @@ class Arrays:
             self.crew[v, k.FIXED] = 0 if self.crew[v, k.ROAD] else crew.costs.fixed
             self.crew[v, k.BEHIND] = len(crew.done) + len(crew.frozen)
             self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
-            loads = self._loads(v, crew)
+            loads = after_prefix(problem, crew)
             self.crew[v, k.AMOUNTS + axes :] = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
         return places
-
-    def _loads(self, v: int, crew: Crew) -> list[int]:
-        """What is on board after the frozen prefix."""
-        loads = list(crew.load)
-        for task in (self.problem.tasks[visit.task] for visit in self.prefixes[v]):
-            sign = change(task, crew) + joins(task, crew)
-            loads = [load + sign * amount for load, amount in zip(loads, task.demand, strict=True)]
-        return loads
 
     def _owners(self) -> None:
         """Who has what in the plan in force, where that binds: drivers on the road."""
@@ -178,21 +187,6 @@ class Arrays:
             if was.before in self.number:
                 self.node[u, k.BEFORE] = self.number[was.before]
             self.price[u, k.MOVE], self.price[u, k.REORDER] = was.move, was.reorder
-
-    def _bars(self, tasks: Sequence[Task]) -> NDArray[np.uint8]:
-        """(V, n): whether a crew may never take a task."""
-        crews = self.problem.crews
-        found = np.zeros((len(crews), max(1, len(tasks))), np.uint8)
-        plain: dict[tuple[object, ...], list[bool]] = {}
-        for u, task in enumerate(tasks):
-            like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
-            if like not in plain:
-                plain[like] = [barred(crew, task) is not None for crew in crews]
-            if any(plain[like]):
-                found[:, u] = plain[like]
-            if task.pair is not None and task.pair not in self.number:  # its other half is in somebody's frozen prefix
-                found[:, u] |= [task.pair not in crew.frozen for crew in crews]
-        return found
 
     def _legs(self, tasks: Sequence[Task], places: list[int]) -> None:
         """The kernel's matrix: one for each kind of vehicle costs."""

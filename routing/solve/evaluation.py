@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from routing.model import OrderKind, ReasonCode
 from routing.solve.problem import Crew, Problem, Solution, Task
 from routing.solve.rules import BARS, BREACHES, PRICES
-from routing.solve.rules.changes import disruption
+from routing.solve.rules.changes import disruption, within_budget
 from routing.solve.rules.prices import UNASSIGNED_PRICE
 from routing.solve.tour import Breach, tour
 
@@ -50,9 +50,9 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
 
 
 def drivable(problem: Problem, solution: Solution) -> bool:
-    """Whether no route of a solution breaks a rule."""
+    """Whether no route of a solution breaks a rule, and no more stops change hands than may."""
     rows = zip(problem.crews, solution.routes, strict=True)
-    return all(evaluate(problem, crew, route).breach is None for crew, route in rows)
+    return within_budget(problem, solution.routes) and all(evaluate(problem, crew, route).breach is None for crew, route in rows)
 
 
 def parts(problem: Problem, solution: Solution) -> dict[str, int]:

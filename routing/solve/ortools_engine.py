@@ -1,7 +1,8 @@
 """Improvement by OR-Tools' routing solver: the only module that knows its types.
 
 Each crew starts at the end of its frozen prefix with the time and load it has there, so the model holds
-decisions only. Load follows the goods: `L` is what is on board; for a crew still at the depot its start is
+decisions only. It has all but numbered positions and the hours of the day; what a change of the plan in force costs is
+simplified. Load follows the goods: `L` is what is on board; for a crew still at the depot its start is
 tied to the sum of the depot goods it will deliver (`A` at the end of its route).
 """
 
@@ -16,8 +17,11 @@ from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
-from routing.solve.evaluation import barred, drivable, total, unassigned_price
+from routing.solve.arrays import bars
+from routing.solve.evaluation import drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
+from routing.solve.rules.capacity import after_prefix
+from routing.solve.rules.pins import rank
 from routing.solve.rules.windows import late_weight
 from routing.solve.tour import deadline, walk
 
@@ -37,7 +41,7 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
         return best
     until = time.monotonic() + budget
     while not stop():
-        model = _Model(problem)  # OR-Tools searches a model once: a second search on it times out at once
+        model = Model(problem)  # OR-Tools searches a model once: a second search on it times out at once
         remaining = until - time.monotonic()
         if remaining <= 0:
             break
@@ -52,7 +56,7 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
     return best
 
 
-class _Model:
+class Model:
     """One OR-Tools model of a problem."""
 
     def __init__(self, problem: Problem) -> None:
@@ -69,6 +73,8 @@ class _Model:
         self._costs_and_times()
         self._loads()
         self._choices()
+        self._pairs()
+        self._ends()
 
     def _place_of_node(self) -> list[int]:
         """Matrix place of each node; -1 for an open end."""
@@ -86,24 +92,29 @@ class _Model:
         metres = problem.matrix.metres[np.ix_(places, places)].astype(np.int64)
         for matrix in (seconds, metres):
             matrix[:, open_end] = 0
-        cost = seconds + metres // problem.policy.metres_per_second_price
         service = np.array([problem.tasks[task].service_time for task in self.tasks])
+        setup = np.array([problem.tasks[task].setup_time for task in self.tasks])
         owner = self._owners()
-        held = sorted(set(owner.tolist()) - {-1})
-        if not held:  # one table for all: at 250 vehicles it would take longer than the search
-            routing.SetArcCostEvaluatorOfAllVehicles(routing.RegisterTransitMatrix(cost.tolist()))
-        for number in range(len(problem.crews)) if held else ():
-            mine = cost.copy()
-            moved = (owner >= 0) & (owner != number)
-            mine[: len(self.tasks)][moved] += problem.policy.move_price  # paid on leaving a stop taken from another
-            routing.SetArcCostEvaluatorOfVehicle(routing.RegisterTransitMatrix(mine.tolist()), number)
+        tables: dict[tuple[int, int, int], int] = {}  # one table for all who share it: making one takes long
+        for number, crew in enumerate(problem.crews):
+            like = (crew.costs.per_hour, crew.costs.per_km, number if number in owner or (owner >= 0).any() else -1)
+            if like not in tables:
+                mine = seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000
+                moved = (owner >= 0) & (owner != number)
+                mine[: len(self.tasks)][moved] += problem.policy.move_price  # paid on leaving a stop taken from another
+                tables[like] = routing.RegisterTransitMatrix(mine.tolist())
+            routing.SetArcCostEvaluatorOfVehicle(tables[like], number)
+            if not (crew.departed or crew.frozen):
+                routing.SetFixedCostOfVehicle(crew.costs.fixed, number)
         seconds[: len(self.tasks)] += service[:, None]
+        seconds[:, : len(self.tasks)] += setup * (places[:, None] != places[None, : len(self.tasks)])
         transit = routing.RegisterTransitMatrix(seconds.tolist())
         ends = [deadline(problem, crew) for crew in problem.crews]
         self.zero = min((crew.ready for crew in problem.crews), default=problem.now) - 1
         last = [window.end for task in self.tasks for window in problem.tasks[task].windows]
-        horizon = max([*ends, *last]) - self.zero + 1
-        routing.AddDimension(transit, horizon, horizon, False, "time")
+        pinned = [problem.tasks[task].not_before or 0 for task in self.tasks]
+        self.horizon = max([*ends, *last, *pinned]) - self.zero + 1
+        routing.AddDimension(transit, self.horizon, self.horizon, False, "time")
         self.times = routing.GetDimensionOrDie("time")
         for number, (crew, visits) in enumerate(zip(problem.crews, self.visits, strict=True)):
             ready = (visits[-1].leave if visits else crew.ready) - self.zero
@@ -129,8 +140,8 @@ class _Model:
                 delivery = task.kind is OrderKind.DELIVERY
                 sign = -1 if delivery else int(task.kind is OrderKind.COLLECTION)
                 change.append(sign * task.demand[axis])
-                depot_goods.append(task.demand[axis] if delivery and task.goods_on is None else 0)
-            loads = [self._load_after_prefix(number, axis) for number in range(len(problem.crews))]
+                depot_goods.append(task.demand[axis] if delivery and task.goods_on is None and task.pair is None else 0)
+            loads = [max(0, after_prefix(problem, crew)[axis]) for crew in problem.crews]
             capacity = [max(crew.capacity[axis], load) for crew, load in zip(problem.crews, loads, strict=True)]
             routing.AddDimensionWithVehicleCapacity(
                 routing.RegisterUnaryTransitVector(change + pad), 0, capacity, False, f"L{axis}")  # fmt: skip
@@ -144,28 +155,23 @@ class _Model:
                 else:
                     solver.Add(start == taken.CumulVar(routing.End(number)) + loads[number])
 
-    def _load_after_prefix(self, number: int, axis: int) -> int:
-        crew = self.problem.crews[number]
-        load = crew.load[axis]
-        for task in (self.problem.tasks[task] for task in crew.frozen):
-            if task.kind is OrderKind.COLLECTION:
-                load += task.demand[axis]
-            elif task.kind is OrderKind.DELIVERY and task.goods_on is not None:
-                load -= task.demand[axis]
-        return max(load, 0)
-
     def _choices(self) -> None:
         """Who may take what, when, and what it costs to leave it out."""
         problem, routing = self.problem, self.routing
+        shut = bars(problem, self.tasks)
         for number, index in ((task, self.manager.NodeToIndex(node)) for task, node in self.node.items()):
             task = problem.tasks[number]
-            allowed = [i for i, crew in enumerate(problem.crews) if barred(crew, task) is None]
-            routing.VehicleVar(index).SetValues([-1, *allowed])
-            routing.AddDisjunction([index], unassigned_price(task))
+            routing.VehicleVar(index).SetValues([-1, *np.flatnonzero(shut[:, self.node[number]] == 0).tolist()])
+            second = task.kind is OrderKind.DELIVERY and task.pair in self.node
+            routing.AddDisjunction([index], 0 if second else unassigned_price(task))
+            cumul = self.times.CumulVar(index)
+            if task.not_before is not None:
+                cumul.SetMin(max(0, task.not_before - self.zero))
+            if task.promised is not None and (task.hard or not task.windows):  # one bound for each stop is all there is
+                self.times.SetCumulVarSoftUpperBound(index, max(0, task.promised - self.zero), problem.policy.promise_price)
             if not task.windows:
                 continue
-            cumul = self.times.CumulVar(index)
-            cumul.SetMin(max(0, task.windows[0].start - self.zero))
+            cumul.SetMin(max(cumul.Min(), task.windows[0].start - self.zero))
             for before, after in zip(task.windows, task.windows[1:], strict=False):
                 cumul.RemoveInterval(before.end + 1 - self.zero, after.start - 1 - self.zero)
             end = task.windows[-1].end - self.zero
@@ -175,6 +181,31 @@ class _Model:
                 routing.VehicleVar(index).SetValues([-1])
             else:
                 self.times.SetCumulVarSoftUpperBound(index, max(0, end), late_weight(problem, task))
+
+    def _pairs(self) -> None:
+        """What is picked up is delivered afterwards by the same vehicle, or neither."""
+        routing, solver = self.routing, self.routing.solver()
+        for number, node in self.node.items():
+            task = self.problem.tasks[number]
+            if task.kind is OrderKind.COLLECTION and task.pair in self.node:
+                first, second = self.manager.NodeToIndex(node), self.manager.NodeToIndex(self.node[task.pair])
+                routing.AddPickupAndDelivery(first, second)
+                solver.Add(routing.VehicleVar(first) == routing.VehicleVar(second))
+                late = self.horizon * (1 - routing.ActiveVar(second))  # left out, it may be at any time
+                solver.Add(self.times.CumulVar(first) <= self.times.CumulVar(second) + late)
+
+    def _ends(self) -> None:
+        """Overtime, and what is pinned to an end of a route."""
+        problem, routing = self.problem, self.routing
+        for number, crew in enumerate(problem.crews):
+            if crew.overtime:
+                self.times.SetCumulVarSoftUpperBound(routing.End(number), max(0, crew.shift_end - self.zero),
+                                                     problem.policy.overtime_price)  # fmt: skip
+        ranks = [rank(problem.tasks[task]) for task in self.tasks]
+        for before, mine in enumerate(ranks):
+            late = [self.manager.NodeToIndex(after) for after, other in enumerate(ranks) if other < mine]
+            if late:
+                routing.NextVar(self.manager.NodeToIndex(before)).RemoveValues(late)
 
     def solve(self, start: Solution, *, seconds: float, solutions: int | None) -> Solution | None:
         """Search from `start`; None if OR-Tools finds that start infeasible."""

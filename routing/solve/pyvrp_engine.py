@@ -8,31 +8,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyvrp
+from numpy.typing import NDArray
 from pyvrp import Activity, ActivityType, ProblemData, Route, VehicleType
 
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
-from routing.solve.evaluation import barred, drivable, total, unassigned_price
-from routing.solve.problem import STANDARD, Crew, Problem, Solution, Task
+from routing.solve.arrays import bars
+from routing.solve.evaluation import drivable, total, unassigned_price
+from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.repair import complete
+from routing.solve.rules.capacity import after_prefix
+from routing.solve.tour import deadline, walk
 
 HISTORY = 10
 
+END = 2**62
+"""After all times."""
+
+MOST = 20_000_000
+"""Legs in all matrices together: PyVRP needs one for each set of tasks that a crew may not do."""
+
 
 def fits(problem: Problem) -> bool:
-    """Whether PyVRP can express a problem, as far as we translate it.
+    """Whether PyVRP can express a problem: no promises, no positions, single windows of pairs, not too many kinds of crews.
 
-    No frozen stops, everybody may do everything, windows single and hard; no pairs, set-up times, promises, pins, overtime,
-    or costs of its own of a vehicle. All hours count as the present one: what comes out is judged by the real ones.
+    What it cannot express exactly is judged afterwards: prices of changes are left out, all hours count as the present one,
+    and soft windows are hard where the plan that came in keeps them, and none elsewhere.
     """
-    plain = all(len(task.windows) <= 1 and (task.hard or not task.windows) and task.pair is None and not task.setup_time
-                and (task.promised, task.not_before, task.position) == (None, None, None) for task in problem.tasks)  # fmt: skip
-    still = not any(crew.frozen or crew.serving or crew.overtime or crew.costs != STANDARD for crew in problem.crews)
-    return plain and still and bool(problem.crews) and not any(
-        barred(crew, task) for task in problem.tasks for crew in problem.crews)  # fmt: skip
+    if not problem.crews or any(task.promised is not None or task.position is not None
+                                or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
+        return False
+    kinds = {(crew.costs.per_hour, crew.costs.per_km, shut) for crew, shut in zip(problem.crews, _shut(problem), strict=True)}
+    return len(kinds) * (len(problem.tasks) + 2 * len({crew.place for crew in problem.crews})) ** 2 <= MOST
 
 
 def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: Callable[[], bool] = lambda: False, seed: int = 1,
@@ -53,13 +64,14 @@ def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: 
         return initial
     if initial is not None and (initial.unassigned or not drivable(problem, initial)):  # it would hardly come out of that
         initial = complete(problem, initial)
-    kinds = _kinds(problem)
-    data = _data(problem, kinds)
+    model = Model(problem, initial)
+    if not model.tasks:
+        return initial or Solution(tuple(crew.frozen for crew in problem.crews), ())
     params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
-    first = None if initial is None or not any(initial.routes) else _encode(data, kinds, initial)
+    first = model.encode(initial) if initial is not None and any(initial.routes) else None
     rule = _Until(clock, began + budget, stop, iterations)
-    result = pyvrp.solve(data, rule, seed=seed, collect_stats=False, display=False, params=params, initial_solution=first)
-    found = _decode(problem, kinds, result.best)
+    result = pyvrp.solve(model.data, rule, seed=seed, collect_stats=False, display=False, params=params, initial_solution=first)
+    found = model.decode(result.best)
     if initial is None:
         return found
     return found if drivable(problem, found) and total(problem, found) < total(problem, initial) else initial
@@ -78,64 +90,200 @@ class _Until:
         return self._clock() >= self._deadline or self._stop()
 
 
-def _kinds(problem: Problem) -> list[list[int]]:
-    """Crews that are alike for the solver, as one vehicle type each."""
-    found: dict[object, list[int]] = {}
-    for number, crew in enumerate(problem.crews):
-        like = (crew.place, crew.ready, crew.end_place, crew.shift_end, crew.capacity, crew.load)
-        found.setdefault(like, []).append(number)
-    return list(found.values())
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a crew can be planned from: after what is frozen."""
+
+    place: int
+    ready: int
+    load: tuple[int, ...]
 
 
-def _data(problem: Problem, kinds: list[list[int]]) -> ProblemData:
-    nowhere = len(problem.matrix.seconds)  # where routes with an open end end
-    seconds = np.pad(problem.matrix.seconds.astype(np.int64), ((0, 1), (0, 1)))
-    metres = np.pad(problem.matrix.metres.astype(np.int64), ((0, 1), (0, 1)))
-    cost = seconds + metres // problem.policy.metres_per_second_price
-    seconds[nowhere, :nowhere] = cost[nowhere, :nowhere] = UNREACHABLE
-    crews = [problem.crews[kind[0]] for kind in kinds]
-    depots: dict[int, int] = {}
-    for crew in crews:
-        for place in (crew.place, nowhere if crew.end_place is None else crew.end_place):
-            depots.setdefault(place, len(depots))
-    return ProblemData(
-        locations=[pyvrp.Location(0, 0) for _ in range(nowhere + 1)],
-        clients=[_client(task) for task in problem.tasks], depots=[pyvrp.Depot(place) for place in depots],
-        vehicle_types=[
-            VehicleType(num_available=len(kind), capacity=list(crew.capacity), start_depot=depots[crew.place],
-                        end_depot=depots[nowhere if crew.end_place is None else crew.end_place], tw_early=crew.ready,
-                        tw_late=max(crew.shift_end, crew.ready), initial_load=_resting(problem, crew))
-            for kind, crew in zip(kinds, crews, strict=True)],
-        distance_matrices=[cost], duration_matrices=[seconds],  # type: ignore[list-item]  # its stubs know no plain arrays
-    )  # fmt: skip
+def _free(problem: Problem) -> list[int]:
+    frozen = {task for crew in problem.crews for task in crew.frozen}
+    return [task for task in range(len(problem.tasks)) if task not in frozen]
 
 
-def _resting(problem: Problem, crew: Crew) -> list[int]:
-    """What is on board and no task of this problem takes off."""
-    mine = [task.demand for task in problem.tasks if task.goods_on == crew.shift_id]
-    return [max(0, amount - sum(demand[axis] for demand in mine)) for axis, amount in enumerate(crew.load)]
+def _shut(problem: Problem) -> list[bytes]:
+    """For each crew, which of the free tasks it may not do."""
+    return [bytes(row) for row in bars(problem, _free(problem))]
 
 
-def _client(task: Task) -> pyvrp.Client:
-    amounts, nothing = list(task.demand), [0] * len(task.demand)
-    early, late = (max(0, task.windows[0].start), task.windows[0].end) if task.windows else (0, 2**62)
-    return pyvrp.Client(
-        task.place, delivery=amounts if task.kind is OrderKind.DELIVERY else nothing,
-        pickup=amounts if task.kind is OrderKind.COLLECTION else nothing, service_duration=task.service_time,
-        tw_early=early, tw_late=late, prize=unassigned_price(task), required=False)  # fmt: skip
+class Model:
+    """A problem as PyVRP's data, and solutions there and back.
+
+    Each task has a location of its own, so that setting up at another place counts as driving there, and who may not do a
+    task cannot drive there.
+    """
+
+    def __init__(self, problem: Problem, initial: Solution | None) -> None:
+        self.problem = problem
+        self.tasks = _free(problem)
+        self._number = {task: number for number, task in enumerate(self.tasks)}
+        self._late = _late(problem, initial)
+        self._starts = [_start(problem, crew) for crew in problem.crews]
+        self._pairs = [task for task in self.tasks if problem.tasks[task].pair in self._number
+                       and problem.tasks[task].kind is OrderKind.COLLECTION]  # fmt: skip
+        paired = {half for task in self._pairs for half in (task, problem.tasks[task].pair)}
+        self._single = [task for task in self.tasks if task not in paired]
+        self._visits = [(task, span) for task in self._single for span in self._times(task)]
+        self._kinds: list[list[int]] = []
+        self.data = self._data()
+
+    def _data(self) -> ProblemData:
+        problem = self.problem
+        found: dict[object, list[int]] = {}
+        profiles: dict[tuple[int, int, bytes], int] = {}
+        ids = [profiles.setdefault((crew.costs.per_hour, crew.costs.per_km, shut), len(profiles))
+               for crew, shut in zip(problem.crews, _shut(problem), strict=True)]  # fmt: skip
+        for number, (crew, start, profile) in enumerate(zip(problem.crews, self._starts, ids, strict=True)):
+            like = (start, crew.end_place, crew.shift_end, crew.overtime, crew.capacity, crew.departed, profile, crew.costs.fixed,
+                    self._resting(crew, start))  # fmt: skip
+            found.setdefault(like, []).append(number)
+        self._kinds = list(found.values())
+        where = [problem.tasks[task].place for task in self.tasks]
+        depots: dict[int, int] = {}
+        for crew, start in zip(problem.crews, self._starts, strict=True):
+            for place in (start.place, -1 if crew.end_place is None else crew.end_place):
+                depots.setdefault(place, len(where) + len(depots))
+        places = np.array([*where, *depots])
+        matrices = [self._matrices(profile, places) for profile in profiles]
+        numbers = {place: number for number, place in enumerate(depots)}
+        types = [self._vehicle(kind, numbers, ids[kind[0]]) for kind in self._kinds]
+        clients, groups = self._clients()
+        return ProblemData(
+            locations=[pyvrp.Location(0, 0) for _ in places], clients=clients, groups=groups,
+            depots=[pyvrp.Depot(location) for location in depots.values()], vehicle_types=types,
+            distance_matrices=[cost for cost, _ in matrices],  # type: ignore[misc]  # its stubs know no plain arrays
+            duration_matrices=[seconds for _, seconds in matrices],  # type: ignore[misc]
+            shipments=[self._shipment(task) for task in self._pairs],
+        )  # fmt: skip
+
+    def _matrices(self, profile: tuple[int, int, bytes], places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cost and seconds of each leg; an open end (place -1) costs and takes nothing."""
+        per_hour, per_km, shut = profile
+        matrix, n = self.problem.matrix, len(self.tasks)
+        seconds = matrix.seconds[np.ix_(places, places)].astype(np.int64)
+        cost = seconds * per_hour // 3600 + matrix.metres[np.ix_(places, places)].astype(np.int64) * per_km // 1000
+        setup = np.array([self.problem.tasks[task].setup_time for task in self.tasks], np.int64)
+        seconds[:, :n] += setup * (places[:, None] != places[None, :n])
+        closed = np.flatnonzero(np.frombuffer(shut, np.uint8)[:n])
+        for table in (seconds, cost):
+            table[:, places < 0] = 0
+            table[places < 0, :] = UNREACHABLE
+            table[:, closed] = UNREACHABLE
+            np.fill_diagonal(table, 0)
+        return np.minimum(cost, UNREACHABLE), np.minimum(seconds, UNREACHABLE)
+
+    def _vehicle(self, kind: list[int], depots: dict[int, int], profile: int) -> VehicleType:
+        problem, crew, start = self.problem, self.problem.crews[kind[0]], self._starts[kind[0]]
+        ends_by = deadline(problem, crew)
+        regular = max(0, crew.shift_end - start.ready)
+        return VehicleType(
+            num_available=len(kind), capacity=list(crew.capacity), start_depot=depots[start.place],
+            end_depot=depots[-1 if crew.end_place is None else crew.end_place], fixed_cost=0 if crew.departed else crew.costs.fixed,
+            tw_early=start.ready, tw_late=max(ends_by, start.ready), start_late=start.ready, shift_duration=regular,
+            max_overtime=max(0, ends_by - start.ready - regular), unit_overtime_cost=problem.policy.overtime_price,
+            profile=profile, initial_load=list(self._resting(crew, start)))  # fmt: skip
+
+    def _resting(self, crew: Crew, start: _Start) -> tuple[int, ...]:
+        """What is on board and no task of this problem takes off."""
+        mine = [self.problem.tasks[task] for task in self._single]
+        mine = [task for task in mine if task.goods_on == crew.shift_id or (task.pair is not None and task.pair in crew.frozen)]
+        return tuple(max(0, amount - sum(task.demand[axis] for task in mine)) for axis, amount in enumerate(start.load))
+
+    def _times(self, number: int) -> list[tuple[int, int]]:
+        """The moments between which service may begin: no earlier than pinned, and at any time after a window that is missed."""
+        task = self.problem.tasks[number]
+        spans = [(window.start, window.end) for window in task.windows] or [(0, END)]
+        if number in self._late:
+            spans = [(spans[-1][0], END)]
+        earliest = task.not_before or 0
+        kept = [(max(0, earliest, early), late) for early, late in spans if late >= earliest]
+        return kept or [(earliest, END)]
+
+    def _clients(self) -> tuple[list[pyvrp.Client], list[pyvrp.ClientGroup]]:
+        """Each visit that could be made, those in different windows of one task as a group of which one is made."""
+        clients: list[pyvrp.Client] = []
+        groups = []
+        windows: dict[int, list[int]] = {}
+        for client, (number, _) in enumerate(self._visits):
+            windows.setdefault(number, []).append(client)
+        group = {number: index for index, number in enumerate(number for number, mine in windows.items() if len(mine) > 1)}
+        groups = [pyvrp.ClientGroup(windows[number], required=False) for number in group]
+        for number, (early, late) in self._visits:
+            task = self.problem.tasks[number]
+            amounts, nothing = list(task.demand), [0] * len(task.demand)
+            clients.append(pyvrp.Client(
+                self._number[number], delivery=amounts if task.kind is OrderKind.DELIVERY else nothing,
+                pickup=amounts if task.kind is OrderKind.COLLECTION else nothing, service_duration=task.service_time,
+                tw_early=early, tw_late=late, prize=unassigned_price(task), required=False, group=group.get(number)))  # fmt: skip
+        return clients, groups
+
+    def _shipment(self, number: int) -> pyvrp.Shipment:
+        task = self.problem.tasks[number]
+        assert task.pair is not None
+        other = self.problem.tasks[task.pair]
+        [(early, late)], [(then, by)] = self._times(number), self._times(task.pair)
+        prize = unassigned_price(task) if early <= by else 0
+        return pyvrp.Shipment(
+            self._number[number], self._number[task.pair], early, late, task.service_time, then, max(early, by), other.service_time,
+            amount=list(task.demand), prize=prize, required=False)  # fmt: skip
+
+    def encode(self, solution: Solution) -> pyvrp.Solution:
+        """A solution as PyVRP's."""
+        steps: dict[int, Activity] = {}
+        begins = {visit.task: visit.begin for crew, route in zip(self.problem.crews, solution.routes, strict=True)
+                  for visit in walk(self.problem, crew, route)}  # fmt: skip
+        for client, (task, (early, late)) in enumerate(self._visits):
+            if task not in steps or early <= begins.get(task, 0) <= late:
+                steps[task] = Activity(ActivityType.CLIENT, client)
+        for number, task in enumerate(self._pairs):
+            steps[task] = Activity(ActivityType.PICKUP, number)
+            steps[self._other(task)] = Activity(ActivityType.DELIVERY, number)
+        routes = []
+        for kind, numbers in enumerate(self._kinds):
+            for number in numbers:
+                free = solution.routes[number][len(self.problem.crews[number].frozen) :]
+                if free:
+                    routes.append(Route(self.data, [steps[task] for task in free], kind))
+        return pyvrp.Solution(self.data, routes)
+
+    def _other(self, task: int) -> int:
+        pair = self.problem.tasks[task].pair
+        assert pair is not None
+        return pair
+
+    def decode(self, found: pyvrp.Solution) -> Solution:
+        """PyVRP's solution as ours, the frozen stops first."""
+        routes = [crew.frozen for crew in self.problem.crews]
+        free = [list(numbers) for numbers in self._kinds]
+        for route in found.routes():
+            number = free[route.vehicle_type()].pop(0)
+            routes[number] += tuple(self._task(activity) for activity in route if not activity.is_depot())
+        placed = {task for tasks in routes for task in tasks}
+        return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+
+    def _task(self, activity: Activity) -> int:
+        if activity.is_client():
+            return self._visits[activity.idx][0]
+        pickup = self._pairs[activity.idx]
+        return pickup if activity.is_pickup() else self._other(pickup)
 
 
-def _encode(data: ProblemData, kinds: list[list[int]], solution: Solution) -> pyvrp.Solution:
-    routes = [Route(data, [Activity(ActivityType.CLIENT, task) for task in solution.routes[number]], kind)
-              for kind, numbers in enumerate(kinds) for number in numbers if solution.routes[number]]  # fmt: skip
-    return pyvrp.Solution(data, routes)
+def _start(problem: Problem, crew: Crew) -> _Start:
+    visits = walk(problem, crew, crew.frozen)
+    load = after_prefix(problem, crew)
+    if not visits:
+        return _Start(crew.place, crew.ready, load)
+    return _Start(problem.tasks[visits[-1].task].place, visits[-1].leave, load)
 
 
-def _decode(problem: Problem, kinds: list[list[int]], found: pyvrp.Solution) -> Solution:
-    routes: list[tuple[int, ...]] = [()] * len(problem.crews)
-    free = [list(numbers) for numbers in kinds]
-    for route in found.routes():
-        tasks = tuple(activity.idx for activity in route if activity.is_client())
-        routes[free[route.vehicle_type()].pop(0)] = tasks
-    placed = {task for tasks in routes for task in tasks}
-    return Solution(tuple(routes), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+def _late(problem: Problem, initial: Solution | None) -> set[int]:
+    """Tasks whose soft window the plan that came in does not keep."""
+    if initial is None:
+        return set()
+    late = {task for task in initial.unassigned if not problem.tasks[task].hard}
+    for crew, route in zip(problem.crews, initial.routes, strict=True):
+        late |= {visit.task for visit in walk(problem, crew, route) if visit.late and not problem.tasks[visit.task].hard}
+    return late

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from ingest.settings import ROOT
 from routing.model import TimeWindow
-from routing.solve import improve, kernel, pyvrp_engine, quote, repair
+from routing.solve import improve, kernel, ortools_engine, pyvrp_engine, quote, repair
 from routing.solve.arrays import Arrays
 from routing.solve.checker import check
-from routing.solve.evaluation import barred, drivable, total, unassigned_price
+from routing.solve.evaluation import barred, drivable, parts, total, unassigned_price
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution, current
 from tests.builders import HOUR, T0, Situation, order, random_situation, rich_problem, with_hours
@@ -75,21 +75,59 @@ def test_plans_hold_at_the_hours_they_are_driven_in(seed: int) -> None:
     assert total(problem, found) <= total(problem, start)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_ortools_never_makes_a_plan_worse(seed: int) -> None:
+    """In any live situation; its model has every rule but numbered positions and the bound on changes."""
+    problem = rich_problem(seed)
+    start = repair.repair(problem)
+    found = checked(problem, ortools_engine.improve(problem, start, budget=60, solutions=5))
+    assert total(problem, found) <= total(problem, start)
+    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
+                      tasks=tuple(replace(task, position=None) for task in problem.tasks))  # fmt: skip
+    itself = ortools_engine.Model(problem).solve(repair.repair(problem), seconds=60, solutions=5)
+    assert itself is not None
+    checked(problem, itself)
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_pyvrp_never_makes_a_plan_worse(seed: int) -> None:
-    """Where its model fits, and where it does not: then the plan comes back."""
-    random = np.random.default_rng(seed)
-    situation = Situation(2, capacity=6)
-    for number in range(8):
-        lat, lon = random.uniform(-5, 5, 2).tolist()
-        kind = ("delivery", "collection")[number % 2]
-        situation.add(order(f"o{number}", lat, lon, kind=kind, skills=("lift",) if seed % 5 == 0 and number == 0 else ()))
-    problem = situation.problem()
-    assert pyvrp_engine.fits(problem) == (seed % 5 != 0)
+    """In any live situation that its model fits; where it does not fit, the plan comes back."""
+    problem = rich_problem(seed)
     start = repair.repair(problem)
+    if not pyvrp_engine.fits(problem):
+        assert pyvrp_engine.improve(problem, start, budget=60, iterations=20) == start
+        problem = fitting(problem)
+        start = repair.repair(problem)
     found = checked(problem, pyvrp_engine.improve(problem, start, budget=60, iterations=20, seed=1))
     assert total(problem, found) <= total(problem, start)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_pyvrp_prices_as_the_evaluator(seed: int) -> None:
+    """At the depot, with vehicle costs, overtime, set-up times, transports and whom a stop may not go to; and back again."""
+    problem = fitting(rich_problem(seed))
+    tasks = tuple(replace(task, goods_on=None) for task in problem.tasks)
+    crews = tuple(replace(crew, departed=False, serving=False, frozen=(), base=crew.frozen + crew.base, done=(), load=(0,))
+                  for crew in problem.crews)  # fmt: skip
+    problem = replace(problem, tasks=tasks, crews=crews)
+    start = repair.repair(problem)
+    model = pyvrp_engine.Model(problem, start)
+    there = model.encode(start)
+    assert there.is_feasible()
+    costs = parts(problem, start)
+    assert there.distance_cost() + there.fixed_vehicle_cost() + there.duration_cost() == sum(
+        costs[name] for name in ("driving", "distance", "vehicles", "overtime"))  # fmt: skip
+    assert sorted(model.decode(there).routes) == sorted(start.routes)
+
+
+def fitting(problem: Problem) -> Problem:
+    """The same without what PyVRP cannot express."""
+    return replace(problem, tasks=tuple(
+        replace(task, promised=None, position=None, windows=task.windows[:1] if task.pair is not None else task.windows)
+        for task in problem.tasks))  # fmt: skip
 
 
 def test_a_search_stops_when_it_is_told() -> None:

@@ -42,18 +42,6 @@ def test_repair_always_passes_the_checker(seed: int, freeze: int) -> None:
     assert check(problem, plan_of(problem, solution)) == []
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_ortools_passes_the_checker_and_is_never_worse(seed: int) -> None:
-    """The same situations, searched by count and not by the clock."""
-    situation, now = random_situation(seed)
-    problem = situation.problem(now=now)
-    start = repair.repair(problem)
-    found = ortools_engine.improve(problem, start, budget=60, solutions=5)
-    assert check(problem, plan_of(problem, found)) == []
-    assert total(problem, found) <= total(problem, start)
-
-
 def test_the_search_finds_the_better_order() -> None:
     """Stops along a line, given in the worst order to a van that has not left: the search sorts them out."""
     stops = [order(f"o{n}", 0, float(n)) for n in range(1, 7)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from routing.model import OrderKind, ReasonCode
 from routing.solve.findings import Violation, Way
-from routing.solve.problem import Crew, Task
+from routing.solve.problem import Crew, Problem, Task
 from routing.solve.tour import Breach, Tour
 
 
@@ -25,6 +25,15 @@ def change(task: Task, crew: Crew) -> int:
 def joins(task: Task, crew: Crew) -> bool:
     """Whether goods are aboard from the start of a route that has not left, for this stop."""
     return task.kind is OrderKind.DELIVERY and task.goods_on is None and task.pair is None and not crew.departed
+
+
+def after_prefix(problem: Problem, crew: Crew) -> tuple[int, ...]:
+    """What is on board when the frozen stops are done, in each dimension; goods that join at the depot are not counted."""
+    load = crew.load
+    for task in (problem.tasks[number] for number in crew.frozen):
+        sign = change(task, crew) + joins(task, crew)
+        load = tuple(amount + sign * more for amount, more in zip(load, task.demand, strict=True))
+    return load
 
 
 def breach(tour: Tour) -> Breach | None:

@@ -79,6 +79,15 @@ def moves(mine: dict[int, Held], routes: Sequence[Sequence[int]]) -> Counter[int
     return found
 
 
+def within_budget(problem: Problem, routes: Sequence[Sequence[int]]) -> bool:
+    """Whether no driver on the road gains and loses more than the depot allows."""
+    most = problem.policy.max_moves_per_driver
+    if most is None:
+        return True
+    found = moves(held(problem), routes)
+    return all(found[number] <= most for number, crew in enumerate(problem.crews) if crew.departed)
+
+
 def check(problem: Problem, routes: dict[str, list[str]]) -> Iterator[Violation]:
     """No driver on the road gains and loses more than the depot allows."""
     most = problem.policy.max_moves_per_driver
