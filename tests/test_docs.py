@@ -80,10 +80,10 @@ def test_the_curl_tour_works_as_written(stack: Any, tmp_path: Path) -> None:
     tour = re.search(r"with curl\n.*?```sh\n(.*?)```", readme, re.DOTALL)
     assert tour is not None
     script = tour[1].replace("http://127.0.0.1:8080", stack.url).replace("var/operator.key", f"{stack.settings.state}/operator.key")
-    script = script.replace("curl -sN ", "curl -sN --max-time 2 ")
+    script = script.replace("curl -sN ", "curl -sN --max-time 4 ")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=os.environ | {"LC_ALL": "C"})
     assert '"code"' not in done.stdout, done.stdout
-    assert 'etag: "1"' in done.stdout.lower()
+    assert re.search(r'^etag: "\d+"', done.stdout.lower(), re.MULTILINE)
     assert "delivery" in done.stdout
     assert "event: snapshot" in done.stdout
 

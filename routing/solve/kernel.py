@@ -1221,6 +1221,30 @@ def price_on(fixed, live, u, v):
     return scan_route_pair(fixed, live, u, v, np.int64(NO))[0]
 
 
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, write(_I8, 2), write(_I8, 3))
+def offers(fixed, live, u, spans, out):
+    """For each span in which service of u may begin and each crew: the least price, the begin, the predecessors of both halves.
+
+    `spans` are (S, 2), `out` (S, crews, 4); a price of `NO` is no offer. The routes stay as they are.
+    """
+    node = live.node
+    for s in range(len(spans)):
+        node[u, OPEN], node[u, CLOSE] = spans[s, 0], spans[s, 1]
+        for v in range(fixed.crews):
+            second = np.int64(-1)
+            if fixed.price[u, PAIR] < 0:
+                d, first, _v = scan_route(fixed, live, u, v, np.int64(NO))
+            else:
+                d, first, second, _v = scan_route_pair(fixed, live, u, v, np.int64(NO))
+            out[s, v, 0] = NO if first < 0 else d
+            out[s, v, 1] = 0
+            if first >= 0:
+                arrive = np.int64(node[first, LEAVE]) + fixed.matrix[live.crew[v, PROFILE], node[u, LOC], node[first, LOC], 3]
+                out[s, v, 1] = begin(node, fixed.window, u, arrive)
+            out[s, v, 2] = first
+            out[s, v, 3] = second
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8)
 def place_on(fixed, live, u, v):
     """Put it there, where it costs least."""

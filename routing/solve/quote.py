@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from routing.model import TimeWindow
-from routing.solve import kernel
+from routing.solve import kernel as k
 from routing.solve.arrays import Arrays
-from routing.solve.evaluation import total, unassigned_price
-from routing.solve.problem import Problem, Solution
-from routing.solve.repair import begin, settle
-from routing.solve.tour import walk
+from routing.solve.evaluation import evaluate
+from routing.solve.problem import Problem
+from routing.solve.repair import begin, insertions, settle
+from routing.solve.tour import deadline, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class Offer:
     begin: int
 
 
+def slots(problem: Problem, length: int = 3600) -> list[TimeWindow]:
+    """The windows of a length, on the round, from now to the end of the last shift: what to ask for if nothing is wished for."""
+    end = max((crew.shift_end + crew.overtime for crew in problem.crews), default=problem.now)
+    return [TimeWindow(start, start + length) for start in range(problem.now // length * length, end, length)]
+
+
 def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Offer]:
     """Offers for a task that is in no route, in each of some windows, the cheapest first; the plan in force stays as it is.
 
@@ -33,34 +42,60 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
     task
         Index of the task, or of the pickup of a pair; `windows` are taken as hard ones in place of its own.
     """
-    found = []
-    for window in windows:
-        tasks = list(problem.tasks)
-        tasks[task] = replace(tasks[task], windows=(window,), hard=True)
-        asked = replace(problem, tasks=tuple(tasks))
-        found += _offers(asked, task, window)
-    return sorted(found, key=lambda offer: (offer.window.start, offer.window.end, offer.extra_cost, offer.driver_id))
-
-
-def _offers(problem: Problem, task: int, window: TimeWindow) -> list[Offer]:
+    wanted = problem.tasks[task]
+    asked = replace(wanted, windows=(), hard=True)
+    problem = replace(problem, tasks=(*problem.tasks[:task], asked, *problem.tasks[task + 1 :]))
     arrays = Arrays(problem, neighbours=False)
-    u, offers = arrays.number[task], []
-    for v, crew in enumerate(problem.crews):
-        begin(arrays)
-        before = _solution(problem, arrays)
-        if kernel.price_on(arrays.constants, arrays.live, u, v) >= kernel.NO:
-            continue
-        kernel.place_on(arrays.constants, arrays.live, u, v)
-        after = _solution(problem, arrays)
-        if task not in {other for route in after.routes for other in route}:
-            continue
-        visits = walk(problem, crew, after.routes[v])
-        at = next(visit.begin for visit in visits if visit.task == task)
-        extra = total(problem, after) - total(problem, before) + unassigned_price(problem.tasks[task])
-        offers.append(Offer(window, crew.driver_id, crew.shift_id, extra, at))
+    begin(arrays)
+    earliest = max(problem.now, wanted.not_before or problem.now)
+    open_ = [window for window in windows if window.end >= earliest]
+    spans = np.array([(max(window.start, earliest), window.end) for window in open_], np.int64).reshape(-1, 2) - arrays.zero
+    found = np.empty((len(open_), len(problem.crews), 4), np.int64)
+    k.offers(arrays.constants, arrays.live, arrays.number[task], np.clip(spans, -k.BEYOND, k.BEYOND), found)
+    offers = []
+    if problem.hours is not None:
+        offers = _by_the_hour(arrays, task, open_, found)
+    else:
+        offers = [Offer(open_[s], problem.crews[v].driver_id, problem.crews[v].shift_id, int(found[s, v, 0]),
+                        int(found[s, v, 1]) + arrays.zero)
+                  for s, v in zip(*np.nonzero(found[:, :, 0] < k.NO), strict=True)]  # fmt: skip
+    return sorted(offers, key=lambda offer: (offer.window.start, offer.window.end, offer.extra_cost, offer.driver_id))
+
+
+def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found: NDArray[np.int64]) -> list[Offer]:
+    """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried."""
+    k.keep_best(arrays.constants, arrays.live)
+    start = settle(arrays.problem, arrays.solution())
+    ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
+    before = [evaluate(arrays.problem, crew, route, ends_by=end).cost
+              for crew, route, end in zip(arrays.problem.crews, start.routes, ends, strict=True)]  # fmt: skip
+    offers = []
+    for s, window in enumerate(windows):
+        tasks = list(arrays.problem.tasks)
+        tasks[task] = replace(tasks[task], windows=(window,))
+        problem = replace(arrays.problem, tasks=tuple(tasks))
+        for v in np.flatnonzero(found[s, :, 0] < k.NO).tolist():
+            crew = problem.crews[v]
+            route = _inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
+            priced = evaluate(problem, crew, route, ends_by=ends[v])
+            if priced.breach is not None:
+                elsewhere = min(insertions(problem, v, start.routes[v], task), default=None)
+                if elsewhere is None:
+                    continue
+                route = [*start.routes[v][: elsewhere[1]], task, *start.routes[v][elsewhere[1] :]]
+                priced = evaluate(problem, crew, route, ends_by=ends[v])
+            begins = next(visit.begin for visit in walk(problem, crew, route) if visit.task == task)
+            offers.append(Offer(window, crew.driver_id, crew.shift_id, priced.cost - before[v], begins))
     return offers
 
 
-def _solution(problem: Problem, arrays: Arrays) -> Solution:
-    kernel.keep_best(arrays.constants, arrays.live)
-    return settle(problem, arrays.solution())
+def _inserted(arrays: Arrays, route: Sequence[int], task: int, first: int, second: int) -> list[int]:
+    """A route with a task behind the kernel's node `first`, and the other half of a pair behind `second`."""
+    found = list(route)
+    at = found.index(arrays.tasks[first]) + 1 if first < len(arrays.tasks) else len(found) - sum(
+        other in arrays.number for other in found)  # fmt: skip
+    found.insert(at, task)
+    pair = arrays.problem.tasks[task].pair
+    if second >= 0 and pair is not None:
+        found.insert(found.index(arrays.tasks[second]) + 1, pair)
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from routing.solve import kernel
@@ -52,8 +54,6 @@ def settle(problem: Problem, solution: Solution) -> Solution:
 
 def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int, int, int] | None:
     """The least (price, crew, position) at which a single task keeps all rules, or None."""
-    if problem.tasks[task].pair is not None:
-        return None
     found: list[tuple[int, int, int]] = []
     mine, most = held(problem), problem.policy.max_moves_per_driver
     was, moved = mine.get(task), moves(mine, routes)
@@ -63,12 +63,22 @@ def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int
             problem.crews[v].departed and moved[v] >= most for v in (number, was.crew if was else number))  # fmt: skip
         if full or barred(crew, problem.tasks[task]):
             continue
-        before, ends_by = evaluate(problem, crew, route).cost, deadline(problem, crew)
-        for position in range(len(crew.frozen), len(route) + 1):
-            after = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by)
-            if after.breach is None:
-                found.append((after.cost - before + (was.move if was and elsewhere else 0), number, position))
+        before = evaluate(problem, crew, route).cost
+        more = (was.move if was and elsewhere else 0) - before
+        found += [(cost + more, number, position) for cost, position in insertions(problem, number, route, task)]
     return min(found, default=None)
+
+
+def insertions(problem: Problem, number: int, route: Sequence[int], task: int) -> Iterator[tuple[int, int]]:
+    """Each position at which a single task keeps all rules on one crew's route, and what the whole route costs then."""
+    crew = problem.crews[number]
+    if problem.tasks[task].pair is not None:
+        return
+    ends_by = deadline(problem, crew)
+    for position in range(len(crew.frozen), len(route) + 1):
+        after = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by)
+        if after.breach is None:
+            yield after.cost, position
 
 
 def mend(arrays: Arrays, initial: Solution | None = None) -> int:
