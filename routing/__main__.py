@@ -9,7 +9,7 @@ from pathlib import Path
 from routing import codec
 from routing.errors import BadProblem, LastlegError
 from routing.model import Plan
-from routing.solve import instances
+from routing.solve import instances, wellformed
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
 from routing.solve.evaluation import parts
@@ -54,31 +54,15 @@ def _problem(path: Path) -> Problem:
     Raises
     ------
     BadProblem
-        If the file is none, or its matrix is not square, or something refers beyond it.
+        If the file is none, or its parts do not fit together.
     """
     if path.suffix in instances.SUFFIXES:
         return instances.read(path)
     problem = codec.loads(_read(path), Problem)
-    size = len(problem.matrix.seconds)
-    places = [task.place for task in problem.tasks] + [crew.place for crew in problem.crews]
-    places += [crew.end_place for crew in problem.crews if crew.end_place is not None]
-    tasks = [task for crew in problem.crews for task in (*crew.frozen, *crew.base)]
-    tasks += [task.pair for task in problem.tasks if task.pair is not None]
-    square = problem.matrix.seconds.shape == problem.matrix.metres.shape == (size, size) or not places
-    if not square or any(not 0 <= place < size for place in places):
-        raise BadProblem(f"{path}: a place is outside the matrix, or the matrix is not square.")
-    if any(not 0 <= task < len(problem.tasks) for task in tasks):
-        raise BadProblem(f"{path}: a route or a pair names a task that is not there.")
-    routed = [task for crew in problem.crews for task in (*crew.frozen, *crew.base)]
-    if len(set(routed)) < len(routed):
-        raise BadProblem(f"{path}: a task is in the plan in force twice.")
-    for number, task in enumerate(problem.tasks):
-        if task.pair is not None and (problem.tasks[task.pair].pair != number or task.pair == number):
-            raise BadProblem(f"{path}: {task.stop_id} is one half of a pair whose other half is not.")
-        if len(task.demand) != len(problem.dimensions):
-            raise BadProblem(f"{path}: {task.stop_id} has {len(task.demand)} amounts for {len(problem.dimensions)} dimensions.")
-    if any(len(crew.capacity) != len(problem.dimensions) or len(crew.load) != len(problem.dimensions) for crew in problem.crews):
-        raise BadProblem(f"{path}: a crew has not an amount for each of the {len(problem.dimensions)} dimensions.")
+    wrong = list(wellformed.faults(problem))
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise BadProblem(f"{path}: {wrong[0]}{more}.")
     return problem
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from routing import __main__ as command
 from routing import codec
 from routing.errors import BadProblem
-from routing.model import Location, Place, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
+from routing.model import Costs, Location, Place, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve import engines, ortools_engine, repair
 from routing.solve.checker import check
@@ -296,10 +296,44 @@ def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
     assert command.main(["check", str(problem), str(plan)]) == 1
     plan.write_text("{")
     assert command.main(["check", str(problem), str(plan)]) == 2
-    first = situation.problem(now=now)
-    for broken in (replace(first, tasks=(replace(first.tasks[0], place=999), *first.tasks[1:])),
-                   replace(first, crews=(replace(first.crews[0], base=(999,)), *first.crews[1:]))):  # fmt: skip
-        problem.write_bytes(codec.dumps(broken))
-        assert command.main(["solve", str(problem), "--engine", "repair"]) == 2
     with pytest.raises(BadProblem, match="now"):
         codec.loads(b'{"now": "soon"}', Problem)
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "place 999 is outside": {"tasks": {"place": 999}},
+    "demand": {"tasks": {"demand": (-1,)}},
+    "service_time": {"tasks": {"service_time": -5}},
+    "windows overlap": {"tasks": {"windows": (TimeWindow(T0 + 5, T0),)}},
+    "years away": {"tasks": {"not_before": 0}},
+    "priority": {"tasks": {"priority": 1000}},
+    "position": {"tasks": {"position": 0}},
+    "pair 99 is no": {"tasks": {"pair": 99}},
+    "one half of a pair": {"tasks": {"pair": 1}},
+    "names a task that is not there": {"crews": {"base": (999,)}},
+    "2 times": {"crews": {"base": (1, 1)}},
+    "capacity": {"crews": {"capacity": ()}},
+    "end_place": {"crews": {"end_place": -1}},
+    "costs": {"crews": {"costs": Costs(per_km=-1)}},
+    "overtime": {"crews": {"overtime": -1}},
+    "near": {"policy": {"near": 0}},
+    "shape": {"matrix": {"metres": np.zeros((2, 3), np.int32)}},
+    "negative": {"matrix": {"seconds": np.full((15, 15), -1, np.int32)}},
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_problem_that_does_not_hang_together_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the place and what is wrong there, whatever command reads it."""
+    situation, now = random_situation(5)
+    problem = situation.problem(now=now)
+    ((part, change),) = BROKEN[text].items()
+    value = getattr(problem, part)
+    changed = (replace(value[0], **change), *value[1:]) if isinstance(value, tuple) else replace(value, **change)
+    path = tmp_path / "problem.json"
+    broken: dict[str, Any] = {part: changed}
+    path.write_bytes(codec.dumps(replace(problem, **broken)))
+    assert command.main(["solve", str(path), "--engine", "repair"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("bad_problem: ")
+    assert text in told

@@ -1,0 +1,95 @@
+"""Whether a problem from a file hangs together: what `build` guarantees, and nobody who writes JSON by hand does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from routing.roads.travel import Matrix
+from routing.solve.problem import Crew, Problem, Task
+
+LONGEST = 5 * 365 * 86_400
+"""Seconds: no time is farther from now."""
+
+LARGEST = 10**9
+"""No amount, price or distance is larger."""
+
+
+def faults(problem: Problem) -> Iterator[str]:
+    """What is wrong, each with its place in the file; nothing if all is well."""
+    size = len(problem.matrix.seconds)
+    for name, matrix in _matrices(problem):
+        yield from _matrix(name, matrix, size)
+    for number, task in enumerate(problem.tasks):
+        yield from (f"tasks[{number}]: {text}" for text in _task(problem, number, task, size))
+    for number, crew in enumerate(problem.crews):
+        yield from (f"crews[{number}]: {text}" for text in _crew(problem, crew, size))
+    routed = Counter(task for crew in problem.crews for task in (*crew.frozen, *crew.base))
+    yield from (f"task {task} is in the plan in force {times} times" for task, times in routed.items() if times > 1)
+    for what, ids in (("stop", [task.stop_id for task in problem.tasks]), ("shift", [crew.shift_id for crew in problem.crews])):
+        yield from (f"there are {times} {what}s {name!r}" for name, times in Counter(ids).items() if times > 1)
+    policy = problem.policy
+    for name in ("move_price", "reorder_price", "late_price", "promise_price", "overtime_price", "min_gain", "near"):
+        if not 0 <= getattr(policy, name) <= LARGEST:
+            yield f"policy.{name} is {getattr(policy, name)}, not a number from 0 on"
+    if policy.near == 0:
+        yield "policy.near is 0: it is a time that prices rise in, at least 1"
+
+
+def _matrices(problem: Problem) -> Iterator[tuple[str, Matrix]]:
+    yield "matrix", problem.matrix
+    for period, matrix in enumerate(problem.hours.matrices if problem.hours is not None else ()):
+        yield f"hours.matrices[{period}]", matrix
+
+
+def _matrix(name: str, matrix: Matrix, size: int) -> Iterator[str]:
+    for part in ("seconds", "metres"):
+        table = getattr(matrix, part)
+        if table.shape != (size, size) and not (size == 0 and table.size == 0):
+            yield f"{name}.{part} has the shape {table.shape}, not {(size, size)}"
+        elif table.size and table.min() < 0:
+            yield f"{name}.{part} has negative numbers"
+
+
+def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]:
+    if not 0 <= task.place < size:
+        yield f"place {task.place} is outside the matrix"
+    if len(task.demand) != len(problem.dimensions) or any(not 0 <= amount <= LARGEST for amount in task.demand):
+        yield f"demand {task.demand} is not an amount from 0 on for each of the {len(problem.dimensions)} dimensions"
+    for name in ("service_time", "setup_time"):
+        if not 0 <= getattr(task, name) <= LONGEST:
+            yield f"{name} is {getattr(task, name)}, not seconds from 0 on"
+    ends = [problem.now - LONGEST, *(moment for window in task.windows for moment in (window.start, window.end))]
+    if ends != sorted(ends) or ends[-1] > problem.now + LONGEST:
+        yield "windows overlap, are not in order, end before they begin, or are years away"
+    for name in ("not_before", "promised"):
+        moment = getattr(task, name)
+        if moment is not None and abs(moment - problem.now) > LONGEST:
+            yield f"{name} is years away"
+    if not 0 <= task.priority <= 100:
+        yield f"priority is {task.priority}, not from 0 to 100"
+    if isinstance(task.position, int) and task.position < 1:
+        yield f"position is {task.position}, not a number from 1 on"
+    if task.pair is not None and not (0 <= task.pair < len(problem.tasks) and task.pair != number):
+        yield f"pair {task.pair} is no other task"
+    elif task.pair is not None:
+        other = problem.tasks[task.pair]
+        if other.pair != number or {task.kind, other.kind} != {"collection", "delivery"}:
+            yield f"it is one half of a pair, a collection and a delivery, with {task.pair}, which is not the other half"
+        elif other.order_id != task.order_id or other.demand != task.demand or other.priority != task.priority:
+            yield f"its order, demand or priority differ from those of the other half of its pair, {task.pair}"
+
+
+def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
+    if not 0 <= crew.place < size or (crew.end_place is not None and not 0 <= crew.end_place < size):
+        yield "its place or end_place is outside the matrix"
+    for name in ("capacity", "load"):
+        amounts = getattr(crew, name)
+        if len(amounts) != len(problem.dimensions) or any(not 0 <= amount <= LARGEST for amount in amounts):
+            yield f"{name} {amounts} is not an amount from 0 on for each of the {len(problem.dimensions)} dimensions"
+    if any(not 0 <= task < len(problem.tasks) for task in (*crew.frozen, *crew.base)):
+        yield "its route names a task that is not there"
+    if any(abs(moment - problem.now) > LONGEST for moment in (crew.ready, crew.shift_end)) or not 0 <= crew.overtime <= LONGEST:
+        yield "ready, shift_end or overtime are years away"
+    if any(not 0 <= price <= LARGEST for price in (crew.costs.fixed, crew.costs.per_km, crew.costs.per_hour)):
+        yield f"costs {crew.costs} are not prices from 0 on"
