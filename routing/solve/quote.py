@@ -82,7 +82,7 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
                 elsewhere = min(insertions(problem, v, start.routes[v], task), default=None)
                 if elsewhere is None:
                     continue
-                route = [*start.routes[v][: elsewhere[1]], task, *start.routes[v][elsewhere[1] :]]
+                route = elsewhere[1]
                 priced = evaluate(problem, crew, route, ends_by=ends[v])
             begins = next(visit.begin for visit in walk(problem, crew, route) if visit.task == task)
             offers.append(Offer(window, crew.driver_id, crew.shift_id, priced.cost - before[v], begins))

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from routing.model import OrderKind
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import barred, drivable, evaluate
 from routing.solve.problem import Problem, Solution
-from routing.solve.rules.changes import held, moves
+from routing.solve.rules.changes import disruption, within_budget
 from routing.solve.tour import deadline
 
 MANY = 300
@@ -37,48 +38,57 @@ def settle(problem: Problem, solution: Solution) -> Solution:
     """
     if problem.hours is None or drivable(problem, solution):
         return solution
-    routes, waiting = [list(route) for route in solution.routes], list(solution.unassigned)
+    routes, waiting = [list(route) for route in solution.routes], list[int]()
     for crew, route in zip(problem.crews, routes, strict=True):
         while len(route) > len(crew.frozen) and (breach := evaluate(problem, crew, route).breach) is not None:
             task = route[max(len(crew.frozen), min(breach.position, len(route) - 1))]
             out = {task, problem.tasks[task].pair} - set(crew.frozen)
-            waiting += [other for other in route if other in out]
+            waiting += [task for task in route if task in out and not (behind(problem, task) and problem.tasks[task].pair in out)]
             route[:] = [other for other in route if other not in out]
     for task in sorted(waiting, key=lambda task: -problem.tasks[task].priority):
         found = _cheapest(problem, routes, task)
         if found is not None:
-            routes[found[1]].insert(found[2], task)
+            _, number, route = found
+            routes[number] = route
     placed = {task for route in routes for task in route}
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
 
-def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int, int, int] | None:
-    """The least (price, crew, position) at which a single task keeps all rules, or None."""
-    found: list[tuple[int, int, int]] = []
-    mine, most = held(problem), problem.policy.max_moves_per_driver
-    was, moved = mine.get(task), moves(mine, routes)
+def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int, int, list[int]] | None:
+    """The least price at which a task, or a pickup with its delivery, keeps all rules on some crew, and its route then."""
+    found: list[tuple[int, int, list[int]]] = []
+    now = disruption(problem, Solution(tuple(map(tuple, routes)), ())).price
     for number, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
-        elsewhere = was is not None and was.crew != number
-        full = elsewhere and most is not None and any(
-            problem.crews[v].departed and moved[v] >= most for v in (number, was.crew if was else number))  # fmt: skip
-        if full or barred(crew, problem.tasks[task]):
+        pair = problem.tasks[task].pair
+        if barred(crew, problem.tasks[task]) or (pair is not None and barred(crew, problem.tasks[pair])):
             continue
         before = evaluate(problem, crew, route).cost
-        more = (was.move if was and elsewhere else 0) - before
-        found += [(cost + more, number, position) for cost, position in insertions(problem, number, route, task)]
+        ways = sorted(insertions(problem, number, route, task))[:1]
+        for cost, way in ways:
+            after = [*routes[:number], way, *routes[number + 1 :]]
+            changes = disruption(problem, Solution(tuple(map(tuple, after)), ())).price - now
+            if within_budget(problem, after):
+                found.append((cost - before + changes, number, way))
     return min(found, default=None)
 
 
-def insertions(problem: Problem, number: int, route: Sequence[int], task: int) -> Iterator[tuple[int, int]]:
-    """Each position at which a single task keeps all rules on one crew's route, and what the whole route costs then."""
-    crew = problem.crews[number]
-    if problem.tasks[task].pair is not None:
-        return
+def behind(problem: Problem, task: int) -> bool:
+    """Whether it is the delivery of a pair."""
+    return problem.tasks[task].pair is not None and problem.tasks[task].kind is OrderKind.DELIVERY
+
+
+def insertions(problem: Problem, number: int, route: Sequence[int], task: int) -> Iterator[tuple[int, list[int]]]:
+    """Each way to put a task, or a pickup with its delivery, into one crew's route that keeps all rules, and what it costs then."""
+    crew, pair = problem.crews[number], problem.tasks[task].pair
     ends_by = deadline(problem, crew)
     for position in range(len(crew.frozen), len(route) + 1):
-        after = evaluate(problem, crew, [*route[:position], task, *route[position:]], ends_by=ends_by)
-        if after.breach is None:
-            yield after.cost, position
+        ways = [[*route[:position], task, *route[position:]]]
+        if pair is not None and not behind(problem, task):
+            ways = [[*ways[0][:second], pair, *ways[0][second:]] for second in range(position + 1, len(route) + 2)]
+        for way in ways:
+            after = evaluate(problem, crew, way, ends_by=ends_by)
+            if after.breach is None:
+                yield after.cost, way
 
 
 def mend(arrays: Arrays, initial: Solution | None = None) -> int:

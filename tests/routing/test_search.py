@@ -215,9 +215,9 @@ def extra_costs(problem: Problem, task: int, number: int) -> Iterator[int]:
     kernel.keep_best(arrays.constants, arrays.live)
     start = repair.settle(problem, without(arrays.solution(), task, problem.tasks[task].pair))
     crew, route = problem.crews[number], start.routes[number]
-    if barred(crew, problem.tasks[task]):
-        return
     pair = problem.tasks[task].pair
+    if any(half is not None and barred(crew, problem.tasks[half]) for half in (task, pair)):
+        return
     left = tuple(other for other in start.unassigned if other not in (task, pair))
     for position in range(len(crew.frozen), len(route) + 1):
         once = (*route[:position], task, *route[position:])
