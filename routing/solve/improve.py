@@ -23,8 +23,9 @@ FIRST = 32
 COLD, WARM, END = 1.0, 0.3, 0.03
 """Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
 
-STRING, LONGEST, SPLIT = 12.0, 10.0, 0.5
-"""Stops taken out in an iteration on average; the longest string; how often one keeps some of its stops."""
+STRING, LONGEST, SPLIT, TIMELY = 12.0, 10.0, 0.5, 0.5
+"""Stops taken out in an iteration on average; the longest string; how often one keeps some of its stops; how often routes are
+chosen by stops that are near in time as well, and not on the road alone."""
 
 BLINK, OPENING, TAILS, RETRIES = 0.01, 0.05, 0.5, 10
 """How often a place is overlooked, a task opens a route whatever that costs, and tails are exchanged instead of stops taken
@@ -57,7 +58,7 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         if iterations is not None:
             size = min(256, iterations - done)
         temperature = hot * (cold / hot) ** share
-        kernel.search(fixed, live, size, temperature, 1.0, STRING, LONGEST, SPLIT, BLINK, OPENING, TAILS, RETRIES)
+        kernel.search(fixed, live, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK, OPENING, TAILS, RETRIES)
         done += size
         taken = max(clock() - began - now, 1e-6)
         left = max(budget - now - taken, 1e-4)

@@ -863,20 +863,26 @@ def take_out(fixed, live, u, m):
     return m + 1
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _F8, _F8, _F8, returns=_I8)
-def ruin(fixed, live, mean, longest, split):
-    """Take strings of stops out of routes near a random task; how many are gone, or -1 if a route cannot do without."""
+@tight(FIXED_TYPE, LIVE_TYPE, _F8, _F8, _F8, _F8, returns=_I8)
+def ruin(fixed, live, mean, longest, split, timely):
+    """Take strings of stops out of routes near a random task; how many are gone, or -1 if a route cannot do without.
+
+    How often `near` counts the time between stops as well, and not the road alone, is `timely`.
+    """
     node, crew, total, random = live.node, live.crew, live.total, live.random
     if total[IN_USE] == 0:
         return np.int64(0)
     size = min(longest, total[PLACED] / total[IN_USE])
     routes = int(uniform(random) * (4.0 * mean / (1.0 + size) - 1.0) + 1.0)
-    seed = min(fixed.n - 1, int(uniform(random) * fixed.n))
+    seed = np.int64(min(fixed.n - 1, int(uniform(random) * fixed.n)))
     m, done = np.int64(0), 0
-    for a in range(fixed.around.shape[1]):
+    in_time = uniform(random) < timely
+    for a in range(-1, fixed.near.shape[1] if in_time else fixed.around.shape[1]):
         if done >= routes:
             break
-        c = np.int64(fixed.around[seed, a])
+        c = seed
+        if a >= 0:
+            c = np.int64(fixed.near[seed, a, 0]) if in_time else np.int64(fixed.around[seed, a])
         v = np.int64(node[c, CREW])
         if v < 0 or crew[v, STAMP] == total[STAMP_NOW]:
             continue
@@ -1078,8 +1084,8 @@ def keep_best(fixed, live):
         lists[BEST_LEFT_OUT, t] = lists[LEFT_NOW, t]
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
-def search(fixed, live, iterations, hot, cooling, mean, longest, split, blink, opening, tails, retries):
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
+def search(fixed, live, iterations, hot, cooling, mean, longest, split, timely, blink, opening, tails, retries):
     """Ruin, recreate, keep or go back; `hot` is the temperature, falling by `cooling` each time."""
     lists, total, random = live.lists, live.total, live.random
     for _ in range(iterations):
@@ -1096,7 +1102,7 @@ def search(fixed, live, iterations, hot, cooling, mean, longest, split, blink, o
             good = try_tails(fixed, live, u, 20, bound) and total[COSTS] < before + bound
             m = np.int64(-1)
         else:
-            m = ruin(fixed, live, mean, longest, split)
+            m = ruin(fixed, live, mean, longest, split, timely)
             good = m >= 0
         if m >= 0:
             for _t in range(min(left, retries)):
