@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,12 @@ NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
 AROUND = 200
 """Neighbours whose routes a ruin reaches: the nearest on the road."""
+AT_ONCE = 64
+"""Tasks that are prepared or placed between two questions whether to stop."""
+
+
+class Stopped(Exception):
+    """Somebody asked to stop before there was anything to return."""
 
 
 def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
@@ -53,19 +59,26 @@ class Arrays:
     ----------
     neighbours
         Whether the search is to be run: a repair needs no neighbour lists.
+    stop
+        Asked every few milliseconds while they are made.
+
+    Raises
+    ------
+    Stopped
+        If `stop` says so.
     """
 
-    def __init__(self, problem: Problem, *, neighbours: bool = True) -> None:
+    def __init__(self, problem: Problem, *, neighbours: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
         self.problem = problem
         self.prefixes = [walk(problem, crew, crew.frozen) for crew in problem.crews]
         self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
         self.fixed = {task for crew in problem.crews for task in crew.frozen}
         self.tasks = [number for number in range(len(problem.tasks)) if number not in self.fixed]
         self.number = {task: u for u, task in enumerate(self.tasks)}
-        self._fill(neighbours)
+        self._fill(neighbours, stop)
         self.constant = self._constant()
 
-    def _fill(self, neighbours: bool) -> None:
+    def _fill(self, neighbours: bool, stop: Callable[[], bool]) -> None:
         problem, n, crews = self.problem, len(self.tasks), len(self.problem.crews)
         tasks = [problem.tasks[number] for number in self.tasks]
         axes = len(problem.dimensions)
@@ -90,7 +103,7 @@ class Arrays:
                 self.crew[v, k.BASE] = self.matrix[self.crew[v, k.PROFILE], start, end, 0]
         self._kinds()
         self.keys = self._keys(tasks)
-        near, around = self._neighbours() if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
+        near, around = self._neighbours(stop) if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
             bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), bool((self.price[:, k.NUMBER] % k.END).any()),
@@ -248,11 +261,14 @@ class Arrays:
         opens = self.node[:n, k.OPEN].astype(float)
         return np.ascontiguousarray([demand, far, ends - opens, opens, ends], np.float64).reshape(5, n)
 
-    def _neighbours(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def _neighbours(self, stop: Callable[[], bool]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         n = len(self.tasks)
         near = np.empty((n, min(NEAR, max(n - 1, 0)), 3), np.int32)
         around = np.empty((n, min(AROUND, n)), np.int32)
-        k.nearest(self.matrix, self.node, near, around)
+        for start in range(0, n, AT_ONCE):
+            if stop():
+                raise Stopped
+            k.nearest(self.matrix, self.node, near, around, start, start + AT_ONCE)
         return near, around
 
     def _constant(self) -> int:

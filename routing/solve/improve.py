@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from routing.solve import kernel
-from routing.solve.arrays import Arrays
-from routing.solve.evaluation import total
+from routing.solve.arrays import Arrays, Stopped
+from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
-from routing.solve.repair import mend, settle
+from routing.solve.repair import complete, mend, settle
 from routing.solve.rules.prices import UNASSIGNED_PRICE
 
 SLICE_S = 0.01
@@ -36,14 +36,23 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
             seed: int = 1, iterations: int | None = None, clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
     """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
 
-    The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms. The same seed and
-    iterations give the same plan. Never returns anything worse than `initial`, if that keeps the rules.
+    The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms; where it comes before there
+    is anything to search from, what came in comes back. The same seed and iterations give the same plan. Never returns anything
+    worse than `initial`, if that keeps the rules.
     """
     began = clock()
-    arrays = Arrays(problem)
-    fixed, live = arrays.constants, arrays.live
-    live.random[0] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 or 1
-    placed = mend(arrays, initial)
+    came = current(problem) if initial is None else initial
+    def early() -> bool:
+        """Whether there is no time left before the search begins, and a plan to come back with."""
+        return stop() or (iterations is None and not came.unassigned and clock() - began >= budget)
+
+    try:
+        arrays = Arrays(problem, stop=early)
+        fixed, live = arrays.constants, arrays.live
+        live.random[0] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 or 1
+        placed = mend(arrays, initial, stop=early)
+    except Stopped:
+        return came if drivable(problem, came) else complete(problem, came)
     if fixed.n == 0 or fixed.crews == 0:
         return arrays.solution()
     scale = _mean_cost(arrays)
@@ -66,7 +75,7 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
     found = settle(problem, arrays.solution())
     if problem.hours is None:
         return found
-    start = settle(problem, current(problem) if initial is None else initial)  # prices of the hours, which the search did not know
+    start = settle(problem, came)  # prices of the hours, which the search did not know
     return min(found, start, key=lambda solution: total(problem, solution))
 
 

@@ -260,7 +260,7 @@ def pass_backward(fixed, live, x, force):
         a = latest(node, fixed.window, x, node[j, LATEST] - onward)
         b = a
         if fixed.soft:
-            b = min(latest(node, fixed.window, x, max(node[j, SLACK] - onward, -NEVER)), np.int64(node[x, DUE]))
+            b = latest(node, fixed.window, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
         if a == node[x, LATEST] and b == node[x, SLACK] and not force:
             return
         node[x, LATEST] = a
@@ -293,7 +293,7 @@ def retime(fixed, live, v):
         a = latest(node, fixed.window, x, node[j, LATEST] - onward)
         node[x, LATEST] = a
         if fixed.soft:
-            a = min(latest(node, fixed.window, x, max(node[j, SLACK] - onward, -NEVER)), np.int64(node[x, DUE]))
+            a = latest(node, fixed.window, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
         node[x, SLACK] = a
         if x == s:
             break
@@ -801,9 +801,9 @@ def open_route(fixed, live, u):
     return False
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8, types.boolean, _F8, _F8)
-def recreate(fixed, live, m, blink, everywhere, order, opening):
-    """Sort the m tasks in GONE and put them back one by one; what finds no place is left out.
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8)
+def arrange(fixed, live, m, order):
+    """Sort the m tasks in GONE.
 
     `order` chooses what they are sorted by: below 4 chance, below 8 demand, then far, near, narrow, early and late ones.
     """
@@ -838,8 +838,14 @@ def recreate(fixed, live, m, blink, everywhere, order, opening):
             rank[b + gap] = r
             gone[b + gap] = u
         gap //= 3
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _F8, types.boolean, _F8)
+def recreate(fixed, live, first, last, blink, everywhere, opening):
+    """Put the tasks in GONE from `first` to before `last` back one by one; what finds no place is left out."""
+    gone, random = live.lists[GONE], live.random
     rate = math.log(1.0 - blink) if blink > 0 else 0.0
-    for t in range(m):
+    for t in range(first, last):
         u = np.int64(gone[t])
         if t == 0 and opening > 0 and uniform(random) < opening and open_route(fixed, live, u):
             continue
@@ -1111,7 +1117,8 @@ def search(fixed, live, iterations, hot, cooling, mean, longest, split, timely, 
                 m += 1
                 total[LEFT] -= 1
                 lists[LEFT_NOW, z] = lists[LEFT_NOW, total[LEFT]]
-            recreate(fixed, live, m, blink, False, uniform(random) * 17.0, opening)
+            arrange(fixed, live, m, uniform(random) * 17.0)
+            recreate(fixed, live, 0, m, blink, False, opening)
             good = total[COSTS] < before - hot * math.log(uniform(random) + 1e-300)
             for t in range(total[TOUCHED] if fixed.numbered else 0):  # what was taken out may have to be in front of them
                 good = good and in_their_places(fixed, live, np.int64(lists[CHANGED, t]), -1, -1, -1, -1)
@@ -1412,12 +1419,15 @@ def first_of(score, many):
     return found[np.argsort(score[found])][:many]
 
 
-@kernel(write(_I4, 4), write(_I4, 2), write(_I4, 3), write(_I4, 2))
-def nearest(matrix, node, near, around):
-    """The best neighbours in time and on the road (Vidal et al. 2013: waiting and time warp count), and the nearest."""
+@kernel(write(_I4, 4), write(_I4, 2), write(_I4, 3), write(_I4, 2), _I8, _I8)
+def nearest(matrix, node, near, around, start, end):
+    """The best neighbours in time and on the road (Vidal et al. 2013: waiting and time warp count), and the nearest.
+
+    Of the tasks from `start` to before `end`.
+    """
     n, most, wide = len(near), near.shape[1], around.shape[1]
     score, road = np.empty(n, np.int64), np.empty(n, np.int64)
-    for u in range(n):
+    for u in range(start, min(end, n)):
         opens, ends = np.int64(node[u, OPEN]), np.int64(min(node[u, CLOSE], node[u, DUE]))
         service = np.int64(node[u, SERVICE])
         for x in range(n):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from routing.model import OrderKind
 from routing.solve import kernel
-from routing.solve.arrays import Arrays
+from routing.solve.arrays import AT_ONCE, Arrays, Stopped
 from routing.solve.evaluation import barred, drivable, evaluate
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.changes import disruption, within_budget
@@ -91,12 +91,22 @@ def insertions(problem: Problem, number: int, route: Sequence[int], task: int) -
                 yield after.cost, way
 
 
-def mend(arrays: Arrays, initial: Solution | None = None) -> int:
-    """Begin with a solution (default: the plan in force), mended. How many tasks had to be placed."""
+def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Callable[[], bool] = lambda: False) -> int:
+    """Begin with a solution (default: the plan in force), mended. How many tasks had to be placed.
+
+    Raises
+    ------
+    Stopped
+        If `stop` says so, which is asked every few milliseconds of a plan from scratch.
+    """
     fixed, live = arrays.constants, arrays.live
     count = begin(arrays, initial)
     if count > MANY:
-        kernel.recreate(fixed, live, count, 0.0, True, 9.0, 0.0)
+        kernel.arrange(fixed, live, count, 9.0)
+        for first in range(0, count, AT_ONCE):
+            if stop():
+                raise Stopped
+            kernel.recreate(fixed, live, first, min(first + AT_ONCE, count), 0.0, True, 0.0)
     else:
         kernel.insert_with_regret(fixed, live, count, np.empty((count, fixed.crews), np.int64))
     kernel.keep_best(fixed, live)
