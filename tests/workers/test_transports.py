@@ -111,6 +111,24 @@ def test_a_pinned_order_stays_with_its_driver(shop: Shop) -> None:
     still_plans(shop)
 
 
+def test_an_order_can_be_pinned_to_a_number(shop: Shop) -> None:
+    """It is that stop of the shift, whatever would be nearer; a transport, which has two stops, is refused one number."""
+    shop.depot()
+    anna = shop.crew("anna")
+    body = {"depot_id": "hel", "kind": "service"}
+    mine = shop.made("/v1/orders", body | {"location": SPOTS[0], "pin": {"position": 2}})
+    for spot in SPOTS[1:4]:
+        shop.made("/v1/orders", body | {"location": spot})
+    repair(shop)
+    assert route(shop, anna)[1][0] == mine["stop_id"]
+    two = body | {"kind": "transport", "location": SPOTS[0], "pickup": {"location": SPOTS[1]}, "pin": {"position": 2}}
+    for wrong in (two, body | {"location": SPOTS[0], "pin": {"position": 0}}):
+        answer = shop.call("POST", "/v1/orders", wrong)
+        assert answer.status_code == 422
+        assert answer.json["errors"][0]["pointer"].startswith("/pin/position")
+    assert shop.call("GET", "/v1/depots/hel/plan").json["flags"] == []
+
+
 def test_shippers_do_not_decide_who_drives(shop: Shop) -> None:
     """Pins and exclusions are the operator's, and are not shown to others."""
     shop.depot()
