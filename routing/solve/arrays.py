@@ -131,7 +131,7 @@ class Arrays:
                 node[u, k.DUE] = min(node[u, k.DUE], price[u, k.PROMISE])
             if task.pair in self.number:
                 price[u, k.PAIR] = self.number[task.pair]
-                if task.kind is OrderKind.DELIVERY:
+                if task.second:
                     price[u, k.SECOND], price[u, k.LEFT_OUT] = 1, 0
             if task.position is not None:
                 price[u, k.NUMBER] = task.position if isinstance(task.position, int) else k.END * (task.position is Turn.LAST)

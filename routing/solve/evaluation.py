@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routing.model import OrderKind, ReasonCode
-from routing.solve.problem import Crew, Problem, Solution, Task
+from routing.model import ReasonCode
+from routing.solve.problem import Crew, Problem, Solution, Task, one_each
 from routing.solve.rules import BARS, BREACHES, PRICES
 from routing.solve.rules.changes import disruption, within_budget
 from routing.solve.rules.prices import UNASSIGNED_PRICE
@@ -62,14 +62,8 @@ def parts(problem: Problem, solution: Solution) -> dict[str, int]:
         for name, price in evaluate(problem, crew, route).parts.items():
             found[name] += price
     found["changes"] = disruption(problem, solution).price
-    left = set(solution.unassigned)
-    found["unassigned"] = sum(unassigned_price(task) for number in left if not _counted(task := problem.tasks[number], left))
+    found["unassigned"] = sum(unassigned_price(problem.tasks[task]) for task in one_each(problem, set(solution.unassigned)))
     return found
-
-
-def _counted(task: Task, left: set[int]) -> bool:
-    """Whether a delivery's price is its pickup's already."""
-    return task.kind is OrderKind.DELIVERY and task.pair in left
 
 
 def total(problem: Problem, solution: Solution) -> int:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from routing.model import Flag, OrderKind, Reason, ReasonCode, Unassigned
+from routing.model import Flag, Reason, ReasonCode, Unassigned
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import barred, evaluate
-from routing.solve.problem import Problem, Solution
+from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.repair import begin
 from routing.solve.rules import BREACHES
 from routing.solve.tour import Breach, tour
@@ -23,8 +23,7 @@ MANY = 25
 
 def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
     """Reasons for each order that is in no route: one per driver, nearest to fitting first, or `no_vehicle` if there is none."""
-    left = set(solution.unassigned)
-    first = [task for task in solution.unassigned if not _behind(problem, task, left)]
+    first = sorted(one_each(problem, set(solution.unassigned)))
     if not problem.crews:
         return tuple(Unassigned(problem.tasks[task].order_id, (Reason(ReasonCode.NO_VEHICLE),)) for task in first)
     if not first:
@@ -48,11 +47,6 @@ def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
         wrong += [(position, Reason(bar, crew.driver_id)) for position, bar in enumerate(bars) if bar]
         found += [Flag(problem.tasks[route[position]].stop_id, reason) for position, reason in wrong]
     return tuple(found)
-
-
-def _behind(problem: Problem, task: int, left: set[int]) -> bool:
-    """Whether it is a delivery whose pickup is left out as well, and speaks for both."""
-    return problem.tasks[task].kind is OrderKind.DELIVERY and problem.tasks[task].pair in left
 
 
 def _reasons(arrays: Arrays, solution: Solution, task: int) -> tuple[Reason, ...]:

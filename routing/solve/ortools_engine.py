@@ -97,7 +97,7 @@ class Model:
         owner = self._owners()
         tables: dict[tuple[int, int, int], int] = {}  # one table for all who share it: making one takes long
         for number, crew in enumerate(problem.crews):
-            like = (crew.costs.per_hour, crew.costs.per_km, number if number in owner or (owner >= 0).any() else -1)
+            like = (crew.costs.per_hour, crew.costs.per_km, number if number in owner else -1)
             if like not in tables:
                 mine = seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000
                 moved = (owner >= 0) & (owner != number)
@@ -162,8 +162,7 @@ class Model:
         for number, index in ((task, self.manager.NodeToIndex(node)) for task, node in self.node.items()):
             task = problem.tasks[number]
             routing.VehicleVar(index).SetValues([-1, *np.flatnonzero(shut[:, self.node[number]] == 0).tolist()])
-            second = task.kind is OrderKind.DELIVERY and task.pair in self.node
-            routing.AddDisjunction([index], 0 if second else unassigned_price(task))
+            routing.AddDisjunction([index], 0 if task.second and task.pair in self.node else unassigned_price(task))
             cumul = self.times.CumulVar(index)
             if task.not_before is not None:
                 cumul.SetMin(max(0, task.not_before - self.zero))

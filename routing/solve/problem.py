@@ -7,7 +7,7 @@ Times are depot seconds, distances metres; `place` fields index the matrix. Buil
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -72,6 +72,11 @@ class Task:
     promised: int | None = None
     only: str | None = None
     position: Turn | int | None = None
+
+    @property
+    def second(self) -> bool:
+        """Whether it is the delivery of a pair."""
+        return self.pair is not None and self.kind is OrderKind.DELIVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,11 @@ def current(problem: Problem) -> Solution:
     routes = tuple(crew.frozen + crew.base for crew in problem.crews)
     placed = {task for route in routes for task in route}
     return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+
+
+def one_each(problem: Problem, tasks: Collection[int]) -> list[int]:
+    """Of some tasks, without the deliveries whose pickups are among them: one for each order."""
+    return [number for number in tasks if not (problem.tasks[number].second and problem.tasks[number].pair in tasks)]
 
 
 HoursOf = Callable[[Sequence[Place], int], Hours | None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyvrp
@@ -147,16 +148,19 @@ class Model:
             for place in (start.place, -1 if crew.end_place is None else crew.end_place):
                 depots.setdefault(place, len(where) + len(depots))
         places = np.array([*where, *depots])
-        matrices = [self._matrices(profile, places) for profile in profiles]
+        costs: list[Any] = []  # its stubs know no plain arrays
+        seconds: list[Any] = []
+        for mine in profiles:
+            cost, time_ = self._matrices(mine, places)
+            costs.append(cost)
+            seconds.append(time_)
         numbers = {place: number for number, place in enumerate(depots)}
         types = [self._vehicle(kind, numbers, ids[kind[0]]) for kind in self._kinds]
         clients, groups = self._clients()
         return ProblemData(
             locations=[pyvrp.Location(0, 0) for _ in places], clients=clients, groups=groups,
             depots=[pyvrp.Depot(location) for location in depots.values()], vehicle_types=types,
-            distance_matrices=[cost for cost, _ in matrices],  # type: ignore[misc]  # its stubs know no plain arrays
-            duration_matrices=[seconds for _, seconds in matrices],  # type: ignore[misc]
-            shipments=[self._shipment(task) for task in self._pairs],
+            distance_matrices=costs, duration_matrices=seconds, shipments=[self._shipment(task) for task in self._pairs],
         )  # fmt: skip
 
     def _matrices(self, profile: tuple[int, int, bytes], places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -205,7 +209,6 @@ class Model:
     def _clients(self) -> tuple[list[pyvrp.Client], list[pyvrp.ClientGroup]]:
         """Each visit that could be made, those in different windows of one task as a group of which one is made."""
         clients: list[pyvrp.Client] = []
-        groups = []
         windows: dict[int, list[int]] = {}
         for client, (number, _) in enumerate(self._visits):
             windows.setdefault(number, []).append(client)

@@ -14,6 +14,7 @@ from routing.solve.arrays import Arrays
 from routing.solve.evaluation import evaluate
 from routing.solve.problem import Problem
 from routing.solve.repair import begin, insertions, settle
+from routing.solve.rules.changes import changed, held
 from routing.solve.tour import deadline, walk
 
 
@@ -67,8 +68,9 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
     k.keep_best(arrays.constants, arrays.live)
     start = settle(arrays.problem, arrays.solution())
     ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
-    before = [evaluate(arrays.problem, crew, route, ends_by=end).cost
-              for crew, route, end in zip(arrays.problem.crews, start.routes, ends, strict=True)]  # fmt: skip
+    mine = held(arrays.problem)
+    before = [evaluate(arrays.problem, crew, route, ends_by=end).cost + changed(arrays.problem, mine, v, route).price
+              for v, (crew, route, end) in enumerate(zip(arrays.problem.crews, start.routes, ends, strict=True))]  # fmt: skip
     offers = []
     for s, window in enumerate(windows):
         tasks = list(arrays.problem.tasks)
@@ -78,14 +80,12 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
             crew = problem.crews[v]
             route = _inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
             priced = evaluate(problem, crew, route, ends_by=ends[v])
+            best: tuple[int, list[int]] | None = (priced.cost + changed(problem, mine, v, route).price, route)
             if priced.breach is not None:
-                elsewhere = min(insertions(problem, v, start.routes[v], task), default=None)
-                if elsewhere is None:
-                    continue
-                route = elsewhere[1]
-                priced = evaluate(problem, crew, route, ends_by=ends[v])
-            begins = next(visit.begin for visit in walk(problem, crew, route) if visit.task == task)
-            offers.append(Offer(window, crew.driver_id, crew.shift_id, priced.cost - before[v], begins))
+                best = min(insertions(problem, mine, v, start.routes[v], task), default=None)
+            if best is not None:
+                begins = next(visit.begin for visit in walk(problem, crew, best[1]) if visit.task == task)
+                offers.append(Offer(window, crew.driver_id, crew.shift_id, best[0] - before[v], begins))
     return offers
 
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from routing.model import OrderKind
 from routing.solve import kernel
 from routing.solve.arrays import AT_ONCE, Arrays, Stopped
 from routing.solve.evaluation import barred, drivable, evaluate
-from routing.solve.problem import Problem, Solution
-from routing.solve.rules.changes import disruption, within_budget
+from routing.solve.problem import Problem, Solution, one_each
+from routing.solve.rules.changes import Held, changed, held, within_budget
 from routing.solve.tour import deadline
 
 MANY = 300
@@ -42,11 +41,12 @@ def settle(problem: Problem, solution: Solution) -> Solution:
     for crew, route in zip(problem.crews, routes, strict=True):
         while len(route) > len(crew.frozen) and (breach := evaluate(problem, crew, route).breach) is not None:
             task = route[max(len(crew.frozen), min(breach.position, len(route) - 1))]
-            out = {task, problem.tasks[task].pair} - set(crew.frozen)
-            waiting += [task for task in route if task in out and not (behind(problem, task) and problem.tasks[task].pair in out)]
+            out = {half for half in (task, problem.tasks[task].pair) if half is not None} - set(crew.frozen)
+            waiting += one_each(problem, out.intersection(route))
             route[:] = [other for other in route if other not in out]
+    mine = held(problem)
     for task in sorted(waiting, key=lambda task: -problem.tasks[task].priority):
-        found = _cheapest(problem, routes, task)
+        found = _cheapest(problem, mine, routes, task)
         if found is not None:
             _, number, route = found
             routes[number] = route
@@ -54,41 +54,36 @@ def settle(problem: Problem, solution: Solution) -> Solution:
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
 
-def _cheapest(problem: Problem, routes: list[list[int]], task: int) -> tuple[int, int, list[int]] | None:
+def _cheapest(problem: Problem, mine: dict[int, Held], routes: list[list[int]], task: int) -> tuple[int, int, list[int]] | None:
     """The least price at which a task, or a pickup with its delivery, keeps all rules on some crew, and its route then."""
     found: list[tuple[int, int, list[int]]] = []
-    now = disruption(problem, Solution(tuple(map(tuple, routes)), ())).price
+    halves = [problem.tasks[half] for half in (task, problem.tasks[task].pair) if half is not None]
     for number, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
-        pair = problem.tasks[task].pair
-        if barred(crew, problem.tasks[task]) or (pair is not None and barred(crew, problem.tasks[pair])):
+        if any(barred(crew, half) for half in halves):
             continue
-        before = evaluate(problem, crew, route).cost
-        ways = sorted(insertions(problem, number, route, task))[:1]
-        for cost, way in ways:
-            after = [*routes[:number], way, *routes[number + 1 :]]
-            changes = disruption(problem, Solution(tuple(map(tuple, after)), ())).price - now
-            if within_budget(problem, after):
-                found.append((cost - before + changes, number, way))
+        before = evaluate(problem, crew, route).cost + changed(problem, mine, number, route).price
+        best = min(insertions(problem, mine, number, route, task), default=None)
+        if best is not None and within_budget(problem, [*routes[:number], best[1], *routes[number + 1 :]], mine):
+            found.append((best[0] - before, number, best[1]))
     return min(found, default=None)
 
 
-def behind(problem: Problem, task: int) -> bool:
-    """Whether it is the delivery of a pair."""
-    return problem.tasks[task].pair is not None and problem.tasks[task].kind is OrderKind.DELIVERY
+def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int],
+               task: int) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
+    """Each way to put a task, or a pickup with its delivery, into one crew's route that keeps all rules, and what it costs then.
 
-
-def insertions(problem: Problem, number: int, route: Sequence[int], task: int) -> Iterator[tuple[int, list[int]]]:
-    """Each way to put a task, or a pickup with its delivery, into one crew's route that keeps all rules, and what it costs then."""
+    Changes of the plan in force are in the price; `mine` is `changes.held(problem)`.
+    """
     crew, pair = problem.crews[number], problem.tasks[task].pair
     ends_by = deadline(problem, crew)
     for position in range(len(crew.frozen), len(route) + 1):
         ways = [[*route[:position], task, *route[position:]]]
-        if pair is not None and not behind(problem, task):
+        if pair is not None and not problem.tasks[task].second:
             ways = [[*ways[0][:second], pair, *ways[0][second:]] for second in range(position + 1, len(route) + 2)]
         for way in ways:
             after = evaluate(problem, crew, way, ends_by=ends_by)
             if after.breach is None:
-                yield after.cost, way
+                yield after.cost + changed(problem, mine, number, way).price, way
 
 
 def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Callable[[], bool] = lambda: False) -> int:

@@ -54,18 +54,27 @@ def held(problem: Problem) -> dict[int, Held]:
 
 def disruption(problem: Problem, solution: Solution) -> Disruption:
     """What a solution changes."""
-    mine, moved, resequenced, price = held(problem), 0, 0, 0
-    frozen = {task for crew in problem.crews for task in crew.frozen}
+    mine = held(problem)
+    found = Disruption()
     for number, route in enumerate(solution.routes):
-        for position, task in enumerate(route):
-            was = mine.get(task)
-            if was is None:
-                continue
-            previous = route[position - 1] if position else None
-            if was.crew != number:
-                moved, price = moved + 1, price + was.move
-            elif was.before != previous and (previous is None or previous in mine or previous in frozen):
-                resequenced, price = resequenced + 1, price + was.reorder
+        more = changed(problem, mine, number, route)
+        found = Disruption(found.moved + more.moved, found.resequenced + more.resequenced, found.price + more.price)
+    return found
+
+
+def changed(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int]) -> Disruption:
+    """What one crew's route changes; `mine` is `held(problem)`."""
+    moved, resequenced, price = 0, 0, 0
+    frozen = problem.crews[number].frozen
+    for position, task in enumerate(route):
+        was = mine.get(task)
+        if was is None:
+            continue
+        previous = route[position - 1] if position else None
+        if was.crew != number:
+            moved, price = moved + 1, price + was.move
+        elif was.before != previous and (previous is None or previous in mine or previous in frozen):
+            resequenced, price = resequenced + 1, price + was.reorder
     return Disruption(moved, resequenced, price)
 
 
@@ -79,12 +88,12 @@ def moves(mine: dict[int, Held], routes: Sequence[Sequence[int]]) -> Counter[int
     return found
 
 
-def within_budget(problem: Problem, routes: Sequence[Sequence[int]]) -> bool:
-    """Whether no driver on the road gains and loses more than the depot allows."""
+def within_budget(problem: Problem, routes: Sequence[Sequence[int]], mine: dict[int, Held] | None = None) -> bool:
+    """Whether no driver on the road gains and loses more than the depot allows; `mine` is `held(problem)`, if it is at hand."""
     most = problem.policy.max_moves_per_driver
     if most is None:
         return True
-    found = moves(held(problem), routes)
+    found = moves(held(problem) if mine is None else mine, routes)
     return all(found[number] <= most for number, crew in enumerate(problem.crews) if crew.departed)
 
 
