@@ -33,7 +33,7 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
             solutions: int | None = None, slice_s: float = SLICE_S) -> Solution:  # fmt: skip
     """Search from `initial` for at most `budget` real seconds and return the best plan by our own prices.
 
-    `stop` is asked between slices. `solutions` bounds the search by count instead of by time, for tests.
+    `stop` is asked between slices. `solutions` bounds a plain descent by count instead of by time, for tests.
     Never returns anything worse than `initial`.
     """
     best, best_cost = initial, total(problem, initial)
@@ -45,7 +45,7 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
         remaining = until - time.monotonic()
         if remaining <= 0:
             break
-        found = model.solve(best, seconds=min(slice_s, remaining), solutions=solutions)
+        found = model.solve(best, seconds=remaining if solutions else min(slice_s, remaining), solutions=solutions)
         if found is None:
             break
         cost = total(problem, found)
@@ -209,9 +209,11 @@ class Model:
     def solve(self, start: Solution, *, seconds: float, solutions: int | None) -> Solution | None:
         """Search from `start`; None if OR-Tools finds that start infeasible."""
         parameters = pywrapcp.DefaultRoutingSearchParameters()
-        parameters.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
-        parameters.time_limit.FromMilliseconds(60_000 if solutions else max(1, int(seconds * 1000)))
+        kinds = routing_enums_pb2.LocalSearchMetaheuristic
+        parameters.local_search_metaheuristic = kinds.GUIDED_LOCAL_SEARCH  # it ends by the clock alone
+        parameters.time_limit.FromMilliseconds(max(1, int(seconds * 1000)))
         if solutions:
+            parameters.local_search_metaheuristic = kinds.GREEDY_DESCENT
             parameters.solution_limit = solutions
         self.routing.CloseModelWithParameters(parameters)
         routes = [[self.manager.NodeToIndex(self.node[task]) for task in route[len(crew.frozen) :]]

@@ -82,11 +82,11 @@ def test_ortools_never_makes_a_plan_worse(seed: int) -> None:
     """In any live situation; its model has every rule but numbered positions and the bound on changes."""
     problem = rich_problem(seed)
     start = repair.repair(problem)
-    found = checked(problem, ortools_engine.improve(problem, start, budget=60, solutions=5))
+    found = checked(problem, ortools_engine.improve(problem, start, budget=3600, solutions=5))
     assert total(problem, found) <= total(problem, start)
     problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
                       tasks=tuple(replace(task, position=None) for task in problem.tasks))  # fmt: skip
-    itself = ortools_engine.Model(problem).solve(repair.repair(problem), seconds=60, solutions=5)
+    itself = ortools_engine.Model(problem).solve(repair.repair(problem), seconds=3600, solutions=5)
     assert itself is not None
     checked(problem, itself)
 
