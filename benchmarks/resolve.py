@@ -64,7 +64,7 @@ def main() -> None:
 def _run(name: str, case: str, price: str, problem: Problem, reference: float,
          arguments: argparse.Namespace) -> list[dict[str, Any]]:  # fmt: skip
     results = []
-    start = _in_force(problem)
+    start = in_force(problem)
     for budget in arguments.budgets:
         for engine in arguments.engines:
             for seed in range(1, arguments.seeds + 1):
@@ -102,7 +102,7 @@ def _case(path: Path, case: str, kept: dict[str, Any], arguments: argparse.Names
     bases += [()] * (len(problem.crews) - len(bases))
     problem = replace(problem, crews=tuple(replace(crew, base=base) for crew, base in zip(problem.crews, bases, strict=True)))
     if "cost" not in found:
-        tries = [cost(problem, PEERS[name](problem, _in_force(problem), arguments.seconds, 1)) for name in ("improve", "pyvrp")]
+        tries = [cost(problem, PEERS[name](problem, in_force(problem), arguments.seconds, 1)) for name in ("improve", "pyvrp")]
         found["cost"] = min(each for each in tries if each is not None)
         arguments.references.write_text(json.dumps(kept, separators=(",", ":")) + "\n")
     return problem, found["cost"]
@@ -117,11 +117,24 @@ def _without(problem: Problem, some: set[int]) -> Problem:
     return replace(problem, tasks=tuple(task for number, task in enumerate(problem.tasks) if number not in some))
 
 
-def _in_force(problem: Problem) -> Solution:
+def in_force(problem: Problem) -> Solution:
     """The plan in force as far as its stops still keep their windows."""
     routes = tuple(crew.base for crew in problem.crews)
     placed = {task for route in routes for task in route}
     return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+
+
+def one_more(path: Path, kept: dict[str, Any]) -> Problem:
+    """The case +1 of an instance whose references are kept, all drivers on the road and changes priced.
+
+    Raises
+    ------
+    SystemExit
+        If its plan in force is not kept.
+    """
+    if "cost" not in kept.get(f"{path.stem} +1", {}):
+        raise SystemExit(f"{path.stem} has no plan in force: run benchmarks.resolve on it first")
+    return _priced(_case(path, "+1", kept, argparse.Namespace())[0])
 
 
 def _priced(problem: Problem) -> Problem:

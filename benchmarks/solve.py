@@ -47,12 +47,17 @@ def main() -> None:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """What both benchmarks of solving take."""
-    parser.add_argument("--instances", type=Path, required=True, help="a folder of Solomon and VRPLIB files")
-    parser.add_argument("--bks", type=Path, required=True, help="best known solutions: a CSV with instance, bks and scale")
+    """What benchmarks of engines take."""
+    choice(parser)
     parser.add_argument("--budgets", type=_numbers, default=[0.5, 1.0, 2.0, 5.0], help="CPU seconds, by commas")
     parser.add_argument("--engines", type=_names, default=["improve", "pyvrp", "ortools", "vroom"], help=f"of {', '.join(PEERS)}")
     parser.add_argument("--seeds", type=int, default=3)
+
+
+def choice(parser: argparse.ArgumentParser) -> None:
+    """Which instances, and how to tell the results."""
+    parser.add_argument("--instances", type=Path, required=True, help="a folder of Solomon and VRPLIB files")
+    parser.add_argument("--bks", type=Path, required=True, help="best known solutions: a CSV with instance, bks and scale")
     parser.add_argument("--only", type=lambda text: text.split(","), default=["*"], help="patterns of names, by commas")
     parser.add_argument("--json", action="store_true", help="end with all results as one line of JSON")
 
