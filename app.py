@@ -9,6 +9,7 @@ import redis
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from ingest import logs
 from ingest.context import Services
 from ingest.endpoints import access, depots, drivers, fleet, orders, roads
 from ingest.parent import die_with_parent
@@ -16,7 +17,7 @@ from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import RETRY_AFTER_S, check_schema, connect
 from routing.errors import LastlegError
-from workers.endpoints import health, plans, routes
+from workers.endpoints import health, metrics, plans, routes
 from workers.front import Front
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     app.extensions["lastleg"] = Services(settings, client)
-    for module in (access, depots, fleet, orders, drivers, roads, plans, routes, health):
+    for module in (access, depots, fleet, orders, drivers, roads, plans, routes, health, metrics):
         app.register_blueprint(module.blueprint)
     app.register_error_handler(ApiProblem, render)
     app.register_error_handler(LastlegError, lambda error: render(from_core(error)))
@@ -55,6 +56,7 @@ def create_front() -> Front:
     """What the server runs: the application behind the front that holds streams and long polls."""
     die_with_parent(signal.SIGKILL)  # the server forks its workers; an orphan would go on listening
     settings = Settings.read()
+    logs.setup(settings.log, logging.WARNING)
     return Front(create_app(settings), settings)
 
 

@@ -80,7 +80,7 @@ def _figures(plans: list[dict[str, Any]]) -> dict[str, Any]:
     by_kind: dict[str, list[float]] = defaultdict(list)
     for plan in plans:
         kinds = {trigger["kind"] for trigger in plan["triggers"]}
-        if plan["latency_s"] is not None:
+        if plan["engine"] == "repair" and plan["latency_s"] is not None:
             by_kind["all"].append(plan["latency_s"])
             by_kind[kinds.pop() if len(kinds) == 1 else "several"].append(plan["latency_s"])
     repairs = [plan["timings"] for plan in plans if plan["engine"] == "repair"]

@@ -26,7 +26,7 @@ class History:
         for plan in plans:
             self.version = plan["version"]
             self.rows.append(plan)
-            if plan["latency_s"] is not None:
+            if plan["engine"] == "repair" and plan["latency_s"] is not None:
                 self.latencies.append(plan["latency_s"])
 
     def p95(self) -> float:
@@ -52,9 +52,11 @@ def render(history: History, *, title: str, clock: str, counts: dict[str, int], 
 
 
 def triggers(plan: dict[str, Any]) -> str:
-    """`order_new ×3, roads_changed`; an improvement has none."""
+    """`order_new ×3, roads_changed`, or `improvement`."""
+    if plan["engine"] != "repair":
+        return "improvement"
     kinds = Counter(trigger["kind"] for trigger in plan["triggers"])
-    return ", ".join(f"{kind} ×{number}" if number > 1 else kind for kind, number in kinds.items()) or "improvement"
+    return ", ".join(f"{kind} ×{number}" if number > 1 else kind for kind, number in kinds.items())
 
 
 def changes(plan: dict[str, Any]) -> str:
@@ -85,4 +87,4 @@ def disruption(plan: dict[str, Any]) -> str:
 
 def latency(plan: dict[str, Any]) -> str:
     """Milliseconds from the oldest trigger to the published plan."""
-    return "" if plan["latency_s"] is None else f"{plan['latency_s'] * 1000:.0f} ms"
+    return "" if plan["engine"] != "repair" or plan["latency_s"] is None else f"{plan['latency_s'] * 1000:.0f} ms"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 from zoneinfo import available_timezones
@@ -22,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import ApiProblem, Fault, invalid
-from routing.model import Kerb, Location, OrderKind, Policy, Turn
+from routing.model import Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
 
 DAY_S = 86_400
 MAX_AMOUNT = 1_000_000
@@ -111,11 +112,25 @@ class ClockIn(_Body):
     start: Moment | None = None
 
 
+class TriggerRuleIn(_Body):
+    """See `routing.model.TriggerRule`."""
+
+    asks: bool = True
+    wait: float | None = Field(default=None, ge=0, le=3600)
+    cooldown: float = Field(default=0, ge=0, le=DAY_S)
+
+
 class PolicyIn(_Body):
-    """See `routing.model.Policy` for each field's meaning and unit."""
+    """See `routing.model.Policy` for each field's meaning and unit.
+
+    A trigger's rule is replaced whole; null gives the default back.
+    """
 
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
     debounce: float | None = Field(default=None, ge=0, le=60)
+    max_wait: float | None = Field(default=None, ge=0, le=600)
+    periodic: float | None = Field(default=None, ge=1, le=DAY_S)
+    triggers: dict[TriggerKind, TriggerRuleIn | None] | None = None
     engine: Literal["improve", "ortools", "pyvrp"] | None = None
     improve_budget: float | None = Field(default=None, ge=0, le=60)
     horizon: int | None = Field(default=None, ge=3600, le=14 * DAY_S)
@@ -131,7 +146,10 @@ class PolicyIn(_Body):
 
     def policy(self, before: Policy) -> Policy:
         """The policy with what is given here replaced."""
-        return Policy(**{name: getattr(before, name) if value is None else value for name, value in self})
+        given = {name: value for name, value in self if name != "triggers" and value is not None}
+        rules = {kind: TriggerRule(**dict(rule)) if rule else None for kind, rule in (self.triggers or {}).items()}
+        kept = {kind: rule for kind, rule in (before.triggers | rules).items() if rule is not None}
+        return replace(before, **given, triggers=kept)
 
 
 class DepotIn(_Body):
@@ -314,7 +332,7 @@ class DriverEventIn(_Body):
     """What a driver reports of the shift or of duty."""
 
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
-    type: Literal["departed", "returned", "on_duty", "off_duty"]
+    type: Literal["departed", "returned", "on_duty", "off_duty", "broken_down"]
     occurred_at: Moment
 
 

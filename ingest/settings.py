@@ -21,6 +21,7 @@ class Settings:
     port: int
     body_limit: int
     archive: Path
+    log: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -32,5 +33,5 @@ class Settings:
             redis_url=env.get("REDIS_URL") or None, state=state, maps=(*extra, state / "maps", ROOT / "data"),
             host=env.get("LASTLEG_HOST", "127.0.0.1"), port=int(env.get("LASTLEG_PORT", "8080")),
             body_limit=int(env.get("LASTLEG_BODY_LIMIT", str(1 << 20))),
-            archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(),
+            archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
         )  # fmt: skip

@@ -111,12 +111,14 @@ class TriggerKind(StrEnum):
     DRIVER_SILENT = "driver_silent"
     DRIVER_BACK = "driver_back"
     DRIVER_OFF_DUTY = "driver_off_duty"
+    VEHICLE_BROKEN = "vehicle_broken"
     DRIVER_ON_DUTY = "driver_on_duty"
     DRIVER_RETURNED = "driver_returned"
     ROADS_CHANGED = "roads_changed"
     SHIFT_CHANGED = "shift_changed"
     SHIFT_STARTED = "shift_started"
     SHIFT_ENDED = "shift_ended"
+    PERIODIC = "periodic"
     REQUESTED = "requested"
 
 
@@ -168,13 +170,31 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerRule:
+    """How a depot answers one kind of trigger."""
+
+    asks: bool = True
+    """Whether it asks for a re-solve at all. If not, the next plan that another trigger asks for takes it in."""
+    wait: float | None = None
+    """Real seconds until the repair, in place of the policy's `debounce`: 0 is most urgent."""
+    cooldown: float = 0.0
+    """Real seconds between two repairs that this kind asks for; what comes in between waits, and is answered together."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What a depot's operator may set. Prices are in seconds of driving unless said."""
 
     silent_after: int = 300
     """Depot seconds without a ping after which a driver on the road counts as silent."""
     debounce: float = 0.05
-    """Real seconds between a trigger and the re-solve, so that bursts are answered once."""
+    """Real seconds between a trigger and the repair that answers it, so that what comes together is answered together."""
+    max_wait: float = 0.4
+    """Real seconds between two repairs: in a burst, the most that a trigger waits; also how calm it must be to improve."""
+    periodic: float | None = None
+    """Real seconds after which the depot is re-solved though nothing has happened; None: never."""
+    triggers: dict[TriggerKind, TriggerRule] = field(default_factory=dict)
+    """What else than the default applies to a kind of trigger."""
     engine: str = "improve"
     """Which engine searches for better plans; see `routing.solve.engines`."""
     improve_budget: float = 2.0
@@ -449,13 +469,22 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """What a plan version changed for one driver; `updated` are stops whose order was changed where it stands."""
+    """What a plan version changed for one driver; `updated` are stops whose order was changed where it stands.
+
+    `because` are the revisions of the triggers that the change answers.
+    """
 
     driver_id: str
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     reordered: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
+    because: tuple[int, ...] = ()
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """All stops concerned."""
+        return self.gained + self.lost + self.reordered + self.updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,7 +534,8 @@ class Snapshot:
     `orders` holds the open ones; `carried` those that are closed but whose goods are still on a vehicle.
     `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
-    the current plan's routes by shift, `planned_on` is the road state that plan was made on.
+    the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
+    `improving` are answered already, but no improvement has looked at them yet.
     """
 
     depot: Depot
@@ -528,3 +558,4 @@ class Snapshot:
     record_revisions: dict[str, int]
     triggers: tuple[Trigger, ...]
     planned_on: RoadState | None = None
+    improving: tuple[Trigger, ...] = ()

@@ -140,9 +140,10 @@ class Shop:
         return answer.json
 
     def depot(self, depot_id: str = "hel", **changes: Any) -> str:
-        """A depot whose day begins now."""
+        """A depot whose day begins now, and whose triggers are answered without delay."""
+        policy = {"debounce": 0, "max_wait": 0} | changes.pop("policy", {})
         body = {"id": depot_id, "map": "helsinki", "location": HOME, "dimensions": ["parcels", "kg"],
-                "clock": {"scale": 1, "start": "2030-01-01T08:00:00Z"}} | changes  # fmt: skip
+                "clock": {"scale": 1, "start": "2030-01-01T08:00:00Z"}, "policy": policy} | changes  # fmt: skip
         self.made("/v1/depots", body)
         return depot_id
 

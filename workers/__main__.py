@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 import threading
 import time
 
+from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
 from ingest.store.connection import check_schema, connect
@@ -18,7 +18,7 @@ from workers import archive, dispatcher, supervisor
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors are one line on stderr and exit status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logs.setup(Settings.read().log)
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run, text in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,28 @@ LUA = Path(__file__).parent / "lua"
 
 
 class Outcome(StrEnum):
-    """What became of a plan; all but the first mean: start again from the new state."""
+    """What became of a plan: published; refused, so start again from the new state; or nothing to publish."""
 
     PUBLISHED = "published"
     OUTDATED = "outdated"
     MOVED = "moved"
     CHANGED = "changed"
+    NOTHING = "nothing"
 
 
-def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, *,
-            improve: bool) -> tuple[Outcome, str]:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job does for a depot: `role` is repair or improve, `began` (real s) when it read the snapshot.
+
+    `improve` asks for an improvement afterwards.
+    """
+
+    role: str
+    began: float
+    improve: bool = False
+
+
+def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, diff: Diff, work: Work) -> tuple[Outcome, str]:
     """Publish a checked plan, unless the state it was made from has moved on; says which record stood in the way."""
     updated = {stop for change in diff.routes for stop in change.updated}
     changed = [route for route in plan.routes
@@ -37,7 +50,8 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     orders = _orders(client, snapshot, changed)
     documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
     arguments = {
-        "version": snapshot.version, "revision": snapshot.revision, "now": plan.published_at, "improve": improve,
+        "version": snapshot.version, "revision": snapshot.revision, "role": work.role, "began": work.began,
+        "again": _again(snapshot, work), "improve": work.improve,
         "plan": codec.dumps(plan).decode(), "planned_on": _planned_on(snapshot, problem),
         "snapshot": plan.version % SNAPSHOT_EVERY == 0, "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
@@ -57,10 +71,20 @@ def _planned_on(snapshot: Snapshot, problem: Problem) -> str:
     return "" if same else codec.dumps(problem.road_state).decode()
 
 
-def answered(client: Store, snapshot: Snapshot, *, improve: bool, now: float) -> bool:
-    """Say that the plan in force answers a snapshot's triggers; False if it is no longer in force."""
-    arguments = [snapshot.version, snapshot.revision, "improve" if improve else "", now]
+def answered(client: Store, snapshot: Snapshot, work: Work) -> bool:
+    """Say that the plan in force answers a snapshot's triggers, or cannot be improved; False if it is no longer in force."""
+    arguments = [snapshot.version, snapshot.revision, work.role, work.began, _again(snapshot, work), int(work.improve)]
     return bool(run(client, snapshot.depot.id, "answered", arguments, folder=LUA))
+
+
+def took(client: Store, depot_id: str, version: int, milliseconds: float) -> None:
+    """Note how long the commit of a version took: the one step its record cannot have."""
+    client.hset(keys.depot_key(depot_id, "commit_ms"), str(version), round(milliseconds, 1))
+
+
+def _again(snapshot: Snapshot, work: Work) -> float:
+    """When the next repair, or an improvement, may begin."""
+    return work.began + snapshot.depot.policy.max_wait
 
 
 def _orders(client: Store, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
@@ -74,10 +98,10 @@ def _orders(client: Store, snapshot: Snapshot, changed: list[Route]) -> dict[str
 def _touched(problem: Problem, snapshot: Snapshot, route: Route) -> dict[str, Any]:
     crew = next(crew for crew in problem.crews if crew.shift_id == route.shift_id)
     frozen = [*crew.done, *(problem.tasks[task].stop_id for task in crew.frozen)]
-    before = snapshot.sequences.get(route.shift_id, ())
+    before, after = snapshot.sequences.get(route.shift_id, ()), route.sequence
     return {
         "shift": crew.shift_id, "driver": crew.driver_id, "departed": crew.departed, "frozen": frozen,
-        "sequence": " ".join(route.sequence), "gone": [stop for stop in before if stop not in route.sequence],
+        "sequence": " ".join(after), "gone": sorted(set(before).difference(after)),
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from ingest.settings import Settings
-from ingest.store import embedded, keys, readers, writers
+from ingest.store import embedded, keys, writers
 from ingest.store.connection import Store, check_schema, connect
 
 log = logging.getLogger(__name__)
@@ -85,21 +85,17 @@ def _clock(client: Store, now: float) -> None:
 def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
     """One hint per depot and role, unless one is under way or somebody works on it: this is the sweep, too.
 
-    Returns the seconds until the next depot has waited out its debounce, a tick at most.
+    Returns the seconds until the next repair is due, a tick at most.
     """
-    wait = TICK_S
-    for depot_id, since in client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True):
-        depot = readers.depot(client, depot_id)
-        if depot is None:
-            continue
-        if since + depot.policy.debounce <= now:
+    dirty = client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True)
+    for depot_id, due in dirty:
+        if due <= now:
             _hint(client, queues["repair"], depot_id, "repair")
-        else:
-            wait = min(wait, since + depot.policy.debounce - now)
-    for depot_id in client.zrange(keys.shared_key("improvable"), 0, -1):
-        if client.zscore(keys.shared_key("dirty"), depot_id) is None:
+    waiting = {depot_id for depot_id, _ in dirty}
+    for depot_id in client.zrangebyscore(keys.shared_key("improvable"), "-inf", now):
+        if depot_id not in waiting:
             _hint(client, queues["improve"], depot_id, "improve")
-    return wait
+    return min(TICK_S, *(float(due) - now for _, due in dirty if due > now), TICK_S)
 
 
 def _hint(client: Store, queue: Queue, depot_id: str, role: str) -> None:

@@ -21,7 +21,7 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
                    for route in mine],
         "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered,
                     "updated": change.updated},
-        "triggers": [trigger_view(trigger) for trigger in snapshot.triggers],
+        "triggers": [trigger_view(trigger) for trigger in plan.triggers if trigger.revision in change.because],
     }  # fmt: skip
 
 

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import check_schema, connect
+from ingest.store.connection import Store, check_schema, connect
+from ingest.store.metrics import count
 from routing.errors import MapFileError
 from workers import replan, travel
 from workers.lease import hold
 
+log = logging.getLogger(__name__)
+
 BACK_OFF_S = 10.0
 """How long a depot whose job failed is left alone: the other depots need the worker too."""
 
+TURN_S = 2.0
+"""How long a job goes on with other depots that are due: to start another one costs as much as a repair."""
+
+WORK = {"repair": ("dirty", replan.repair), "improve": ("improvable", replan.improve)}
+"""What each role works off, and how."""
+
 
 def repair(depot_id: str) -> int:
-    """Answer a depot's triggers; versions published."""
+    """Answer a depot's triggers, and those of other depots that are due; versions published."""
     return _work(depot_id, "repair")
 
 
 def improve(depot_id: str) -> int:
-    """Improve a depot's plan; versions published."""
+    """Improve a depot's plan, and those of other depots that wait for it; versions published."""
     return _work(depot_id, "improve")
 
 
@@ -30,14 +40,38 @@ def _work(depot_id: str, role: str) -> int:
     client = connect(settings)
     check_schema(client)
     client.delete(keys.hint(depot_id, role))
+    published, failed, until = 0, [], time.monotonic() + TURN_S
+    todo: str | None = depot_id
+    while todo is not None:
+        try:
+            published += _depot(client, settings, todo, role)
+        except Exception as error:
+            log.exception("the %s of %s failed", role, todo, extra={"depot": todo})
+            failed.append(error)
+        todo = _another(client, role) if time.monotonic() < until else None
+    if failed:
+        raise failed[0]
+    return published
+
+
+def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
     with hold(client, depot_id, role) as mine:
         if not mine:
             return 0
         try:
-            return (replan.repair if role == "repair" else replan.improve)(client, settings, depot_id)
+            return WORK[role][1](client, settings, depot_id)
         except Exception:
             client.set(keys.hint(depot_id, role), "failed", px=int(BACK_OFF_S * 1000))
+            count(client, "jobs_failed", role=role)
             raise
+
+
+def _another(client: Store, role: str) -> str | None:
+    """A depot that is due, that nobody works on and that has not just failed."""
+    for depot_id in client.zrangebyscore(keys.shared_key(WORK[role][0]), "-inf", time.time()):
+        if not client.exists(keys.lease(depot_id, role)) and client.get(keys.hint(depot_id, role)) != "failed":
+            return str(depot_id)
+    return None
 
 
 def preload() -> None:
@@ -53,4 +87,4 @@ def preload() -> None:
             try:
                 maps.network(path)
             except MapFileError as error:  # one broken file may not stop the depots on other maps
-                logging.getLogger(__name__).error("%s", error)
+                log.error("%s", error)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from ingest.settings import Settings
 from ingest.store import keys, readers
 from ingest.store.connection import Store
+from ingest.store.metrics import Tally, count
 from routing import codec
 from routing.errors import LastlegError
 from routing.model import Plan, Snapshot, TriggerKind
@@ -20,7 +21,7 @@ from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
 from workers import commit, travel
-from workers.commit import Outcome
+from workers.commit import Outcome, Work
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ R = TypeVar("R")
 
 REPAIR_FREEZE_S = 1.0
 """Real seconds a repair may take: stops driven to by then are frozen."""
+
+LEAST_IMPROVE_S = 0.25
+"""Real seconds below which a search is hardly worth its preparation."""
 
 MAX_TRIES = 20
 """Refused commits in a row before a job gives up; the sweep then tries in a new one."""
@@ -49,6 +53,8 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
     """
     published = 0
     for _ in range(MAX_TRIES):
+        if not _due(client, "dirty", depot_id):
+            break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
@@ -58,9 +64,16 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=_never)
         solution = _timed(timings, "solve", solve)
         elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
-        done = _settle(client, settings, snapshot, problem, solution, "repair", timings, touched=touched, improve=not elsewhere)
+        work = Work("repair", begin, improve=not elsewhere)
+        done = _settle(client, settings, snapshot, problem, solution, "repair", timings, work, touched=touched)
         published += done is Outcome.PUBLISHED
     return published
+
+
+def _due(client: Store, what: str, depot_id: str) -> bool:
+    """Whether a depot is `dirty` or `improvable`, and its time has come."""
+    due = client.zscore(keys.shared_key(what), depot_id)
+    return due is not None and due <= time.time()
 
 
 def _never() -> bool:
@@ -74,12 +87,15 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
     """
     published = 0
     for _ in range(MAX_TRIES):
+        if not _due(client, "improvable", depot_id):
+            break
+        begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
-        if snapshot is None or client.zscore(keys.shared_key("improvable"), depot_id) is None:
+        if snapshot is None:
             break
         if snapshot.triggers:  # repair first; it will ask for an improvement again
             break
-        budget = snapshot.depot.policy.improve_budget
+        budget = _share(client, snapshot.depot.policy.improve_budget)
         problem, touched, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
         engine = snapshot.depot.policy.engine
@@ -87,12 +103,21 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         found = _timed(timings, "solve", solve)
         if outdated():
             continue
+        work = Work("improve", begin)
         if not engines.pays(problem, found):
-            commit.answered(client, snapshot, improve=False, now=time.time())
+            commit.answered(client, snapshot, work)
+            count(client, "noops", role="improve")
             continue
-        done = _settle(client, settings, snapshot, problem, found, engine, timings, touched=touched, improve=False)
+        done = _settle(client, settings, snapshot, problem, found, engine, timings, work, touched=touched)
         published += done is Outcome.PUBLISHED
     return published
+
+
+def _share(client: Store, budget: float) -> float:
+    """A fair part of a depot's budget (s), so that a better answer comes in time where many depots wait for one."""
+    waiting = int(client.zcount(keys.shared_key("improvable"), "-inf", time.time()))
+    workers = max(1, int(client.scard("rq:workers:improve")))
+    return min(budget, max(LEAST_IMPROVE_S, budget * workers / max(1, waiting)))
 
 
 def _outdated(client: Store, snapshot: Snapshot) -> bool:
@@ -127,24 +152,56 @@ def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
 
 
 def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
-            timings: dict[str, float], *, improve: bool, touched: Collection[str] = ()) -> Outcome | None:  # fmt: skip
+            timings: dict[str, float], work: Work, *, touched: Collection[str] = ()) -> Outcome | None:  # fmt: skip
     """Check and publish; None for a no-op, which only clears its triggers."""
-    plan = publishable(problem, solution, progress=snapshot.progress, engine=engine)
+    triggers = snapshot.triggers if work.role == "repair" else snapshot.improving
+    plan = replace(publishable(problem, solution, progress=snapshot.progress, engine=engine), triggers=triggers)
     violations = _timed(timings, "check", partial(checker.check, problem, plan))
     if violations:
         for violation in violations:
-            log.error("%s: %s %s %s", snapshot.depot.id, violation.code, violation.subject, violation.detail)
+            log.error("%s %s %s", violation.code, violation.subject, violation.detail, extra=_about(snapshot, plan.version))
         raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.",
                           remedy=f"The problem and the plan are kept: {_keep_refused(settings, problem, plan)}.")  # fmt: skip
     changes = diff(snapshot, plan, touched=touched)
     if not changes:
-        commit.answered(client, snapshot, improve=improve, now=time.time())
+        commit.answered(client, snapshot, work)
+        _count(client, work, Outcome.NOTHING, plan)
         return None
     rounded = {name: round(value, 1) for name, value in timings.items()}
-    plan = replace(plan, published_at=time.time(), triggers=snapshot.triggers, timings=rounded)
-    outcome, detail = commit.publish(client, snapshot, problem, plan, changes, improve=improve)
-    log.info("%s: version %d %s %s %s", snapshot.depot.id, plan.version, outcome, detail, rounded)
+    plan = replace(plan, published_at=time.time(), timings=rounded)
+    publish = partial(commit.publish, client, snapshot, problem, plan, changes, work)
+    outcome, detail = _timed(timings, "commit", publish)
+    if outcome is Outcome.PUBLISHED:
+        commit.took(client, snapshot.depot.id, plan.version, timings["commit"])
+    _count(client, work, outcome, replace(plan, timings=timings))
+    log.info("version %d %s %s", plan.version, outcome, detail, extra=_about(snapshot, plan.version) | {"ms": rounded})
     return outcome
+
+
+def _count(client: Store, work: Work, outcome: Outcome, plan: Plan) -> None:
+    """Sum up what became of a plan, for `/metrics`."""
+    tally = Tally()
+    answered = outcome in (Outcome.PUBLISHED, Outcome.NOTHING)
+    if outcome is Outcome.PUBLISHED:
+        tally.count("plans", engine=plan.engine)
+        stage = "first" if work.role == "repair" else "improved"
+        for trigger in plan.triggers:
+            tally.observe("event_to_plan_seconds", plan.published_at - trigger.at, stage=stage, trigger=trigger.kind)
+        for step, milliseconds in plan.timings.items():
+            tally.observe("step_seconds", milliseconds / 1000, engine=plan.engine, step=step)
+    elif outcome is Outcome.NOTHING:
+        tally.count("noops", role=work.role)
+    else:
+        tally.count("commits_refused", why=outcome)
+    if answered and work.role == "repair":
+        tally.count("triggers", len(plan.triggers))
+        tally.count("triggers_coalesced", max(0, len(plan.triggers) - 1))
+    tally.add(client)
+
+
+def _about(snapshot: Snapshot, version: int) -> dict[str, object]:
+    """What a line of the log says beside its text."""
+    return {"depot": snapshot.depot.id, "revision": snapshot.revision, "version": version}
 
 
 def _timed(timings: dict[str, float], name: str, step: Callable[[], R]) -> R:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import rq
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from ingest import logs
+from ingest.settings import Settings
 from routing.errors import LastlegError
 from workers import jobs
 
@@ -37,11 +40,23 @@ class LastlegJob(Job):
             raise NotAllowed(f"Job {self.id} names {self.func_name!r}.")
         return super().func
 
+    def perform(self) -> Any:
+        """Run it, with its id in every line of the log."""
+        logs.job.set(self.id)
+        return super().perform()
+
     success_callback = failure_callback = stopped_callback = property(lambda self: None)
+
+
+NICE = 10
+"""How far an improvement stands back: it takes what repairs leave of the processors."""
 
 
 class Worker(rq.Worker):
     """Runs this project's jobs from exactly one queue (RQ loses no job only then)."""
+
+    max_connection_wait_time = 1
+    """Seconds between two tries to reach Redis again; RQ would wait up to a minute."""
 
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
         kwargs.pop("default_worker_ttl", None)
@@ -53,5 +68,12 @@ class Worker(rq.Worker):
         for queue in self.queues:
             queue.serializer, queue.job_class = JSONSerializer, LastlegJob
 
+    def work(self, *args: Any, **kwargs: Any) -> Any:
+        """Work until told to stop."""
+        if self.queues[0].name == "improve":
+            os.nice(NICE)
+        return super().work(*args, **kwargs)
 
+
+logs.setup(Settings.read().log)
 jobs.preload()

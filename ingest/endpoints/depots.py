@@ -38,7 +38,7 @@ def make() -> tuple[dict[str, Any], int]:
         clock=Clock() if identity else Clock(wanted.clock.scale, now, float(start)), policy=wanted.policy.policy(Policy()),
         speeds=wanted.speeds, timezone=wanted.timezone,
     )  # fmt: skip
-    if not writers.put_depot(store(), depot):
+    if not writers.put_depot(store(), depot, now):
         raise ApiProblem(409, "duplicate", f"There is a depot {depot.id!r} already.", "Choose another id.")
     return view(depot), 201
 

@@ -11,12 +11,12 @@ PREFIX = "lastleg"
 DEPOT = (
     "depot", "rev", "drivers", "vehicles", "shifts", "orders", "open", "order_index", "external", "fingerprints",
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
-    "shift_driver", "road_events", "roads", "triggers", "version", "plan", "planned_on", "sequences", "stop_shift", "routes",
-    "route_versions", "unassigned", "versions", "snapshots",
+    "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
+    "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms",
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "schema")
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "metrics", "schema")
 """One key each per Redis."""
 
 SCHEMA = "1"

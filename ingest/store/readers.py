@@ -96,7 +96,7 @@ def personal(client: Store, depot_id: str, record_id: str) -> dict[str, str]:
 
 
 def availability(client: Store, depot_id: str, driver_id: str) -> str:
-    """`available`, `silent` or `off_duty`."""
+    """`available`, `silent`, `off_duty` or `broken_down`."""
     return str(client.hget(keys.depot_key(depot_id, "absent"), driver_id) or "available")
 
 
@@ -106,7 +106,8 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     if owner is None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, carried, goods, declined, absent, positions, departed,
-     returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on) = run(
+     returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
+     improving) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -125,6 +126,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         record_revisions={key: int(value) for key, value in _pairs(revisions).items()},
         triggers=tuple(codec.loads(text, Trigger) for text in triggers),
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
+        improving=tuple(codec.loads(text, Trigger) for text in improving),
     )  # fmt: skip
 
 
@@ -176,8 +178,23 @@ def plan(client: Store, depot_id: str) -> Plan | None:
 
 def version_record(client: Store, depot_id: str, version: int) -> VersionRecord | None:
     """What one version changed, or None if there is no such version."""
-    text = client.hget(keys.depot_key(depot_id, "versions"), str(version))
-    return None if text is None else codec.loads(text, VersionRecord)
+    return next(iter(version_records(client, depot_id, [version])), None)
+
+
+def version_records(client: Store, depot_id: str, versions: Iterable[int]) -> list[VersionRecord]:
+    """What those versions changed, as far as there are any; the time of their commit among their timings."""
+    fields = [str(version) for version in versions]
+    if not fields:
+        return []
+    texts = client.hmget(keys.depot_key(depot_id, "versions"), fields)
+    commits = client.hmget(keys.depot_key(depot_id, "commit_ms"), fields)
+    return [_timed(codec.loads(text, VersionRecord), took) for text, took in zip(texts, commits, strict=True) if text]
+
+
+def _timed(record: VersionRecord, commit_ms: str | None) -> VersionRecord:
+    if commit_ms is None:
+        return record
+    return msgspec.structs.replace(record, timings=record.timings | {"commit": float(commit_ms)})
 
 
 def plan_at(client: Store, depot_id: str, version: int) -> tuple[Plan, VersionRecord] | None:

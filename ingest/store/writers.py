@@ -31,17 +31,14 @@ def _fields(personal: dict[str, str]) -> list[Any]:
     return [len(personal), *(part for pair in personal.items() for part in pair)]
 
 
-def put_depot(client: Store, depot: Depot) -> bool:
+def put_depot(client: Store, depot: Depot, now: float) -> bool:
     """Make a depot; False if the id is taken."""
-    made = client.set(keys.depot_key(depot.id, "depot"), codec.dumps(depot).decode(), nx=True)
-    client.sadd(keys.shared_key("depots"), depot.id)
-    return bool(made)
+    return bool(run(client, depot.id, "depot", ["make", codec.dumps(depot), now]))
 
 
 def replace_depot(client: Store, depot: Depot, now: float) -> None:
     """Store a depot's changed policy or name and ask for a re-solve under it."""
-    client.set(keys.depot_key(depot.id, "depot"), codec.dumps(depot).decode(), xx=True)
-    run(client, depot.id, "request", ["policy", now])
+    run(client, depot.id, "depot", ["replace", codec.dumps(depot), now])
 
 
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,

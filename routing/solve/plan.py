@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
 from routing.solve.evaluation import parts
@@ -53,9 +54,23 @@ def diff(snapshot: Snapshot, plan: Plan, *, touched: Collection[str] = ()) -> Di
             by_driver.setdefault(shift.driver_id, []).append(change)
     was, is_ = set(snapshot.unassigned), {item.order_id for item in plan.unassigned}
     return Diff(
-        routes=tuple(_joined(driver, changes) for driver, changes in sorted(by_driver.items())),
+        routes=_because(snapshot, plan, [_joined(driver, changes) for driver, changes in sorted(by_driver.items())]),
         newly_unassigned=tuple(sorted(is_ - was)), no_longer_unassigned=tuple(sorted(was - is_)),
     )  # fmt: skip
+
+
+def _because(snapshot: Snapshot, plan: Plan, changes: list[RouteChange]) -> tuple[RouteChange, ...]:
+    """The changes with the triggers they answer: of the orders and drivers concerned, else those that no other change answers."""
+    holders = {stop: snapshot.shifts[shift].driver_id for shift, stops in snapshot.sequences.items() for stop in stops}
+    direct: list[set[int]] = []
+    for change in changes:
+        concerned = {order_of(stop) for stop in change.stops} | {holders.get(stop, "") for stop in change.gained}
+        concerned |= {*change.stops, change.driver_id}
+        concerned |= {shift.id for shift in snapshot.shifts.values() if shift.driver_id == change.driver_id}
+        direct.append({trigger.revision for trigger in plan.triggers if trigger.subject in concerned})
+    everything = {trigger.revision for trigger in plan.triggers}
+    rest = everything.difference(*direct) or everything
+    return tuple(replace(change, because=tuple(sorted(mine or rest))) for change, mine in zip(changes, direct, strict=True))
 
 
 def _still_of_interest(snapshot: Snapshot, sequence: tuple[str, ...], planned: bool) -> tuple[str, ...]:

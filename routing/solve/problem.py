@@ -9,9 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.model import (
     PICKUP,
@@ -111,7 +113,7 @@ class Crew:
     costs: Costs = STANDARD
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Hours:
     """How legs take longer at some hours: periods of the day that begin `starts` seconds after `midnight` (depot time).
 
@@ -122,13 +124,18 @@ class Hours:
     midnight: int
     matrices: tuple[Matrix, ...]
 
+    @cached_property
+    def _seconds(self) -> NDArray[np.int32]:
+        """(P, P, periods): all periods of a leg side by side, as they are asked for."""
+        return np.stack([matrix.seconds for matrix in self.matrices], axis=-1)
+
     def period(self, depart: int) -> int:
         """The period at a depot time."""
         return (bisect_right(self.starts, (depart - self.midnight) % DAY) - 1) % len(self.starts)
 
     def seconds(self, a: int, b: int, depart: int) -> int:
         """How long a leg takes that is left for at a depot time, in whole seconds; `UNREACHABLE` where there is no way."""
-        own = [int(matrix.seconds[a, b]) for matrix in self.matrices]
+        own: list[int] = self._seconds[a, b].tolist()
         if own[0] >= UNREACHABLE:
             return UNREACHABLE
         if min(own) == max(own):

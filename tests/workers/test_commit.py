@@ -18,7 +18,7 @@ from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
 from tests.conftest import SPOTS, Shop
 from workers import commit, replan, travel
-from workers.commit import Outcome
+from workers.commit import Outcome, Work
 
 REPORTS = ["arrived", "completed", "completed", "failed", "declined", "skipped", "en_route", "loaded", "accepted"]
 
@@ -35,10 +35,12 @@ def publish(shop: Shop, snapshot: Snapshot, problem: Problem, solution: Solution
     plan = publishable(problem, solution, progress=snapshot.progress, engine="test")
     assert check(problem, plan) == []
     plan = replace(plan, triggers=snapshot.triggers)
-    return commit.publish(shop.store, snapshot, problem, plan, diff(snapshot, plan), improve=False)[0]
+    return commit.publish(shop.store, snapshot, problem, plan, diff(snapshot, plan), Work("repair", time.time()))[0]
 
 
 def repair(shop: Shop) -> int:
+    """What is due, and what tests have let happen in the future."""
+    shop.store.zadd(keys.shared_key("dirty"), {"hel": 0}, xx=True)
     return replan.repair(shop.store, shop.settings, "hel")
 
 

@@ -49,6 +49,7 @@ class Round:
         self.homes = {name: ways[-1] for name, ways in found.items()}
 
     def repair(self) -> int:
+        self.shop.store.zadd(keys.shared_key("dirty"), {"hel": 0}, xx=True)
         return replan.repair(self.shop.store, self.shop.settings, "hel")
 
     def versions(self) -> dict[str, int]:

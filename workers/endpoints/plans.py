@@ -46,8 +46,8 @@ def listing(depot_id: str) -> dict[str, Any]:
         raise invalid([Fault("wrong_type", "", "after must be a plan version.", "?after=12")])
     newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
     numbers = range(after + 1, min(newest, after + PAGE) + 1)
-    found = (readers.version_record(store(), depot.id, number) for number in numbers)
-    return {"version": newest, "plans": [_summary(record) for record in found if record]}
+    found = readers.version_records(store(), depot.id, numbers)
+    return {"version": newest, "plans": [_summary(record) for record in found]}
 
 
 @blueprint.get("/v1/depots/<depot_id>/plans/<int:version>")

@@ -5,7 +5,8 @@
 --   version      the version to replace (compared)
 --   revision     triggers up to this revision are answered
 --   plan         the whole plan (text)              record    its version record (text)
---   snapshot     whether to keep the whole plan     now       real s
+--   snapshot     whether to keep the whole plan     role      'repair'|'improve'
+--   began        when the work began (real s)       again     when the next repair or an improvement may begin (real s)
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
 --   over         shifts that left the plan        planned_on  the road state it was made on (text), '' for the same
 --   improve      whether an improvement should follow
@@ -61,7 +62,5 @@ for driver, text in pairs(c.documents) do
 end
 redis.call('XADD', K.published, 'MAXLEN', '~', 10000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
 emit('plan.published', cjson.encode({version = version}))
-redis.call('ZREMRANGEBYSCORE', K.triggers, '-inf', c.revision)
-if redis.call('ZCARD', K.triggers) == 0 then redis.call('ZREM', K.dirty, DEPOT) end
-if c.improve == true then redis.call('ZADD', K.improvable, c.now, DEPOT) else redis.call('ZREM', K.improvable, DEPOT) end
+if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision) end
 return {'published', tostring(version)}

@@ -1,6 +1,6 @@
 -- What a driver reports of the shift or of duty.
 -- KEYS: all of keys.py, then the answer of this event id.
--- ARGV: driver, shift, type ('departed'|'returned'|'on_duty'|'off_duty'), occurred at (depot s), event body,
+-- ARGV: driver, shift, type ('departed'|'returned'|'on_duty'|'off_duty'|'broken_down'), occurred at (depot s), event body,
 --       now (real s), once ttl, deadline of the next ping (real s).
 -- -> {'recorded'|'no_shift'|'reused', 'replayed' if seen before}
 local driver, shift, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -20,10 +20,10 @@ elseif kind == 'returned' then
   if redis.call('HGET', K.absent, driver) == 'silent' then redis.call('HDEL', K.absent, driver) end
   touch(driver, rev)
   trigger('driver_returned', driver, rev, now)
-elseif kind == 'off_duty' then
-  redis.call('HSET', K.absent, driver, 'off_duty')
+elseif kind == 'off_duty' or kind == 'broken_down' then
+  redis.call('HSET', K.absent, driver, kind)
   touch(driver, rev)
-  trigger('driver_off_duty', driver, rev, now)
+  trigger(kind == 'off_duty' and 'driver_off_duty' or 'vehicle_broken', driver, rev, now)
 else
   redis.call('HDEL', K.absent, driver)
   touch(driver, rev)

@@ -20,6 +20,11 @@ elseif kind == 'road_start' or kind == 'road_end' then
   if kind == 'road_end' then redis.call('HDEL', K.road_events, subject) end
   kind = 'roads_changed'
 end
+if kind == 'periodic' then
+  local every = cjson.decode(redis.call('GET', K.depot)).policy.periodic
+  if type(every) ~= 'number' then return 0 end
+  redis.call('ZADD', K.timers, tonumber(now) + every, member)
+end
 local rev = emit(kind, cjson.encode({subject = subject}))
 if kind == 'driver_silent' then touch(subject, rev) end
 trigger(kind, subject, rev, now)

@@ -7,10 +7,47 @@ local function emit(kind, body)
   return rev
 end
 
--- Ask for a re-solve: the trigger waits until a plan, or a no-op, has answered revision `rev`.
+-- Ask for a re-solve, when and if the depot's policy says so for this kind: the trigger waits until a plan, or a no-op,
+-- has answered revision `rev`. The depot is dirty from the moment on at which a repair is due.
 local function trigger(kind, subject, rev, now)
-  redis.call('ZADD', K.triggers, rev, cjson.encode({kind = kind, subject = subject, revision = rev, at = tonumber(now)}))
-  redis.call('ZADD', K.dirty, 'NX', now, DEPOT)
+  now = tonumber(now)
+  local policy = cjson.decode(redis.call('GET', K.depot)).policy
+  local rule = policy.triggers[kind] or {}
+  if rule.asks == false then return end
+  local due = now + (type(rule.wait) == 'number' and rule.wait or policy.debounce)
+  if rule.cooldown and rule.cooldown > 0 then
+    local asked = tonumber(redis.call('HGET', K.asked, kind) or '0')
+    if asked < now then asked = asked + rule.cooldown end
+    due = math.max(due, asked)
+    redis.call('HSET', K.asked, kind, due)
+  end
+  due = math.max(due, tonumber(redis.call('GET', K.repaired) or '0') + policy.max_wait)
+  redis.call('ZADD', K.triggers, rev, cjson.encode({kind = kind, subject = subject, revision = rev, at = now}))
+  redis.call('ZADD', K.dirty, 'LT', due, DEPOT)
+end
+
+-- A repair that began at `began` has answered all triggers up to a revision; what came since waits its turn.
+local function repaired(revision, began, again, improve)
+  redis.call('SET', K.repaired, began)
+  if improve then
+    for _, text in ipairs(redis.call('ZRANGEBYSCORE', K.triggers, '-inf', revision)) do
+      redis.call('ZADD', K.improving, cjson.decode(text).revision, text)
+    end
+    redis.call('ZREMRANGEBYRANK', K.improving, 0, -1001)
+    redis.call('ZADD', K.improvable, again, DEPOT)
+  end
+  redis.call('ZREMRANGEBYSCORE', K.triggers, '-inf', revision)
+  if redis.call('ZCARD', K.triggers) == 0 then
+    redis.call('ZREM', K.dirty, DEPOT)
+  else
+    redis.call('ZADD', K.dirty, again, DEPOT)
+  end
+end
+
+-- An improvement has looked at all that was answered up to a revision, and found something or nothing.
+local function improved(revision)
+  redis.call('ZREMRANGEBYSCORE', K.improving, '-inf', revision)
+  redis.call('ZREM', K.improvable, DEPOT)
 end
 
 local function touch(record, rev) redis.call('HSET', K.record_rev, record, rev) end

@@ -3,7 +3,7 @@
 -- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle, goods,
 --     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
 --     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers,
---     the road state the plan in force was made on}; hashes as lists.
+--     the road state the plan in force was made on, triggers to improve upon}; hashes as lists.
 local function some(key, ids)
   local rows = {}
   for i = 1, #ids, 500 do
@@ -34,4 +34,5 @@ return {
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
   redis.call('HKEYS', K.unassigned), redis.call('HVALS', K.road_events), redis.call('HGETALL', K.record_rev),
   redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.planned_on) or '',
+  redis.call('ZRANGE', K.improving, 0, -1),
 }

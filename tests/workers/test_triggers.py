@@ -1,0 +1,162 @@
+"""Triggers are a policy: which ask for a repair, how soon, how often; and each change says which it answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ingest.store import keys, metrics, readers
+from tests.conftest import SPOTS, Shop
+from workers import replan
+
+
+def due(shop: Shop) -> float | None:
+    """Seconds until the depot's repair, None if none is asked for."""
+    found = shop.store.zscore(keys.shared_key("dirty"), "hel")
+    return None if found is None else found - time.time()
+
+
+def kinds(shop: Shop) -> list[str]:
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    return [trigger.kind for trigger in snapshot.triggers]
+
+
+def set_policy(shop: Shop, **policy: Any) -> Any:
+    return shop.call("PATCH", "/v1/depots/hel", {"policy": policy})
+
+
+def test_a_kind_that_does_not_ask_waits_for_one_that_does(shop: Shop) -> None:
+    shop.depot(policy={"triggers": {"order_new": {"asks": False}, "shift_changed": {"asks": False}}})
+    shop.crew("anna")
+    made = shop.order()
+    assert (due(shop), kinds(shop)) == (None, [])
+    shop.call("POST", "/v1/depots/hel/resolve")
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    assert shop.call("GET", f"/v1/orders/{made['id']}").json["status"] == "planned"
+
+
+def test_the_soonest_kind_decides(shop: Shop) -> None:
+    shop.depot(policy={"debounce": 0.5, "triggers": {"order_new": {"wait": 30}, "requested": {"wait": 0}}})
+    shop.order()
+    assert 29 < (due(shop) or 0) <= 30
+    assert replan.repair(shop.store, shop.settings, "hel") == 0
+    shop.crew("anna")
+    assert 0 < (due(shop) or 0) <= 0.5
+    shop.call("POST", "/v1/depots/hel/resolve")
+    assert (due(shop) or 0) <= 0
+    assert kinds(shop) == ["order_new", "shift_changed", "requested"]
+
+
+def test_a_cooldown_postpones_and_loses_nothing(shop: Shop) -> None:
+    shop.depot(policy={"triggers": {"order_new": {"cooldown": 60}}})
+    shop.crew("anna")
+    shop.order()
+    assert (due(shop) or 0) <= 0
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    shop.order(SPOTS[1])
+    shop.order(SPOTS[2])
+    assert 58 < (due(shop) or 0) <= 60
+    assert kinds(shop) == ["order_new", "order_new"]
+
+
+def test_a_burst_waits_for_the_repair_before_it(shop: Shop) -> None:
+    shop.depot(policy={"max_wait": 5})
+    shop.crew("anna")
+    shop.order()
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    shop.order(SPOTS[1])
+    assert 4 < (due(shop) or 0) <= 5
+
+
+def test_a_policy_can_be_changed_and_taken_back_while_it_runs(shop: Shop) -> None:
+    shop.depot()
+    assert set_policy(shop, triggers={"order_new": {"wait": 7}, "driver_silent": {"asks": False}}).status_code == 200
+    changed = set_policy(shop, triggers={"order_new": None}, periodic=3).json["policy"]
+    assert changed["triggers"] == {"driver_silent": {"asks": False, "wait": None, "cooldown": 0.0}}
+    assert "hel periodic depot" in shop.store.zrange(keys.shared_key("timers"), 0, -1)
+    wrong = set_policy(shop, triggers={"meteor": {}, "order_new": {"wait": -1, "patience": 3}})
+    assert wrong.status_code == 422
+    assert {error["pointer"] for error in wrong.json["errors"]} >= {
+        "/policy/triggers/order_new/wait", "/policy/triggers/order_new/patience"}  # fmt: skip
+    assert shop.call("GET", "/v1/depots/hel").json["policy"] == changed
+
+
+def test_a_depot_is_re_solved_periodically_if_it_wants(shop: Shop) -> None:
+    from ingest.store import writers
+
+    shop.depot(policy={"periodic": 10})
+    [(member, when)] = shop.store.zrange(keys.shared_key("timers"), 0, -1, withscores=True)
+    assert writers.due(shop.store, "hel", "timer", member, "periodic", "depot", when + 1)
+    assert kinds(shop) == ["periodic"]
+    assert shop.store.zscore(keys.shared_key("timers"), member) == pytest.approx(when + 11)
+
+
+def test_each_change_says_which_trigger_it_answers(shop: Shop) -> None:
+    """Two orders at once: each driver hears of the own one; the record knows both."""
+    shop.depot()
+    tokens = {name: shop.crew(name, skills=[name]) for name in ("anna", "bo")}
+    replan.repair(shop.store, shop.settings, "hel")
+    made = {name: shop.order(spot, skills=[name]) for name, spot in zip(tokens, SPOTS, strict=False)}
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    for name, token in tokens.items():
+        route = shop.call("GET", "/v1/drivers/me/route", key=token).json
+        assert [trigger["subject"] for trigger in route["triggers"]] == [made[name]["id"]]
+    plan = shop.call("GET", "/v1/depots/hel/plan").json
+    revisions = {trigger["subject"]: trigger["revision"] for trigger in plan["triggers"]}
+    assert {change["driver_id"]: change["because"] for change in plan["diff"]["routes"]} == {
+        f"hel.{name}": [revisions[order["id"]]] for name, order in made.items()}  # fmt: skip
+
+
+def test_an_improvement_answers_the_triggers_of_the_repairs_before_it(shop: Shop) -> None:
+    """And they wait for it no longer, whether it found something or not."""
+    shop.depot(policy={"improve_budget": 0.2, "min_gain": 0})
+    shop.crew("anna")
+    for spot in SPOTS:
+        shop.order(spot)
+    replan.repair(shop.store, shop.settings, "hel")
+    before = readers.snapshot(shop.store, "hel")
+    assert before is not None
+    assert [trigger.kind for trigger in before.improving] == ["shift_changed"] + ["order_new"] * len(SPOTS)
+    replan.improve(shop.store, shop.settings, "hel")
+    after = readers.snapshot(shop.store, "hel")
+    assert after is not None
+    assert after.improving == ()
+
+
+def test_a_broken_vehicle_loses_its_open_stops(shop: Shop) -> None:
+    shop.depot()
+    tokens = [shop.crew(name) for name in ("anna", "bo")]
+    made = shop.order(kind="collection")
+    replan.repair(shop.store, shop.settings, "hel")
+    holder = 0 if shop.call("GET", "/v1/drivers/me/route", key=tokens[0]).json["shifts"][0]["stops"] else 1
+    body = {"event_id": "smoke", "type": "broken_down", "occurred_at": "2030-01-01T08:00:00Z"}
+    assert shop.call("POST", "/v1/drivers/me/events", body, key=tokens[holder]).status_code == 200
+    assert kinds(shop) == ["vehicle_broken"]
+    replan.repair(shop.store, shop.settings, "hel")
+    route = shop.call("GET", "/v1/drivers/me/route", key=tokens[1 - holder]).json
+    assert [stop["order_id"] for shift in route["shifts"] for stop in shift["stops"]] == [made["id"]]
+
+
+def test_metrics_tell_what_happened(shop: Shop) -> None:
+    """Summed up from Redis, in Prometheus' format, for anybody, with nothing personal in them."""
+    shop.depot()
+    shop.crew("anna")
+    shop.order()
+    shop.order(SPOTS[1])
+    before = shop.call("GET", "/metrics", key="").text
+    assert "lastleg_depots_waiting_for_repair 1.0" in before
+    replan.repair(shop.store, shop.settings, "hel")
+    told = shop.call("GET", "/metrics", key="").text
+    assert 'lastleg_event_to_plan_seconds_count{stage="first",trigger="order_new"} 2.0' in told
+    assert 'lastleg_plans_total{engine="repair"} 1.0' in told
+    assert "lastleg_triggers_coalesced_total 2.0" in told
+    assert 'lastleg_step_seconds_count{engine="repair",step="commit"} 1.0' in told
+    assert 'lastleg_queue_jobs{queue="repair"} 0.0' in told
+    assert "hel" not in told.replace("help", "")
+    timings = shop.call("GET", "/v1/depots/hel/plans").json["plans"][0]["timings"]
+    assert set(timings) == {"wait", "matrix", "solve", "check", "commit"}
+    series = {(item.name, item.labels.get("stage")): item for item in metrics.series(shop.store)}
+    assert sum(series["event_to_plan_seconds", "first"].buckets) in (1.0, 2.0)

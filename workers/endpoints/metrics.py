@@ -1,0 +1,102 @@
+"""`GET /metrics`: the whole deployment's figures in Prometheus' text format. No ids, names or places are in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ingest.context import store
+from ingest.store import keys, metrics
+from ingest.store.connection import Store
+from routing import codec
+from routing.model import Trigger
+
+blueprint = Blueprint("metrics", __name__)
+
+TOLD = {
+    "event_to_plan_seconds": "From an event to the published plan that answers it: the first one, and an improved one",
+    "step_seconds": "Steps of a published plan",
+    "plans": "Published plans",
+    "noops": "Re-solves that changed nothing, and so were not published",
+    "triggers": "Triggers answered",
+    "triggers_coalesced": "Triggers that were answered together with an earlier one",
+    "commits_refused": "Plans that were not published because the state had moved on",
+    "jobs_failed": "Jobs that ended with an error",
+    "eta_error_seconds": "How far an arrival was from the time last planned for it",
+}
+"""What each figure is; `lastleg_` stands before its name."""
+
+
+@blueprint.get("/metrics")
+def told() -> Response:
+    """All figures."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(store()))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    def __init__(self, client: Store) -> None:
+        self._client = client
+
+    def describe(self) -> list[Metric]:
+        """Nothing: what there is differs."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Sums kept in Redis, and what stands there now."""
+        families: dict[str, CounterMetricFamily | HistogramMetricFamily] = {}
+        for found in metrics.series(self._client):
+            family = families.setdefault(found.name, _family(found))
+            values = list(found.labels.values())
+            if isinstance(family, HistogramMetricFamily):
+                family.add_metric(values, _cumulative(found), found.sum)
+            else:
+                family.add_metric(values, found.count)
+        yield from families.values()
+        yield from self._now()
+
+    def _now(self) -> Iterator[Metric]:
+        client, now = self._client, time.time()
+        dirty = client.zrange(keys.shared_key("dirty"), 0, -1)
+        oldest = [client.zrange(keys.depot_key(depot, "triggers"), 0, 0) for depot in dirty]
+        yield GaugeMetricFamily("lastleg_oldest_trigger_age_seconds", "Age of the oldest unanswered trigger",
+                                max((now - _at(rows[0]) for rows in oldest if rows), default=0.0))  # fmt: skip
+        yield GaugeMetricFamily("lastleg_depots_waiting_for_repair", "Depots with unanswered triggers", len(dirty))
+        yield GaugeMetricFamily("lastleg_depots_waiting_for_improvement", "Depots whose plan may be improved",
+                                client.zcard(keys.shared_key("improvable")))  # fmt: skip
+        jobs = GaugeMetricFamily("lastleg_queue_jobs", "Jobs in RQ's queue", labels=["queue"])
+        workers = GaugeMetricFamily("lastleg_workers", "RQ workers at a queue", labels=["queue"])
+        for queue in ("repair", "improve"):
+            jobs.add_metric([queue], client.llen(f"rq:queue:{queue}"))
+            workers.add_metric([queue], client.scard(f"rq:workers:{queue}"))
+        yield jobs
+        yield workers
+        entries = GaugeMetricFamily("lastleg_stream_entries", "Entries in a stream", labels=["stream"])
+        for stream in ("events", "pings", "published"):
+            entries.add_metric([stream], client.xlen(keys.shared_key(stream)))
+        yield entries
+        yield GaugeMetricFamily("lastleg_redis_memory_bytes", "Memory in use by Redis", client.info("memory")["used_memory"])
+
+
+def _at(trigger: str) -> float:
+    return codec.loads(trigger, Trigger).at
+
+
+def _family(found: metrics.Series) -> CounterMetricFamily | HistogramMetricFamily:
+    kind = HistogramMetricFamily if found.name in metrics.HISTOGRAMS else CounterMetricFamily
+    return kind(f"lastleg_{found.name}", TOLD[found.name], labels=list(found.labels))
+
+
+def _cumulative(found: metrics.Series) -> list[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in metrics.HISTOGRAMS[found.name]), "+Inf"]
+    total, rows = 0.0, []
+    for bound, here in zip(bounds, found.buckets, strict=True):
+        total += here
+        rows.append((bound, total))
+    return rows
