@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("solve", help="print a plan for a problem")
     command.add_argument("problem", type=Path)
     command.add_argument("--engine", choices=sorted(ENGINES), default="improve")
-    command.add_argument("--budget", type=float, default=2.0, help="seconds of search (default 2)")
+    command.add_argument("--budget", type=_seconds, default=2.0, help="seconds of search (default 2)")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--warm", type=Path, metavar="PLAN", help="search from this plan instead of the one in force")
     command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
@@ -39,6 +39,20 @@ def main(argv: list[str] | None = None) -> int:
     except LastlegError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError("give seconds between 0 and a day")
+    return seconds
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise BadProblem(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _read(path: Path) -> bytes:
@@ -73,7 +87,7 @@ def _solve(arguments: argparse.Namespace) -> int:
     plan = publishable(problem, solution, progress={}, engine=arguments.engine)
     text = codec.dumps(plan).decode()
     if arguments.out:
-        arguments.out.write_text(text)
+        _write(arguments.out, text)
     else:
         print(text)
     stops = sum(len(route.stops) for route in plan.routes)

@@ -20,7 +20,12 @@ def _encode(value: Any) -> Any:
 
 def _decode(kind: type, value: Any) -> Any:
     if getattr(kind, "__origin__", kind) is np.ndarray:
-        return np.array(value, np.int32)
+        found = np.array(value)
+        if found.size and found.dtype.kind not in "iu":
+            raise ValueError("a matrix holds whole numbers")
+        if found.size and not -(2**31) <= int(found.min()) <= int(found.max()) < 2**31:
+            raise ValueError("a matrix holds numbers below 2^31")
+        return found.astype(np.int32)
     raise NotImplementedError(f"cannot decode {kind}")
 
 

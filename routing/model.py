@@ -216,7 +216,7 @@ class Policy:
     near: int = 7200
     """Depot seconds ahead within which changing a stop costs more, up to twice as much for the very next."""
     max_moves_per_driver: int | None = None
-    """How many planned stops one plan may take from, or give to, a driver on the road; None: any number."""
+    """How many stops of drivers on the road may change hands in one plan: for each of them given and taken together; None: any."""
     min_gain: int = 120
     """An improvement is published only if it gains at least this much, disruption included."""
 
@@ -505,7 +505,8 @@ class Plan:
 
     `revision` is the state it answers, `roads` the version of the road overlay it was computed on, `cost` in seconds of
     driving, `costs` the same by part, `timings` in real milliseconds by step. `moved` and `resequenced` count the stops of
-    drivers on the road that the plan before had given to another driver, or put behind another stop. `flags` say what is wrong
+    drivers on the road that the plan before had given to another driver (or that nobody has any more), or put behind another stop;
+    `shifted` the stops that are planned to begin later than promised. `flags` say what is wrong
     with stops that nobody may change any more.
     """
 
@@ -524,6 +525,7 @@ class Plan:
     costs: dict[str, int] = field(default_factory=dict)
     moved: int = 0
     resequenced: int = 0
+    shifted: int = 0
     flags: tuple[Flag, ...] = ()
 
 

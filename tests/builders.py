@@ -117,7 +117,7 @@ def rich_problem(seed: int, **size: int) -> Problem:
         frozen = {number for crew in problem.crews for number in crew.frozen}
         for a in range(0, len(tasks) - 1, 4):
             b = a + 1
-            if b in frozen or any(tasks[number].goods_on for number in (a, b)):
+            if (b in frozen and a in frozen) or any(tasks[number].goods_on for number in (a, b)):
                 continue
             amount = (int(rng.integers(0, 4)),)
             tasks[a] = replace(tasks[a], kind=OrderKind.COLLECTION, pair=b, demand=amount)
@@ -126,6 +126,7 @@ def rich_problem(seed: int, **size: int) -> Problem:
     own = lambda: Costs(*(int(rng.choice(choice)) for choice in ([0, 0, 1000], [50, 100], [3600, 5400])))  # noqa: E731
     crews = [replace(crew, overtime=int(rng.integers(0, HOUR)) if overtime else 0, costs=own() if costs else Costs())
              for crew in problem.crews]  # fmt: skip
+    crews = [replace(crew, setup=tasks[crew.frozen[0]].setup_time if crew.serving and maybe() else 0) for crew in crews]
     policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews), policy=policy)
 

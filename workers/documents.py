@@ -48,5 +48,5 @@ def version_record(snapshot: Snapshot, plan: Plan, diff: Diff, changed: list[Rou
         published_at=plan.published_at, cost=plan.cost, routes=tuple(changed),
         over=tuple(shift for shift in snapshot.sequences if shift not in planned), unassigned=plan.unassigned,
         triggers=plan.triggers, timings=plan.timings, diff=asdict(diff), costs=plan.costs, moved=plan.moved,
-        resequenced=plan.resequenced, flags=plan.flags,
+        resequenced=plan.resequenced, shifted=plan.shifted, flags=plan.flags,
     )  # fmt: skip

@@ -58,6 +58,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     moved: int = 0
     resequenced: int = 0
     flags: tuple[Flag, ...] = ()
+    shifted: int = 0
 
 
 def depot(client: Store, depot_id: str) -> Depot | None:
@@ -215,7 +216,7 @@ def plan_at(client: Store, depot_id: str, version: int) -> tuple[Plan, VersionRe
             routes.pop(shift, None)
     plan_ = Plan(depot_id, version, asked.revision, asked.roads, asked.engine, asked.created_at, asked.published_at,
                  asked.cost, tuple(routes.values()), asked.unassigned, asked.triggers, asked.timings, asked.costs, asked.moved,
-                 asked.resequenced, asked.flags)  # fmt: skip
+                 asked.resequenced, asked.shifted, asked.flags)  # fmt: skip
     return plan_, asked
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 from routing.model import OrderKind, Turn
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
-from routing.solve.evaluation import barred, evaluate, unassigned_price
+from routing.solve.alike import recognized
+from routing.solve.evaluation import bars, evaluate, unassigned_price
 from routing.solve.problem import Problem, Solution, Task
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held
 from routing.solve.rules.pins import rank as rank_of
-from routing.solve.rules.windows import late_weight
+from routing.solve.rules.windows import late_weight, promise_weight
 from routing.solve.tour import deadline, walk
 
 NEAR = 50
@@ -33,23 +33,6 @@ AT_ONCE = 64
 
 class Stopped(Exception):
     """Somebody asked to stop before there was anything to return."""
-
-
-def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
-    """(V, n): whether a crew may never take a task."""
-    crews, asked = problem.crews, [problem.tasks[number] for number in tasks]
-    fixed = {task for crew in crews for task in crew.frozen}
-    found = np.zeros((len(crews), max(1, len(asked))), np.uint8)
-    plain: dict[tuple[object, ...], list[bool]] = {}
-    for u, task in enumerate(asked):
-        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
-        if like not in plain:
-            plain[like] = [barred(crew, task) is not None for crew in crews]
-        if any(plain[like]):
-            found[:, u] = plain[like]
-        if task.pair in fixed:  # its other half is in somebody's frozen prefix
-            found[:, u] |= [task.pair not in crew.frozen for crew in crews]
-    return found
 
 
 class Arrays:
@@ -72,8 +55,7 @@ class Arrays:
         self.problem = problem
         self.prefixes = [walk(problem, crew, crew.frozen) for crew in problem.crews]
         self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
-        self.fixed = {task for crew in problem.crews for task in crew.frozen}
-        self.tasks = [number for number in range(len(problem.tasks)) if number not in self.fixed]
+        self.tasks = [number for number in range(len(problem.tasks)) if number not in problem.fixed]
         self.number = {task: u for u, task in enumerate(self.tasks)}
         self._fill(neighbours, stop)
         self.constant = self._constant()
@@ -127,7 +109,7 @@ class Arrays:
                 self._windows(u, task)
             if task.promised is not None:
                 price[u, k.PROMISE] = min(max(task.promised - self.zero, -k.BEYOND), k.BEYOND)
-                price[u, k.SHIFTED] = self.problem.policy.promise_price
+                price[u, k.SHIFTED] = promise_weight(self.problem, task)
                 node[u, k.DUE] = min(node[u, k.DUE], price[u, k.PROMISE])
             if task.pair in self.number:
                 price[u, k.PAIR] = self.number[task.pair]
@@ -302,32 +284,9 @@ class Arrays:
                 route.append(self.tasks[x])
                 x = following[x]
             routes.append(tuple(route))
-        routes = self._recognized(routes)
+        routes = recognized(self.problem, self.crew[:, k.KIND].tolist(), routes)
         placed = {task for route in routes for task in route}
         return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
-
-    def _recognized(self, routes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """Routes of crews that are alike go to who has most of their stops already: nobody swaps a route for nothing."""
-        found = list(routes)
-        alike: dict[int, list[int]] = {}
-        for v, kind in enumerate(self.crew[:, k.KIND].tolist()):
-            alike.setdefault(kind, []).append(v)
-        owner = {task: v for v, crew in enumerate(self.problem.crews) for task in crew.base}
-        for crews in alike.values():
-            if len(crews) < 2:
-                continue
-            shared = Counter((owner[task], w) for w in crews for task in routes[w] if task in owner)
-            pairs = sorted((-count, v != w, v, w) for (v, w), count in shared.items() if v in crews)
-            given: dict[int, int] = {}
-            taken: set[int] = set()
-            for _, _, v, w in [*pairs, *((0, False, v, v) for v in crews)]:
-                if v not in given and w not in taken:
-                    given[v] = w
-                    taken.add(w)
-            rest = iter([w for w in crews if w not in taken])
-            for v in crews:
-                found[v] = routes[given[v] if v in given else next(rest)]
-        return found
 
     @property
     def cost(self) -> int:

@@ -8,13 +8,15 @@ rule demands stands in its file in `routing.solve.rules`, beside what engines kn
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from routing.model import Plan, PlannedStop
 from routing.solve.findings import Passed, Violation, Way
 from routing.solve.problem import Crew, Problem, Task
 from routing.solve.rules import CHECKS, changes
 
-LEFT_OUT = 10_000_000
+LEFT_OUT = 10_000_000_000
+NO_WAY = 10_000_000
 CAP = 5_000_000
 
 
@@ -25,7 +27,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
     in `routing.solve.rules` holds; the plan costs what it says.
     """
     tasks = {task.stop_id: task for task in problem.tasks}
-    found = _served_once(problem, plan, tasks)
+    found = [*_served_once(problem, plan, tasks), *_labels(problem, plan)]
     routes = {route.shift_id: route for route in plan.routes}
     ways = []
     for crew in problem.crews:
@@ -35,13 +37,50 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         stops = routes[crew.shift_id].stops
         found += _prefix_kept(problem, crew, [stop.stop_id for stop in stops])
         ways.append(_way(problem, crew, [(tasks[stop.stop_id], stop) for stop in stops[len(crew.done) :] if stop.stop_id in tasks]))
+        found += _times(ways[-1], stops[len(crew.done) :])
         for rule in CHECKS:
             found += rule(ways[-1])
     found += [Violation("unknown_route", shift, "no such shift") for shift in routes
               if shift not in {crew.shift_id for crew in problem.crews}]  # fmt: skip
     found += changes.check(problem, {shift: [stop.stop_id for stop in route.stops] for shift, route in routes.items()})
-    if not found and (cost := _cost(problem, ways)) != plan.cost:
+    return found or _figures(problem, plan, ways)
+
+
+def _labels(problem: Problem, plan: Plan) -> list[Violation]:
+    """Whose plan it is, and whose routes."""
+    found = []
+    if (plan.depot_id, plan.version) != (problem.depot_id, problem.version + 1):
+        found.append(Violation("another_plan", plan.depot_id, f"it is version {plan.version} of depot {plan.depot_id}"))
+    people = {crew.shift_id: (crew.driver_id, crew.vehicle_id) for crew in problem.crews}
+    for shift, times in Counter(route.shift_id for route in plan.routes).items():
+        if times > 1:
+            found.append(Violation("route_twice", shift, f"the shift has {times} routes"))
+    for route in plan.routes:
+        if people.get(route.shift_id) not in (None, (route.driver_id, route.vehicle_id)):
+            found.append(Violation("wrong_crew", route.shift_id, f"the shift is not of {route.driver_id} with {route.vehicle_id}"))
+    return found
+
+
+def _times(way: Way, planned: Sequence[PlannedStop]) -> list[Violation]:
+    """Nothing is planned at another time than it can be driven to."""
+    found = []
+    for passed, stop in zip(way.stops, planned, strict=False):
+        real = (passed.reached, passed.begun, passed.left)
+        if real != (stop.arrive, stop.begin, stop.leave):
+            found.append(Violation("times", stop.stop_id, "it would be reached at {}, begun at {} and left at {}".format(*real)))
+    return found
+
+
+def _figures(problem: Problem, plan: Plan, ways: list[Way]) -> list[Violation]:
+    """What a plan that keeps all rules says of itself."""
+    changes_cost, moved, resequenced = _changes(problem, ways)
+    shifted = sum(stop.task.promised is not None and stop.begun > stop.task.promised for way in ways for stop in way.stops)
+    found = []
+    if (cost := _cost(problem, ways) + changes_cost) != plan.cost or sum(plan.costs.values()) != plan.cost:
         found.append(Violation("cost", problem.depot_id, f"the plan costs {cost} but says {plan.cost}"))
+    if (moved, resequenced, shifted) != (plan.moved, plan.resequenced, plan.shifted):
+        told = f"{moved} stops are moved, {resequenced} resequenced, {shifted} shifted"
+        found.append(Violation("disruption", problem.depot_id, f"{told}, but it says otherwise"))
     return found
 
 
@@ -53,10 +92,13 @@ def _served_once(problem: Problem, plan: Plan, tasks: dict[str, Task]) -> list[V
     for stop, task in tasks.items():
         if times[stop] > 1:
             found.append(Violation("served_twice", stop, f"it is in the plan {times[stop]} times"))
-        if times[stop] and task.order_id in reasons and task.pair is None:
+        other = None if task.pair is None else problem.tasks[task.pair].stop_id
+        if times[stop] and task.order_id in reasons and (other is None or times[other]):
             found.append(Violation("served_and_unassigned", stop, "it is in a route and unassigned"))
         if not times[stop] and not reasons.get(task.order_id):
             found.append(Violation("lost", stop, "it is in no route and has no reason"))
+    known = {task.order_id for task in problem.tasks}
+    found += [Violation("unknown_order", order, "no such open order") for order in reasons if order not in known]
     found += [Violation("unknown_stop", stop, "no such open order") for stop in times if stop not in tasks and stop not in done]
     return found
 
@@ -85,7 +127,9 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         if current and not crew.serving and reached < problem.now:
             reached = problem.now
         ready = reached
-        if at != task.place:
+        if current and crew.serving:
+            ready += crew.setup
+        elif at != task.place:
             ready += task.setup_time
         if task.not_before is not None and ready < task.not_before:
             ready = task.not_before
@@ -113,8 +157,8 @@ def _leg(problem: Problem, a: int, b: int | None, at: int) -> tuple[int, int]:
     second = (at - problem.hours.midnight) % 86_400
     period = max((p for p in range(len(starts)) if starts[p] <= second), default=len(starts) - 1)
     metres, share, gone = int(matrices[period].metres[a, b]), 1.0, 0.0
-    if int(matrices[0].seconds[a, b]) >= LEFT_OUT:
-        return LEFT_OUT, metres
+    if int(matrices[0].seconds[a, b]) >= NO_WAY:
+        return NO_WAY, metres
     while True:
         until = (starts[(period + 1) % len(starts)] - second) % 86_400 or 86_400
         whole = int(matrices[period].seconds[a, b])
@@ -135,20 +179,22 @@ def _cost(problem: Problem, ways: list[Way]) -> int:
         for seconds, metres in [*((stop.seconds, stop.metres) for stop in way.stops), way.home]:
             cost += seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000
         for stop in way.stops:
-            cost += min(CAP, stop.late * (policy.late_price * (stop.task.priority + 10) // 10))
+            price = stop.late * (policy.late_price * (stop.task.priority + 10) // 10)
             if stop.task.promised is not None and stop.begun > stop.task.promised:
-                cost += (stop.begun - stop.task.promised) * policy.promise_price
+                ahead = min(policy.near, max(0, stop.task.promised - problem.now))
+                weight = round((policy.near + policy.near - ahead) * policy.promise_price / policy.near)
+                price += (stop.begun - stop.task.promised) * weight
+            cost += min(CAP, price)
         if way.over > crew.shift_end:
             cost += min(CAP, (way.over - crew.shift_end) * policy.overtime_price)
     served = {stop.task.stop_id for way in ways for stop in way.stops}
     left = {task.order_id: task.priority for task in problem.tasks if task.stop_id not in served}
-    cost += sum(LEFT_OUT * (priority + 10) // 10 for priority in left.values())
-    return cost + _changes(problem, ways)
+    return cost + sum(LEFT_OUT * (priority + 10) // 10 for priority in left.values())
 
 
-def _changes(problem: Problem, ways: list[Way]) -> int:
-    """What changing the plan in force costs."""
-    policy, cost = problem.policy, 0
+def _changes(problem: Problem, ways: list[Way]) -> tuple[int, int, int]:
+    """What changing the plan in force costs, and how many stops of drivers on the road are moved and resequenced."""
+    policy, cost, moved, resequenced = problem.policy, 0, 0, 0
     place: dict[str, tuple[str, str | None, int]] = {}
     for crew in problem.crews:
         if crew.departed:
@@ -159,17 +205,24 @@ def _changes(problem: Problem, ways: list[Way]) -> int:
                 if position >= len(crew.frozen):
                     place[stop.task.stop_id] = (crew.shift_id, before, stop.begun)
                 before = stop.task.stop_id
+    served = {stop.task.stop_id for way in ways for stop in way.stops}
+    moved += len(place.keys() - served)
     for way in ways:
         previous: Passed | None = None
-        for stop in way.stops:
+        older: str | None = None
+        for number, stop in enumerate(way.stops):
             shift, before, begin = place.get(stop.task.stop_id, (None, None, 0))
             if shift is not None:
                 ahead = min(policy.near, max(0, begin - problem.now))
-                changed = before != (None if previous is None else previous.task.stop_id)
-                known = previous is None or previous.task.stop_id in place or way.stops.index(previous) < len(way.crew.frozen)
+                behind_new = previous is not None and previous.task.stop_id != older
                 if shift != way.crew.shift_id:
+                    moved += 1
                     cost += policy.move_price * (2 * policy.near - ahead) // policy.near
-                elif changed and known:
-                    cost += policy.reorder_price * (2 * policy.near - ahead) // policy.near
+                elif before != older:
+                    resequenced += 1
+                    if not behind_new:
+                        cost += policy.reorder_price * (2 * policy.near - ahead) // policy.near
+            if shift is not None or number < len(way.crew.frozen):
+                older = stop.task.stop_id
             previous = stop
-    return cost
+    return cost, moved, resequenced

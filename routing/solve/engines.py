@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from routing.solve import improve, repair
+from routing.solve.alike import recognized
+from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
+from routing.solve.kernel import KIND
 from routing.solve.problem import Problem, Solution, current
 
 Stop = Callable[[], bool]
@@ -36,14 +39,23 @@ def _ortools(problem: Problem, initial: Solution | None = None, *, budget: float
     from routing.solve import ortools_engine  # here, because importing OR-Tools takes half a second
 
     del seed
-    return ortools_engine.improve(problem, repair.repair(problem) if initial is None else initial, budget=budget, stop=stop)
+    start = repair.repair(problem) if initial is None else initial
+    return _identified(problem, start, ortools_engine.improve(problem, start, budget=budget, stop=stop))
 
 
 def _pyvrp(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
     from routing.solve import pyvrp_engine
 
     start = repair.repair(problem) if initial is None else initial
-    return pyvrp_engine.improve(problem, start, budget=budget, stop=stop, seed=seed)
+    return _identified(problem, start, pyvrp_engine.improve(problem, start, budget=budget, stop=stop, seed=seed))
+
+
+def _identified(problem: Problem, start: Solution, found: Solution) -> Solution:
+    """What a library's engine has found, with alike crews told apart: to it they are the same."""
+    if found == start:
+        return found
+    kinds = Arrays(problem, neighbours=False).crew[:, KIND].tolist()
+    return Solution(tuple(recognized(problem, kinds, list(found.routes))), found.unassigned)
 
 
 ENGINES: dict[str, Engine] = {"repair": _repair, "improve": _improve, "ortools": _ortools, "pyvrp": _pyvrp}

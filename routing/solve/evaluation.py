@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from routing.model import ReasonCode
 from routing.solve.problem import Crew, Problem, Solution, Task, one_each
 from routing.solve.rules import BARS, BREACHES, PRICES
@@ -34,6 +37,36 @@ def barred(crew: Crew, task: Task) -> ReasonCode | None:
     return next((code for bars in BARS if (code := bars(crew, task)) is not None), None)
 
 
+def severed(problem: Problem, crew: Crew, number: int) -> bool:
+    """Whether the other half of a pair, being frozen, keeps a task from a crew.
+
+    A delivery goes with its pickup; a pickup comes too late when its delivery is under way.
+    """
+    task = problem.tasks[number]
+    return task.pair in problem.fixed and (not task.second or task.pair not in crew.frozen)
+
+
+def closed(problem: Problem, crew: Crew, number: int) -> ReasonCode | None:
+    """Why a crew may not take a task of a problem, whatever its route; None if it may."""
+    return barred(crew, problem.tasks[number]) or (ReasonCode.PRECEDENCE if severed(problem, crew, number) else None)
+
+
+def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
+    """(V, n): whether a crew may never take a task, as `closed` says."""
+    crews, asked = problem.crews, [problem.tasks[number] for number in tasks]
+    found = np.zeros((len(crews), max(1, len(asked))), np.uint8)
+    plain: dict[tuple[object, ...], list[bool]] = {}
+    for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
+        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
+        if like not in plain:
+            plain[like] = [barred(crew, task) is not None for crew in crews]
+        if any(plain[like]):
+            found[:, u] = plain[like]
+        if task.pair in problem.fixed:
+            found[:, u] |= [severed(problem, crew, number) for crew in crews]
+    return found
+
+
 def unassigned_price(task: Task) -> int:
     """Price of leaving a task out."""
     return UNASSIGNED_PRICE * (10 + task.priority) // 10
@@ -51,8 +84,11 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
 
 def drivable(problem: Problem, solution: Solution) -> bool:
     """Whether no route of a solution breaks a rule, and no more stops change hands than may."""
-    rows = zip(problem.crews, solution.routes, strict=True)
-    return within_budget(problem, solution.routes) and all(evaluate(problem, crew, route).breach is None for crew, route in rows)
+    rows = list(zip(problem.crews, solution.routes, strict=True))
+    free = [task for crew, route in rows for task in route[len(crew.frozen) :]]
+    owner = np.repeat(np.arange(len(rows)), [len(route) - len(crew.frozen) for crew, route in rows])
+    return (not bars(problem, free)[owner, np.arange(len(free))].any() and within_budget(problem, solution.routes)
+            and all(evaluate(problem, crew, route).breach is None for crew, route in rows))  # fmt: skip
 
 
 def parts(problem: Problem, solution: Solution) -> dict[str, int]:

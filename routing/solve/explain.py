@@ -11,7 +11,7 @@ from routing.model import Flag, Reason, ReasonCode, Unassigned
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
-from routing.solve.evaluation import barred, evaluate
+from routing.solve.evaluation import barred, closed, evaluate
 from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.repair import begin
 from routing.solve.rules import BREACHES
@@ -19,6 +19,9 @@ from routing.solve.tour import Breach, tour
 
 MANY = 25
 """So many drivers are named for an order at most: those who come nearest to taking it."""
+
+MEASURED = 2000
+"""So many pairs of order and driver are measured at most: of many orders fewer drivers each, but always one."""
 
 
 def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
@@ -30,7 +33,8 @@ def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
         return ()
     arrays = Arrays(problem, neighbours=False)
     begin(arrays, solution)
-    return tuple(Unassigned(problem.tasks[task].order_id, _reasons(arrays, solution, task)) for task in first)
+    many = min(MANY, max(1, MEASURED // len(first)))
+    return tuple(Unassigned(problem.tasks[task].order_id, _reasons(arrays, solution, task, many)) for task in first)
 
 
 def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
@@ -49,13 +53,13 @@ def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
     return tuple(found)
 
 
-def _reasons(arrays: Arrays, solution: Solution, task: int) -> tuple[Reason, ...]:
+def _reasons(arrays: Arrays, solution: Solution, task: int, many: int) -> tuple[Reason, ...]:
     problem = arrays.problem
     least = np.empty((len(problem.crews), 2), np.int64)
     u = arrays.number[task]
     kernel.shortfalls(arrays.constants, arrays.live, u, least)
-    bars = [barred(crew, problem.tasks[task]) for crew in problem.crews]
-    nearest = sorted(range(len(problem.crews)), key=lambda v: (bars[v] is not None, least[v, 0]))[:MANY]
+    bars = [closed(problem, crew, task) for crew in problem.crews]
+    nearest = sorted(range(len(problem.crews)), key=lambda v: (bars[v] is not None, least[v, 0]))[:many]
     cut_off = _cut_off(problem, task)
     reasons = []
     for v in nearest:

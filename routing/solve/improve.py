@@ -12,13 +12,16 @@ from routing.solve.arrays import Arrays, Stopped
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
 from routing.solve.repair import complete, mend, settle
-from routing.solve.rules.prices import UNASSIGNED_PRICE
+from routing.solve.rules.prices import LATE_CAP
 
 SLICE_S = 0.01
 """Between two questions whether to stop."""
 
-FIRST = 32
+FIRST = 4
 """Iterations of the first slice; later ones are as long as the time allows."""
+
+GRACE_S = 0.02
+"""How far beyond its budget a plan may still be held to the hours of the day."""
 
 COLD, WARM, END = 1.0, 0.3, 0.03
 """Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
@@ -37,14 +40,17 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
     """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
 
     The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms; where it comes before there
-    is anything to search from, what came in comes back. The same seed and iterations give the same plan. Never returns anything
-    worse than `initial`, if that keeps the rules.
+    is anything to search from, what came in comes back, and by the hour of the day, where all that is found has to be held to the
+    hours first, what the search began with. The same seed and iterations give the same plan. Never returns anything worse than
+    `initial`, if that keeps the rules.
     """
     began = clock()
     came = current(problem) if initial is None else initial
+    useful = 2 * len(came.unassigned) <= len(problem.tasks)
+
     def early() -> bool:
         """Whether there is no time left before the search begins, and a plan to come back with."""
-        return stop() or (iterations is None and not came.unassigned and clock() - began >= budget)
+        return stop() or (iterations is None and useful and clock() - began >= budget)
 
     try:
         arrays = Arrays(problem, stop=early)
@@ -55,13 +61,19 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         return came if drivable(problem, came) else complete(problem, came)
     if fixed.n == 0 or fixed.crews == 0:
         return arrays.solution()
+    start, until = arrays.solution(), budget
+    if problem.hours is not None:
+        then = clock()
+        held = [settle(problem, option, stop=early) for option in dict.fromkeys((came, start))]
+        start = min(held, key=lambda option: total(problem, option))
+        until -= 1.5 * (clock() - then)  # so long does it take to judge what is found
     scale = _mean_cost(arrays)
     hot = (COLD if 2 * placed > fixed.n else WARM) * scale
     cold = min(hot, END * scale)
     done, size = 0, FIRST
     while not stop():
         now = clock() - began
-        share = done / iterations if iterations is not None else now / budget if budget > 0 else 1.0
+        share = done / iterations if iterations is not None else now / until if until > 0 else 1.0
         if share >= 1:
             break
         if iterations is not None:
@@ -70,13 +82,15 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         kernel.search(fixed, live, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK, OPENING, TAILS, RETRIES)
         done += size
         taken = max(clock() - began - now, 1e-6)
-        left = max(budget - now - taken, 1e-4)
-        size = int(min(4 * size, max(8, size * min(SLICE_S, left) / taken)))
-    found = settle(problem, arrays.solution())
+        left = max(until - now - taken, 1e-4)
+        size = int(min(4 * size, max(1, size * min(SLICE_S, left) / taken)))
     if problem.hours is None:
-        return found
-    start = settle(problem, came)  # prices of the hours, which the search did not know
-    return min(found, start, key=lambda solution: total(problem, solution))
+        return arrays.solution()
+    if stop():
+        return start
+    late = budget + GRACE_S
+    found = settle(problem, arrays.solution(), stop=lambda: stop() or (iterations is None and clock() - began >= late))
+    return min(found, start, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
 
 
 def _mean_cost(arrays: Arrays) -> float:
@@ -84,4 +98,4 @@ def _mean_cost(arrays: Arrays) -> float:
     total = arrays.live.total
     left = arrays.live.lists[kernel.LEFT_NOW, : total[kernel.LEFT]]
     cost = total[kernel.COSTS] - arrays.constants.price[left, kernel.LEFT_OUT].sum()
-    return float(max(1.0, np.minimum(cost, UNASSIGNED_PRICE) / max(1, arrays.constants.n)))
+    return float(max(1.0, np.minimum(cost, LATE_CAP) / max(1, arrays.constants.n)))

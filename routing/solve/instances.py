@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from routing.errors import BadProblem
 from routing.model import OrderKind, Policy, TimeWindow
 from routing.roads.travel import Matrix
+from routing.solve import wellformed
 from routing.solve.problem import Crew, Problem, Task
 
 SUFFIXES = frozenset({".txt", ".vrp"})
@@ -37,24 +38,28 @@ def read(path: Path) -> Problem:
     except (OSError, UnicodeDecodeError) as error:
         raise BadProblem(f"{path} cannot be read: {error}.") from None
     try:
-        return _vrplib(path.stem, text) if "DIMENSION" in text else _solomon(path.stem, text)
-    except (ValueError, IndexError, KeyError, StopIteration) as error:
-        raise BadProblem(f"{path} is no Solomon or VRPLIB instance: {error!r}.") from None
+        found = _vrplib(path.stem, text) if "DIMENSION" in text else _solomon(path.stem, text)
+    except KeyError as error:
+        raise BadProblem(f"{path} has no {error.args[0]}.") from None
+    except (ValueError, IndexError, OverflowError, StopIteration) as error:
+        raise BadProblem(f"{path} is no Solomon or VRPLIB instance: {error}.") from None
+    wrong = next(wellformed.faults(found), None)
+    if wrong is not None:
+        raise BadProblem(f"{path}: {wrong}.")
+    return found
 
 
 def _solomon(name: str, text: str) -> Problem:
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    numbers = [[float(cell) for cell in row] for row in rows if all(_is_number(cell) for cell in row)]
+    numbers = [[float(cell) for cell in row] for row in rows[1:] if not row[0][:1].isalpha()]  # but for the name and titles
     vehicles, capacity = (int(cell) for cell in numbers[0])
     table = np.array([row[:7] for row in numbers[1:]])
+    if table[:, 0].tolist() != list(range(len(table))) or not np.isfinite(table).all():
+        raise ValueError("its customers are not numbered from 0 on, the depot first")
     xy, demand = table[:, 1:3], table[:, 3].astype(int)
     times = (table[:, 4:7] * SCALE).astype(int)
     matrix = np.floor(np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)) * SCALE + 1e-9).astype(np.int32)
     return _problem(name, matrix, demand, times, vehicles, capacity)
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace(".", "", 1).removeprefix("-").isdigit()
 
 
 def _vrplib(name: str, text: str) -> Problem:
@@ -77,6 +82,8 @@ def _vrplib(name: str, text: str) -> Problem:
     windows = _column(sections["TIME_WINDOW_SECTION"], size)
     service = _column(sections["SERVICE_TIME_SECTION"], size)
     vehicles = int(values["VEHICLES"]) if "VEHICLES" in values else size - 1
+    if sections.get("DEPOT_SECTION", [[1]])[0] != [1]:
+        raise ValueError("only the first place can be the depot")
     return _problem(name, matrix, demand, np.column_stack([windows, service]), vehicles, int(values["CAPACITY"]))
 
 

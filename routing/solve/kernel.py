@@ -130,10 +130,10 @@ def lateness(price, u, at):
     """What beginning there at that moment costs."""
     cost = np.int64(0)
     if at > price[u, LATE_FROM]:
-        cost = min((at - price[u, LATE_FROM]) * price[u, LATE], LATE_CAP)
+        cost = (at - price[u, LATE_FROM]) * price[u, LATE]
     if at > price[u, PROMISE]:
         cost += (at - price[u, PROMISE]) * price[u, SHIFTED]
-    return cost
+    return min(cost, LATE_CAP)
 
 
 @tight(_I8, _NODES, _PRICES, _I8, _I8, _I8, returns=_I8)
@@ -1182,6 +1182,41 @@ def clear(fixed, live):
     total[STAMP_NOW] = 1
 
 
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, write(_I4), _I8, _I8, returns=types.boolean)
+def take_over(fixed, live, v, sequence, first, last):
+    """The whole of a route as it is, if it keeps all rules; else nothing of it.
+
+    Stop by stop it might not: where a way round is quicker than the straight one, part of a good route can be a bad one.
+    """
+    node, price, crew = live.node, fixed.price, live.crew
+    i, good = fixed.n + v, True
+    for t in range(first, last):
+        u = np.int64(sequence[t])
+        other = price[u, PAIR]
+        if node[u, CREW] >= 0 or not allowed(fixed, live, u, v) or (
+                other >= 0 and price[u, SECOND] == 1 and node[other, CREW] != v):  # fmt: skip
+            good = False
+            break
+        join(fixed, live, u, i)
+        i = u
+        for k in range(fixed.dimensions):
+            if price[u, CHANGES + k] != 0 and not fixed.mixed:
+                good = good and crew[v, AMOUNTS + k] <= crew[v, AMOUNTS + fixed.dimensions + k]
+        if not good:
+            break
+    x = np.int64(node[fixed.n + v, NEXT])
+    while good and x < fixed.n:
+        other = price[x, PAIR]
+        good = other < 0 or node[other, CREW] == v
+        x = np.int64(node[x, NEXT])
+    if good and retime(fixed, live, v) and not (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1)):
+        return True
+    while node[fixed.n + v, NEXT] < fixed.n:
+        unlink(fixed, live, np.int64(node[fixed.n + v, NEXT]))
+    retime(fixed, live, v)
+    return False
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, write(_I4), write(_I4), returns=_I8)
 def begin_with(fixed, live, sequence, bounds):
     """Routes `sequence[bounds[v]:bounds[v + 1]]`, without what breaks a rule there; the rest into GONE. How many that are.
@@ -1192,6 +1227,8 @@ def begin_with(fixed, live, sequence, bounds):
     node, price, total = live.node, fixed.price, live.total
     for v in range(fixed.crews):
         i, e = fixed.n + v, fixed.n + fixed.crews + v
+        if take_over(fixed, live, v, sequence, bounds[v], bounds[v + 1]):
+            continue
         for t in range(bounds[v], bounds[v + 1]):
             u = np.int64(sequence[t])
             other = price[u, PAIR]
@@ -1270,21 +1307,26 @@ def place_on(fixed, live, u, v):
         retime(fixed, live, v)
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, write(_I8, 2))
-def insert_with_regret(fixed, live, m, table):
-    """Put the m tasks in GONE where they cost least.
-
-    The most important first, and of those the one that would lose most by waiting (regret-2: Potvin & Rousseau 1993).
-    `table` has room for (m, crews) prices.
-    """
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, write(_I8, 2))
+def price_waiting(fixed, live, first, last, table):
+    """What each of the tasks in GONE from `first` to before `last` would cost on each crew: rows of `table`."""
     gone, crew, total = live.lists[GONE], live.crew, live.total
-    for t in range(m):
+    for t in range(first, last):
         for v in range(fixed.crews):
             table[t, v] = NO
             if crew[v, STOPS] > 0 or total[SPARE + crew[v, KIND]] == v:
                 table[t, v] = price_on(fixed, live, np.int64(gone[t]), v)
-    left = m
-    while left > 0:
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, write(_I8, 2), returns=_I8)
+def insert_with_regret(fixed, live, left, most, table):
+    """Put at most so many of the first `left` tasks in GONE where they cost least; how many can still be put somewhere.
+
+    The most important first, and of those the one that would lose most by waiting (regret-2: Potvin & Rousseau 1993).
+    `table` is that of `price_waiting`. What finds no place in the end is left out.
+    """
+    gone, crew, total = live.lists[GONE], live.crew, live.total
+    while left > 0 and most > 0:
         pick, chosen, best, worth = np.int64(-1), np.int64(-1), np.int64(0), np.int64(-1)
         for t in range(left):
             first, second, by = np.int64(NO), np.int64(NO), np.int64(-1)
@@ -1306,6 +1348,7 @@ def insert_with_regret(fixed, live, m, table):
             table[pick, chosen] = now
             continue
         left -= 1
+        most -= 1
         gone[pick] = gone[left]
         for v in range(fixed.crews):
             table[pick, v] = table[left, v]
@@ -1315,9 +1358,12 @@ def insert_with_regret(fixed, live, m, table):
             table[t, chosen] = price_on(fixed, live, np.int64(gone[t]), chosen)
             if spare >= 0 and crew[chosen, STOPS] <= 2:
                 table[t, spare] = price_on(fixed, live, np.int64(gone[t]), spare)
-    for t in range(left):
-        live.lists[LEFT_NOW, total[LEFT]] = gone[t]
-        total[LEFT] += 1
+    if most > 0:
+        for t in range(left):
+            live.lists[LEFT_NOW, total[LEFT]] = gone[t]
+            total[LEFT] += 1
+        return np.int64(0)
+    return left
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8)

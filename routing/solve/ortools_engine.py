@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind
-from routing.solve.arrays import bars
-from routing.solve.evaluation import drivable, total, unassigned_price
+from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.pins import rank

@@ -28,7 +28,8 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
     return Plan(
         depot_id=problem.depot_id, version=problem.version + 1, revision=problem.revision, roads=problem.roads,
         engine=engine, created_at=problem.now, published_at=published_at, cost=sum(costs.values()), costs=costs, moved=change.moved,
-        resequenced=change.resequenced, flags=flags(problem, solution), routes=tuple(routes), unassigned=explain(problem, solution),
+        resequenced=change.resequenced, shifted=change.shifted, flags=flags(problem, solution), routes=tuple(routes),
+        unassigned=explain(problem, solution),
     )  # fmt: skip
 
 

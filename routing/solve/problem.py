@@ -111,6 +111,7 @@ class Crew:
     revisions: dict[str, int]
     overtime: int = 0
     costs: Costs = STANDARD
+    setup: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,7 @@ class Hours:
         return ceil(profile.duration(self.starts, own, depart - self.midnight) - 1e-6)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What an engine gets.
 
@@ -165,6 +166,11 @@ class Problem:
     road_state: RoadState | None = None
     hours: Hours | None = None
 
+
+    @cached_property
+    def fixed(self) -> frozenset[int]:
+        """The tasks in frozen prefixes."""
+        return frozenset(task for crew in self.crews for task in crew.frozen)
 
     def leg(self, a: int, b: int, depart: int) -> tuple[int, int]:
         """Seconds and metres of a leg that is left for at a depot time."""
@@ -284,6 +290,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     sequence = snapshot.sequences.get(shift.id, ())
     where, ready = _whereabouts(shift, progress, snapshot, now)
     absent = shift.driver_id in snapshot.absent
+    serving = bool(started) and started[0].state is StopState.ARRIVED
     carried = [order for order in (*snapshot.orders.values(), *snapshot.carried.values())
                if snapshot.goods.get(order.id) == shift.id]  # fmt: skip
     load = tuple(map(sum, zip(*(order.demand for order in carried), strict=True))) or (0,) * len(vehicle.capacity)
@@ -296,12 +303,20 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         ready=ready, end_place=_place(places, Place(shift.end_location)) if shift.end_location else None, shift_end=shift.end,
         capacity=vehicle.capacity, load=load, skills=frozenset(driver.skills) | frozenset(vehicle.skills),
         departed=progress.departed_at is not None, absent=absent,
-        serving=bool(started) and started[0].state is StopState.ARRIVED, done=done,
+        serving=serving, setup=_setup(snapshot, progress, tasks[index[started[0].stop_id]]) if serving else 0, done=done,
         frozen=tuple(index[stop.stop_id] for stop in started),
         base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)),
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price),
     )  # fmt: skip
+
+
+def _setup(snapshot: Snapshot, progress: Progress, task: Task) -> int:
+    """The set-up time of a stop that is being served: none if the stop before is known to have been at the same place."""
+    place = {stop: order.place_of(stop) for order in snapshot.orders.values() for stop in order.stop_ids}
+    before = [stop.stop_id for stop in progress.trail if stop.state in TERMINAL][-1:]
+    same = bool(before) and before[0] in place and place[before[0]] == place[task.stop_id]
+    return 0 if same else task.setup_time
 
 
 def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:

@@ -18,8 +18,7 @@ from pyvrp import Activity, ActivityType, ProblemData, Route, VehicleType
 
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
-from routing.solve.arrays import bars
-from routing.solve.evaluation import drivable, total, unassigned_price
+from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.repair import complete
 from routing.solve.rules.capacity import after_prefix
@@ -63,19 +62,21 @@ def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: 
         if initial is None:
             raise ValueError("a problem that PyVRP cannot express needs a solution to come back with")
         return initial
+    came = initial
     if initial is not None and (initial.unassigned or not drivable(problem, initial)):  # it would hardly come out of that
         initial = complete(problem, initial)
     model = Model(problem, initial)
     if not model.tasks:
-        return initial or Solution(tuple(crew.frozen for crew in problem.crews), ())
+        return came or Solution(tuple(crew.frozen for crew in problem.crews), ())
     params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
     first = model.encode(initial) if initial is not None and any(initial.routes) else None
     rule = _Until(clock, began + budget, stop, iterations)
     result = pyvrp.solve(model.data, rule, seed=seed, collect_stats=False, display=False, params=params, initial_solution=first)
     found = model.decode(result.best)
-    if initial is None:
+    if came is None or initial is None:
         return found
-    return found if drivable(problem, found) and total(problem, found) < total(problem, initial) else initial
+    return min((option for option in (came, initial, found) if drivable(problem, option)),
+               key=lambda option: total(problem, option), default=initial)  # fmt: skip
 
 
 class _Until:
@@ -101,8 +102,7 @@ class _Start:
 
 
 def _free(problem: Problem) -> list[int]:
-    frozen = {task for crew in problem.crews for task in crew.frozen}
-    return [task for task in range(len(problem.tasks)) if task not in frozen]
+    return [task for task in range(len(problem.tasks)) if task not in problem.fixed]
 
 
 def _shut(problem: Problem) -> list[bytes]:
@@ -181,14 +181,14 @@ class Model:
 
     def _vehicle(self, kind: list[int], depots: dict[int, int], profile: int) -> VehicleType:
         problem, crew, start = self.problem, self.problem.crews[kind[0]], self._starts[kind[0]]
-        ends_by = deadline(problem, crew)
+        ends_by, resting = deadline(problem, crew), self._resting(crew, start)
         regular = max(0, crew.shift_end - start.ready)
         return VehicleType(
-            num_available=len(kind), capacity=list(crew.capacity), start_depot=depots[start.place],
+            num_available=len(kind), capacity=list(map(max, crew.capacity, resting)), start_depot=depots[start.place],
             end_depot=depots[-1 if crew.end_place is None else crew.end_place], fixed_cost=0 if crew.departed else crew.costs.fixed,
             tw_early=start.ready, tw_late=max(ends_by, start.ready), start_late=start.ready, shift_duration=regular,
             max_overtime=max(0, ends_by - start.ready - regular), unit_overtime_cost=problem.policy.overtime_price,
-            profile=profile, initial_load=list(self._resting(crew, start)))  # fmt: skip
+            profile=profile, initial_load=list(resting))  # fmt: skip
 
     def _resting(self, crew: Crew, start: _Start) -> tuple[int, ...]:
         """What is on board and no task of this problem takes off."""
@@ -203,8 +203,8 @@ class Model:
         if number in self._late:
             spans = [(spans[-1][0], END)]
         earliest = task.not_before or 0
-        kept = [(max(0, earliest, early), late) for early, late in spans if late >= earliest]
-        return kept or [(earliest, END)]
+        kept = [(max(0, earliest, early), late) for early, late in spans if late >= max(0, earliest)]
+        return kept or [(max(0, earliest), END)]
 
     def _clients(self) -> tuple[list[pyvrp.Client], list[pyvrp.ClientGroup]]:
         """Each visit that could be made, those in different windows of one task as a group of which one is made."""

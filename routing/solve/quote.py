@@ -13,7 +13,7 @@ from routing.solve import kernel as k
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import evaluate
 from routing.solve.problem import Problem
-from routing.solve.repair import begin, insertions, settle
+from routing.solve.repair import begin, inserted, insertions, settle
 from routing.solve.rules.changes import changed, held
 from routing.solve.tour import deadline, walk
 
@@ -78,7 +78,7 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
         problem = replace(arrays.problem, tasks=tuple(tasks))
         for v in np.flatnonzero(found[s, :, 0] < k.NO).tolist():
             crew = problem.crews[v]
-            route = _inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
+            route = inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
             priced = evaluate(problem, crew, route, ends_by=ends[v])
             best: tuple[int, list[int]] | None = (priced.cost + changed(problem, mine, v, route).price, route)
             if priced.breach is not None:
@@ -87,15 +87,3 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
                 begins = next(visit.begin for visit in walk(problem, crew, best[1]) if visit.task == task)
                 offers.append(Offer(window, crew.driver_id, crew.shift_id, best[0] - before[v], begins))
     return offers
-
-
-def _inserted(arrays: Arrays, route: Sequence[int], task: int, first: int, second: int) -> list[int]:
-    """A route with a task behind the kernel's node `first`, and the other half of a pair behind `second`."""
-    found = list(route)
-    at = found.index(arrays.tasks[first]) + 1 if first < len(arrays.tasks) else len(found) - sum(
-        other in arrays.number for other in found)  # fmt: skip
-    found.insert(at, task)
-    pair = arrays.problem.tasks[task].pair
-    if second >= 0 and pair is not None:
-        found.insert(found.index(arrays.tasks[second]) + 1, pair)
-    return found

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from routing.solve import kernel
-from routing.solve.arrays import AT_ONCE, Arrays, Stopped
-from routing.solve.evaluation import barred, drivable, evaluate
+from routing.solve.arrays import Arrays, Stopped
+from routing.solve.evaluation import bars, drivable, evaluate
 from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.rules.changes import Held, changed, held, within_budget
 from routing.solve.tour import deadline
+
+Stop = Callable[[], bool]
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+SLICE_S = 0.005
+"""Between two questions whether to stop."""
+
+PLACES = 5
+"""Of so many crews that seem cheapest, the best place by the hour is taken."""
 
 MANY = 300
 """Above so many tasks to place, as in a plan from scratch, they are not compared with each other but placed in turn."""
@@ -30,42 +45,68 @@ def repair(problem: Problem) -> Solution:
     return settle(problem, arrays.solution())
 
 
-def settle(problem: Problem, solution: Solution) -> Solution:
+def settle(problem: Problem, solution: Solution, *, stop: Stop = never) -> Solution:
     """Hold a solution to the hours of the day, which the kernel does not know.
 
-    Stops that break a rule at the hours they would be driven to are taken out and put where they cost least, or left out.
+    Stops that break a rule at the hours they would be driven to are taken out, and put where the kernel finds a place that keeps
+    the rules then, or are left out; so are those that are not put back yet when `stop` says so.
     """
     if problem.hours is None or drivable(problem, solution):
         return solution
     routes, waiting = [list(route) for route in solution.routes], list[int]()
-    for crew, route in zip(problem.crews, routes, strict=True):
-        while len(route) > len(crew.frozen) and (breach := evaluate(problem, crew, route).breach) is not None:
-            task = route[max(len(crew.frozen), min(breach.position, len(route) - 1))]
-            out = {half for half in (task, problem.tasks[task].pair) if half is not None} - set(crew.frozen)
+    shut = bars(problem, range(len(problem.tasks)))
+    for v, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
+        wrong = [task for task in route[len(crew.frozen) :] if shut[v, task]]
+        while len(route) > len(crew.frozen):
+            breach = evaluate(problem, crew, route).breach
+            if wrong:
+                task = wrong.pop()
+            elif breach is not None:
+                task = route[max(len(crew.frozen), min(breach.position, len(route) - 1))]
+            else:
+                break
+            out = {half for half in (task, problem.tasks[task].pair) if half is not None} - problem.fixed
             waiting += one_each(problem, out.intersection(route))
             route[:] = [other for other in route if other not in out]
-    mine = held(problem)
-    for task in sorted(waiting, key=lambda task: -problem.tasks[task].priority):
-        found = _cheapest(problem, mine, routes, task)
-        if found is not None:
-            _, number, route = found
-            routes[number] = route
+    _put_back(problem, routes, sorted(waiting, key=lambda task: -problem.tasks[task].priority), stop)
     placed = {task for route in routes for task in route}
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
 
-def _cheapest(problem: Problem, mine: dict[int, Held], routes: list[list[int]], task: int) -> tuple[int, int, list[int]] | None:
-    """The least price at which a task, or a pickup with its delivery, keeps all rules on some crew, and its route then."""
-    found: list[tuple[int, int, list[int]]] = []
-    halves = [problem.tasks[half] for half in (task, problem.tasks[task].pair) if half is not None]
-    for number, (crew, route) in enumerate(zip(problem.crews, routes, strict=True)):
-        if any(barred(crew, half) for half in halves):
-            continue
-        before = evaluate(problem, crew, route).cost + changed(problem, mine, number, route).price
-        best = min(insertions(problem, mine, number, route, task), default=None)
-        if best is not None and within_budget(problem, [*routes[:number], best[1], *routes[number + 1 :]], mine):
-            found.append((best[0] - before, number, best[1]))
-    return min(found, default=None)
+def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int], stop: Stop) -> None:
+    """Put tasks into routes: of the places that the kernel finds cheapest, the cheapest that keeps all rules by the hour."""
+    arrays, mine = Arrays(problem, neighbours=False), held(problem)
+    offers = np.empty((1, len(problem.crews), 4), np.int64)
+    for task in waiting:
+        if stop():
+            return
+        begin(arrays, Solution(tuple(map(tuple, routes)), ()))
+        u = arrays.number[task]
+        window = arrays.live.node[[u], kernel.OPEN : kernel.CLOSE + 1].astype(np.int64)
+        kernel.offers(arrays.constants, arrays.live, u, window, offers)
+        found = []
+        for v in np.argsort(offers[0, :, 0], kind="stable")[:PLACES].tolist():
+            if offers[0, v, 0] < kernel.NO:
+                crew, route = problem.crews[v], inserted(arrays, routes[v], task, *offers[0, v, 2:].tolist())
+                after = evaluate(problem, crew, route)
+                if after.breach is None and within_budget(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
+                    before = evaluate(problem, crew, routes[v]).cost + changed(problem, mine, v, routes[v]).price
+                    found.append((after.cost + changed(problem, mine, v, route).price - before, v, route))
+        if found:
+            _, v, route = min(found)
+            routes[v] = route
+
+
+def inserted(arrays: Arrays, route: Sequence[int], task: int, first: int, second: int) -> list[int]:
+    """A route with a task behind the kernel's node `first`, and the other half of a pair behind `second`."""
+    found = list(route)
+    at = found.index(arrays.tasks[first]) + 1 if first < len(arrays.tasks) else len(found) - sum(
+        other in arrays.number for other in found)  # fmt: skip
+    found.insert(at, task)
+    pair = arrays.problem.tasks[task].pair
+    if second >= 0 and pair is not None:
+        found.insert(found.index(arrays.tasks[second]) + 1, pair)
+    return found
 
 
 def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int],
@@ -78,7 +119,7 @@ def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequ
     ends_by = deadline(problem, crew)
     for position in range(len(crew.frozen), len(route) + 1):
         ways = [[*route[:position], task, *route[position:]]]
-        if pair is not None and not problem.tasks[task].second:
+        if pair is not None and not problem.tasks[task].second and pair not in problem.fixed:
             ways = [[*ways[0][:second], pair, *ways[0][second:]] for second in range(position + 1, len(route) + 2)]
         for way in ways:
             after = evaluate(problem, crew, way, ends_by=ends_by)
@@ -86,26 +127,40 @@ def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequ
                 yield after.cost + changed(problem, mine, number, way).price, way
 
 
-def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Callable[[], bool] = lambda: False) -> int:
+def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Stop = never) -> int:
     """Begin with a solution (default: the plan in force), mended. How many tasks had to be placed.
 
     Raises
     ------
     Stopped
-        If `stop` says so, which is asked every few milliseconds of a plan from scratch.
+        If `stop` says so, which is asked every few milliseconds.
     """
     fixed, live = arrays.constants, arrays.live
     count = begin(arrays, initial)
     if count > MANY:
         kernel.arrange(fixed, live, count, 9.0)
-        for first in range(0, count, AT_ONCE):
-            if stop():
-                raise Stopped
-            kernel.recreate(fixed, live, first, min(first + AT_ONCE, count), 0.0, True, 0.0)
+        for first, last in _slices(count, stop):
+            kernel.recreate(fixed, live, first, last, 0.0, True, 0.0)
     else:
-        kernel.insert_with_regret(fixed, live, count, np.empty((count, fixed.crews), np.int64))
+        table, left = np.empty((count, fixed.crews), np.int64), count
+        for first, last in _slices(count, stop):
+            kernel.price_waiting(fixed, live, first, last, table)
+        for first, last in _slices(count, stop):
+            left = kernel.insert_with_regret(fixed, live, left, last - first, table)
     kernel.keep_best(fixed, live)
     return count
+
+
+def _slices(count: int, stop: Stop) -> Iterator[tuple[int, int]]:
+    """Ranges of `count` steps that take about as long as may pass between two questions whether to stop."""
+    first, size = 0, 4
+    while first < count:
+        if stop():
+            raise Stopped
+        began, last = time.perf_counter(), min(first + size, count)
+        yield first, last
+        size = max(1, min(4 * size, int(size * SLICE_S / max(1e-6, time.perf_counter() - began))))
+        first = last
 
 
 def begin(arrays: Arrays, initial: Solution | None = None) -> int:

@@ -70,7 +70,8 @@ def walk(problem: Problem, crew: Crew, route: Sequence[int]) -> list[Visit]:
         arrive = time + seconds
         if live and position == 0 and not crew.serving:
             arrive = max(arrive, problem.now)
-        begin, late = begin_service(task, arrive + (task.setup_time if task.place != place else 0))
+        there = crew.setup if live and position == 0 and crew.serving else task.setup_time if task.place != place else 0
+        begin, late = begin_service(task, arrive + there)
         leave = begin + task.service_time
         if live and position == 0:
             leave = max(leave, problem.now)

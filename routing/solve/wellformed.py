@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from routing.roads.profile import DAY
 from routing.roads.travel import Matrix
 from routing.solve.problem import Crew, Problem, Task
 
 LONGEST = 5 * 365 * 86_400
 """Seconds: no time is farther from now."""
+
+MOST_STOPS = 10_000
+"""No route is longer."""
 
 LARGEST = 10**9
 """No amount, price or distance is larger."""
@@ -17,7 +21,11 @@ LARGEST = 10**9
 
 def faults(problem: Problem) -> Iterator[str]:
     """What is wrong, each with its place in the file; nothing if all is well."""
+    if problem.matrix.seconds.ndim != 2:
+        yield "matrix.seconds is no table"
+        return
     size = len(problem.matrix.seconds)
+    yield from _hours(problem)
     for name, matrix in _matrices(problem):
         yield from _matrix(name, matrix, size)
     for number, task in enumerate(problem.tasks):
@@ -34,6 +42,18 @@ def faults(problem: Problem) -> Iterator[str]:
             yield f"policy.{name} is {getattr(policy, name)}, not a number from 0 on"
     if policy.near == 0:
         yield "policy.near is 0: it is a time that prices rise in, at least 1"
+
+
+def _hours(problem: Problem) -> Iterator[str]:
+    hours = problem.hours
+    if hours is None:
+        return
+    if not hours.starts or len(hours.starts) != len(hours.matrices):
+        yield f"hours has {len(hours.starts)} periods and {len(hours.matrices)} matrices"
+    if sorted(set(hours.starts)) != list(hours.starts) or any(not 0 <= start < DAY for start in hours.starts):
+        yield f"hours.starts {hours.starts} are not rising seconds of a day"
+    if abs(hours.midnight - problem.now) > LONGEST:
+        yield "hours.midnight is years away"
 
 
 def _matrices(problem: Problem) -> Iterator[tuple[str, Matrix]]:
@@ -68,8 +88,8 @@ def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]
             yield f"{name} is years away"
     if not 0 <= task.priority <= 100:
         yield f"priority is {task.priority}, not from 0 to 100"
-    if isinstance(task.position, int) and task.position < 1:
-        yield f"position is {task.position}, not a number from 1 on"
+    if isinstance(task.position, int) and not 1 <= task.position <= MOST_STOPS:
+        yield f"position is {task.position}, not a number from 1 to {MOST_STOPS}"
     if task.pair is not None and not (0 <= task.pair < len(problem.tasks) and task.pair != number):
         yield f"pair {task.pair} is no other task"
     elif task.pair is not None:

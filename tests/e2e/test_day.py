@@ -342,7 +342,8 @@ def test_every_published_plan_passes_the_checker_on_replay(day: Day) -> None:
             continue
         plan = codec.loads(json.dumps(_as_plan(problem, shown)), Plan)
         # read at another moment than the plan was made: how late stops are and what that costs is checked before publication
-        timeless = [violation for violation in check(problem, plan) if violation.code not in {"late_flag", "cost"}]
+        of_its_moment = {"late_flag", "cost", "times", "disruption"}
+        timeless = [violation for violation in check(problem, plan) if violation.code not in of_its_moment]
         assert timeless == []
         checked += 1
     assert checked >= 3, "the plans were gone before they could be judged"

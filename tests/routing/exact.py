@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from routing.solve.evaluation import barred, evaluate, unassigned_price
+from routing.solve.evaluation import closed, evaluate, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.changes import disruption
 from routing.solve.tour import deadline
@@ -32,7 +32,7 @@ def _routes(problem: Problem, v: int, free: list[int]) -> dict[int, int]:
     """By set of tasks, as bits of their place in `free`: the cost of the best route."""
     crew = problem.crews[v]
     found: dict[int, int] = {}
-    mine = [bit for bit, task in enumerate(free) if barred(crew, problem.tasks[task]) is None]
+    mine = [bit for bit, task in enumerate(free) if closed(problem, crew, task) is None]
     ends_by, others = deadline(problem, crew), [crew.frozen for crew in problem.crews]
     for length in range(len(mine) + 1):
         for bits in permutations(mine, length):

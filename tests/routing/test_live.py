@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from routing.model import Flag, Pin, Plan, Reason, ReasonCode, TimeWindow, Turn
+from routing.model import Flag, Pin, Plan, Policy, Reason, ReasonCode, TimeWindow, Turn
 from routing.roads.travel import UNREACHABLE
-from routing.solve import improve, repair
+from routing.solve import engines, improve, repair
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
-from routing.solve.evaluation import parts
+from routing.solve.evaluation import drivable, parts
 from routing.solve.plan import publishable
-from routing.solve.problem import Problem, Solution
-from tests.builders import HOUR, T0, Situation, order
+from routing.solve.problem import Problem, Solution, current
+from tests.builders import HOUR, T0, Situation, order, with_hours
 
 Solve = Callable[[Problem], Solution]
 
@@ -209,7 +209,7 @@ def test_prices_are_what_the_policy_says() -> None:
     policy = replace(problem.policy, promise_price=7, overtime_price=3)
     problem = replace(problem, policy=policy)
     costs = parts(problem, repair.repair(problem))
-    assert (costs["promises"], costs["overtime"]) == (7 * 100, 3 * 600)
+    assert (costs["promises"], costs["overtime"]) == (14 * 100, 3 * 600)  # promised within minutes: nearly twice the price
 
 
 def test_changes_cost_more_the_nearer_a_stop_is() -> None:
@@ -224,3 +224,67 @@ def test_changes_cost_more_the_nearer_a_stop_is() -> None:
         ("soon", ((now, later), (soon,))), ("later", ((now, soon), (later,))))}  # fmt: skip
     assert moved["soon"] == 192 + problem.policy.reorder_price  # 80 s ahead of 1000; the later one has another stop before it
     assert moved["later"] == 100
+
+
+def test_a_promise_long_broken_is_no_reason_to_leave_an_order_out() -> None:
+    """Nor are a dozen others that become late: an order is left out only when it must be."""
+    situation = Situation(1).add(*(order(f"o{n}", n, 1, "service", promised_by=T0 - 40_000) for n in range(3)))
+    problem = replace(situation.problem(), policy=replace(Policy(), promise_price=1000))
+    assert improve.improve(problem, budget=1, iterations=200).unassigned == ()
+    long = order("long", 0, 1, "service", service_time=6 * HOUR, pin=Pin(position=Turn.FIRST))
+    soon = (TimeWindow(T0, T0 + HOUR),)
+    others = [order(f"o{n:02}", n % 3, 2, "service", windows=soon, hard=False, priority=100) for n in range(12)]
+    problem = Situation(1, hours=24).add(long, *others).problem()
+    assert improve.improve(problem, budget=1, iterations=200).unassigned == ()
+
+
+def test_setting_up_takes_its_time_when_the_driver_is_there() -> None:
+    """`arrived` is when set-up begins; the plan counts on it as it did before."""
+    situation = Situation(1).add(order("one", 0, 1, "service", setup_time=1800, service_time=60), order("two", 0, 2, "service"))
+    situation.on_the_road("a", ["d.one.service", "d.two.service"], arrived=True)
+    problem = situation.problem(now=T0 + 60)
+    plan = publishable(problem, repair.repair(problem), progress={}, engine="repair")
+    first = plan.routes[0].stops[0]
+    assert (first.arrive, first.begin, first.leave) == (T0, T0 + 1800, T0 + 1860)
+    assert check(problem, plan) == []
+
+
+@pytest.mark.parametrize("hours", [False, True])
+@pytest.mark.parametrize("engine", ["improve", "pyvrp", "ortools"])
+def test_a_plan_in_force_that_is_barred_is_mended_and_adopted(engine: str, hours: bool) -> None:
+    """The driver of a planned stop has just been excluded."""
+    situation = Situation(2).add(*(order(f"o{n}", n, 1, "service") for n in range(4)))
+    base = [f"d.o{n}.service" for n in range(4)]
+    situation.changes["sequences"] = {"d.day-a": tuple(base)}
+    problem = situation.problem()
+    tasks = [replace(task, excluded=frozenset(["d.a"])) if task.stop_id == base[1] else task for task in problem.tasks]
+    problem = replace(problem, tasks=tuple(tasks))
+    problem = with_hours(problem, 1) if hours else problem
+    assert not drivable(problem, current(problem))
+    mended = repair.repair(problem)
+    assert engines.pays(problem, mended)
+    found = engines.ENGINES[engine](problem, mended, budget=0.1, stop=lambda: False)
+    assert check(problem, publishable(problem, found, progress={}, engine=engine)) == []
+    if engine == "improve":
+        assert drivable(problem, improve.improve(problem, budget=1, iterations=50))
+
+
+def test_libraries_engines_let_alike_vans_keep_their_stops() -> None:
+    """What PyVRP and OR-Tools find is given to who has most of it already."""
+    situation = Situation(4, capacity=6).add(*(order(f"o{n:02}", n % 5, n // 5, "collection") for n in range(20)))
+    problem = situation.problem()
+    found = improve.improve(problem, budget=1, iterations=300)
+    turned = (*found.routes[1:], found.routes[0])
+    crews = tuple(replace(crew, base=route) for crew, route in zip(problem.crews, turned, strict=True))
+    problem = replace(problem, crews=crews)
+    shuffled = Solution(found.routes, ())
+    assert engines._identified(problem, shuffled, Solution(tuple(reversed(found.routes)), ())).routes == turned
+
+
+def test_an_overloaded_van_is_no_problem_for_pyvrp() -> None:
+    """More was picked up than fits: it can do what needs no room."""
+    situation = Situation(1, capacity=3).add(*(order(f"o{n}", n, 1, "service") for n in range(3)))
+    problem = situation.problem()
+    problem = replace(problem, crews=(replace(problem.crews[0], load=(5,), departed=True),))
+    start = repair.repair(problem)
+    assert engines.ENGINES["pyvrp"](problem, start, budget=0.1, stop=lambda: False).unassigned == ()

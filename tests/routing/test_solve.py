@@ -241,12 +241,20 @@ def broken(problem: Problem, plan: Plan) -> dict[str, Plan]:
         "unknown_stop": replace(plan, routes=(replace(first, stops=(*stops, PlannedStop("d.x.service", 0, 0, 0))), *rest)),
         "late_flag": replace(plan, routes=(replace(first, stops=(*stops[:-1], replace(stops[-1], late_by=5))), *rest)),
         "missing_route": replace(plan, routes=tuple(rest)),
+        "route_twice": replace(plan, routes=(*plan.routes, Route(rest[0].shift_id, rest[0].driver_id, rest[0].vehicle_id))),
+        "wrong_crew": replace(plan, routes=(replace(first, driver_id="d.b"), *rest)),
+        "unknown_order": replace(plan, unassigned=(Unassigned("d.x", (Reason(ReasonCode.SKILL),)),)),
+        "times": replace(plan, routes=(replace(first, stops=(*stops[:-1], replace(stops[-1], leave=5))), *rest)),
+        "another_plan": replace(plan, version=plan.version + 1),
+        "cost": replace(plan, costs=plan.costs | {"driving": 1}),
+        "disruption": replace(plan, moved=1),
         "unknown_route": replace(plan, routes=(*plan.routes, Route("d.day-z", "d.z", "d.van-z"))),
     }
 
 
 @pytest.mark.parametrize("code", ["lost", "served_twice", "served_and_unassigned", "unknown_stop", "late_flag", "missing_route",
-                                  "unknown_route"])  # fmt: skip
+                                  "unknown_route", "route_twice", "wrong_crew", "unknown_order", "times", "another_plan", "cost",
+                                  "disruption"])  # fmt: skip
 def test_the_checker_sees_what_is_wrong_with_a_plan(code: str) -> None:
     """Each way of breaking a good plan has its own code."""
     problem = Situation(2).add(*(order(f"o{n}", 0, float(n)) for n in range(3))).problem()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ingest.store import readers
 from tests.conftest import SPOTS, Shop
 from tests.workers.test_commit import repair, route
@@ -168,3 +170,24 @@ def test_costs_and_overtime_reach_the_plan(shop: Shop) -> None:
     assert snapshot.shifts["hel.day"].overtime == 600
     assert made["stop_id"] not in snapshot.sequences["hel.day"]
     still_plans(shop)
+
+
+@pytest.mark.parametrize("how", ["skipped", "arrived", "en_route"])
+def test_a_delivery_before_its_pickup_does_not_stop_the_depot(shop: Shop, how: str) -> None:
+    """The driver skips the pickup, or goes to the delivery first: what can be planned is planned, and the pickup has a reason."""
+    shop.depot()
+    anna = shop.crew("anna")
+    made = transport(shop, 0, 1)
+    shop.order(SPOTS[3], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    pickup, delivery = ids(made)
+    if how == "skipped":
+        shop.event(anna, pickup, "en_route", event_id="there")
+    shop.event(anna, pickup if how == "skipped" else delivery, how, event_id="odd")
+    new = shop.order(SPOTS[4], kind="service", demand={})
+    assert repair(shop) == 1
+    assert shop.call("GET", f"/v1/orders/{new['id']}").json["status"] == "planned"
+    unassigned = shop.call("GET", "/v1/depots/hel/plan").json["unassigned"]
+    on_its_way = any(stop == delivery and state in ("en_route", "arrived") for stop, state in route(shop, anna))
+    assert [(item["order_id"], item["reasons"][0]["code"]) for item in unassigned] == [(made["id"], "precedence")] * on_its_way

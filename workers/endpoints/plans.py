@@ -82,7 +82,7 @@ def _summary(record: VersionRecord) -> dict[str, Any]:
         "latency_s": round(record.published_at - oldest, 3) if oldest is not None else None,
         "triggers": [trigger_view(trigger) for trigger in record.triggers], "diff": record.diff, "timings": record.timings,
         "costs": record.costs, "disruption": {"moved": record.moved, "resequenced": record.resequenced,
-                                              "cost": record.costs.get("changes", 0)},
+                                              "shifted": record.shifted, "cost": record.costs.get("changes", 0)},
     }  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Changing the plan in force has a price: for each stop of a driver on the road that gets another driver or predecessor.
 
 Until a vehicle has left there is nothing to unlearn, so changes to its route are free. The nearer a stop, the more it costs
-(twice as much for the very next). A stop that only has a new one before it now has not been resequenced. How many stops may
-change hands can be bounded for each driver.
+(twice as much for the very next). A stop that only has new ones between its predecessor and itself has not been resequenced;
+the price, which has to be told from one leg, lets any stop right behind a new one off. How many stops of drivers on the road may
+change hands can be bounded: for each of them, what is given and what is taken together.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from routing.solve.findings import Violation
 from routing.solve.problem import Problem, Solution
+from routing.solve.rules.windows import shifted
 from routing.solve.tour import walk
 
 
@@ -28,11 +30,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """What a solution changes of the plan in force, for drivers on the road: stops moved and resequenced, and their price."""
+    """What a solution changes of the plan in force, for drivers on the road: stops moved and resequenced, and their price.
+
+    `shifted` are the stops of all drivers that are planned to begin later than promised.
+    """
 
     moved: int = 0
     resequenced: int = 0
     price: int = 0
+    shifted: int = 0
 
 
 def held(problem: Problem) -> dict[int, Held]:
@@ -53,28 +59,29 @@ def held(problem: Problem) -> dict[int, Held]:
 
 
 def disruption(problem: Problem, solution: Solution) -> Disruption:
-    """What a solution changes."""
+    """What a solution changes. A stop that was somebody's and is nobody's any more has been moved."""
     mine = held(problem)
-    found = Disruption()
-    for number, route in enumerate(solution.routes):
-        more = changed(problem, mine, number, route)
-        found = Disruption(found.moved + more.moved, found.resequenced + more.resequenced, found.price + more.price)
-    return found
+    parts = [changed(problem, mine, number, route) for number, route in enumerate(solution.routes)]
+    late = sum(shifted(visit, problem.tasks[visit.task]) for crew, route in zip(problem.crews, solution.routes, strict=True)
+               for visit in walk(problem, crew, route))  # fmt: skip
+    return Disruption(sum(part.moved for part in parts) + len(mine.keys() & set(solution.unassigned)),
+                      sum(part.resequenced for part in parts), sum(part.price for part in parts), late)  # fmt: skip
 
 
 def changed(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int]) -> Disruption:
     """What one crew's route changes; `mine` is `held(problem)`."""
     moved, resequenced, price = 0, 0, 0
     frozen = problem.crews[number].frozen
+    known: int | None = None  # the last stop that is not new
     for position, task in enumerate(route):
         was = mine.get(task)
-        if was is None:
-            continue
-        previous = route[position - 1] if position else None
-        if was.crew != number:
+        if was is not None and was.crew != number:
             moved, price = moved + 1, price + was.move
-        elif was.before != previous and (previous is None or previous in mine or previous in frozen):
-            resequenced, price = resequenced + 1, price + was.reorder
+        elif was is not None and was.before != known:
+            resequenced += 1
+            price += was.reorder if known == (route[position - 1] if position else None) else 0
+        if was is not None or task in frozen:
+            known = task
     return Disruption(moved, resequenced, price)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-UNASSIGNED_PRICE = 10_000_000
-"""Price of an unassigned order at priority 0: above any lateness, so an order is left out only when it must be."""
+UNASSIGNED_PRICE = 10_000_000_000
+"""Price of an unassigned order at priority 0: above the lateness of two thousand others, so that an order is left out only when
+it must be."""
 
-LATE_CAP = UNASSIGNED_PRICE // 2
-"""The most a late stop costs: however late, serving it is better than leaving it out."""
+LATE_CAP = 5_000_000
+"""The most that one stop costs for being late and after what was promised, or a shift for its overtime."""

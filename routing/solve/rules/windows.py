@@ -8,12 +8,19 @@ from routing.model import ReasonCode
 from routing.solve.findings import Violation, Way
 from routing.solve.problem import Problem, Task
 from routing.solve.rules.prices import LATE_CAP
-from routing.solve.tour import Breach, Tour
+from routing.solve.tour import Breach, Tour, Visit
 
 
 def late_weight(problem: Problem, task: Task) -> int:
     """Price of one second of lateness."""
     return problem.policy.late_price * (10 + task.priority) // 10
+
+
+def promise_weight(problem: Problem, task: Task) -> int:
+    """Price of one second beyond what was promised: twice as much for a promise that is due as for one that is far off."""
+    policy = problem.policy
+    ahead = min(max(0, (task.promised or 0) - problem.now), policy.near)
+    return round(policy.promise_price * (2 * policy.near - ahead) / policy.near)
 
 
 def breach(tour: Tour) -> Breach | None:
@@ -26,14 +33,23 @@ def breach(tour: Tour) -> Breach | None:
 
 def price(tour: Tour) -> int:
     """What lateness costs, by priority."""
-    return sum(min(visit.late * late_weight(tour.problem, task), LATE_CAP)
-               for visit, task in zip(tour.visits, tour.tasks, strict=True) if visit.late)  # fmt: skip
+    return sum(_late(tour.problem, visit, task) for visit, task in zip(tour.visits, tour.tasks, strict=True) if visit.late)
+
+
+def _late(problem: Problem, visit: Visit, task: Task) -> int:
+    return min(visit.late * late_weight(problem, task), LATE_CAP)
 
 
 def broken(tour: Tour) -> int:
-    """What beginning later than promised costs."""
-    late = (visit.begin - task.promised for visit, task in zip(tour.visits, tour.tasks, strict=True) if task.promised is not None)
-    return tour.problem.policy.promise_price * sum(max(0, seconds) for seconds in late)
+    """What beginning later than promised costs; no stop costs more than `LATE_CAP` for that and for its lateness together."""
+    rows = [(visit, task) for visit, task in zip(tour.visits, tour.tasks, strict=True) if shifted(visit, task)]
+    return sum(min((visit.begin - (task.promised or 0)) * promise_weight(tour.problem, task),
+                   LATE_CAP - _late(tour.problem, visit, task)) for visit, task in rows)  # fmt: skip
+
+
+def shifted(visit: Visit, task: Task) -> bool:
+    """Whether service begins later than promised."""
+    return task.promised is not None and visit.begin > task.promised
 
 
 def check(way: Way) -> Iterator[Violation]:
