@@ -27,7 +27,6 @@ TOLD = {
     "triggers_coalesced": "Triggers that were answered together with an earlier one",
     "commits_refused": "Plans that were not published because the state had moved on",
     "jobs_failed": "Jobs that ended with an error",
-    "eta_error_seconds": "How far an arrival was from the time last planned for it",
 }
 """What each figure is; `lastleg_` stands before its name."""
 
