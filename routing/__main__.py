@@ -11,7 +11,7 @@ from routing.errors import BadProblem, LastlegError
 from routing.model import Plan
 from routing.solve import instances, wellformed
 from routing.solve.checker import check
-from routing.solve.engines import ENGINES
+from routing.solve.engines import ENGINES, able
 from routing.solve.evaluation import parts
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution
@@ -83,8 +83,11 @@ def _problem(path: Path) -> Problem:
 def _solve(arguments: argparse.Namespace) -> int:
     problem = _problem(arguments.problem)
     initial = _solution(problem, codec.loads(_read(arguments.warm), Plan)) if arguments.warm else None
-    solution = ENGINES[arguments.engine](problem, initial, budget=arguments.budget, stop=lambda: False, seed=arguments.seed)
-    plan = publishable(problem, solution, progress={}, engine=arguments.engine)
+    engine = able(arguments.engine, problem, arguments.budget)
+    if engine != arguments.engine:
+        print(f"{arguments.engine} cannot express this problem, or not in time: {engine} instead", file=sys.stderr)
+    solution = ENGINES[engine](problem, initial, budget=arguments.budget, stop=lambda: False, seed=arguments.seed)
+    plan = publishable(problem, solution, progress={}, engine=engine)
     text = codec.dumps(plan).decode()
     if arguments.out:
         _write(arguments.out, text)

@@ -98,7 +98,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = _share(client, snapshot.depot.policy.improve_budget)
         problem, touched, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
-        engine = snapshot.depot.policy.engine
+        engine = engines.able(snapshot.depot.policy.engine, problem, budget)
         solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
         found = _timed(timings, "solve", solve)
         if outdated():

@@ -38,9 +38,11 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
     best, best_cost = initial, total(problem, initial)
     if not any(len(crew.frozen) < len(route) for crew, route in zip(problem.crews, initial.routes, strict=True)):
         return best
-    until = time.monotonic() + budget
-    while not stop():
+    until, making = time.monotonic() + budget, 0.0
+    while not stop() and until - time.monotonic() > making:
+        making = -time.monotonic()
         model = Model(problem)  # OR-Tools searches a model once: a second search on it times out at once
+        making += time.monotonic()
         remaining = until - time.monotonic()
         if remaining <= 0:
             break

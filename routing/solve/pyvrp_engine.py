@@ -42,8 +42,13 @@ def fits(problem: Problem) -> bool:
     if not problem.crews or any(task.promised is not None or task.position is not None
                                 or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
         return False
+    return legs(problem) <= MOST
+
+
+def legs(problem: Problem) -> int:
+    """How many legs PyVRP is told of, in all matrices together."""
     kinds = {(crew.costs.per_hour, crew.costs.per_km, shut) for crew, shut in zip(problem.crews, _shut(problem), strict=True)}
-    return len(kinds) * (len(problem.tasks) + 2 * len({crew.place for crew in problem.crews})) ** 2 <= MOST
+    return len(kinds) * (len(problem.tasks) + 2 * len({crew.place for crew in problem.crews})) ** 2
 
 
 def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: Callable[[], bool] = lambda: False, seed: int = 1,

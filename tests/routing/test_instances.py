@@ -83,6 +83,8 @@ def test_a_vrplib_file_keeps_its_seconds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "hello", "1 2 3", SOLOMON.replace("  2         10", ""), VRPLIB.replace("FULL_MATRIX", "LOWER_ROW"),
+     SOLOMON.replace("  1      1 ", "  1    nan "), SOLOMON.replace("  2      3", "  5      3"), SOLOMON.replace(" 4  ", " -4 "),
+     SOLOMON.replace(" 50 ", " 5  "), VRPLIB.replace("9\t10\t0", "9\t-10\t0"), VRPLIB.replace("9\t10\t0", "9\t9999999999\t0"),
      VRPLIB.replace("9\t10\t0", "9\t10"), VRPLIB.replace("3 7\n", ""), VRPLIB.replace("CAPACITY : 10", "")],
 )  # fmt: skip
 def test_what_is_no_instance_is_refused(tmp_path: Path, text: str) -> None:
@@ -90,6 +92,14 @@ def test_what_is_no_instance_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.txt").write_text(text)
     with pytest.raises(BadProblem):
         instances.read(tmp_path / "x.txt")
+
+
+def test_numbers_are_read_however_they_are_written(tmp_path: Path) -> None:
+    """With an exponent, or a sign."""
+    (tmp_path / "x.txt").write_text(SOLOMON.replace("  1      1 ", "  1    1e0 ").replace("  2      3", "  2     +3"))
+    (tmp_path / "t.txt").write_text(SOLOMON)
+    read = [instances.read(tmp_path / name) for name in ("x.txt", "t.txt")]
+    assert read[0].matrix.seconds.tolist() == read[1].matrix.seconds.tolist()
 
 
 def test_the_command_solves_an_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from routing.solve.checker import check
 from routing.solve.evaluation import total
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, current
-from tests.builders import CENTRE, HOUR, T0, Situation, flat, order, random_situation
+from tests.builders import CENTRE, HOUR, T0, Situation, flat, order, random_situation, with_hours
 
 
 def plan_of(problem: Problem, solution: Solution) -> Plan:
@@ -306,6 +306,47 @@ def test_a_problem_can_be_replayed_from_its_file(tmp_path: Path) -> None:
     assert command.main(["check", str(problem), str(plan)]) == 2
     with pytest.raises(BadProblem, match="now"):
         codec.loads(b'{"now": "soon"}', Problem)
+    assert command.main(["solve", str(problem), "--engine", "repair", "--out", str(tmp_path / "nowhere" / "plan.json")]) == 2
+
+
+@pytest.mark.parametrize("budget", ["nan", "-1", "inf", "much"])
+def test_a_budget_is_a_time(tmp_path: Path, budget: str) -> None:
+    """No search without an end."""
+    with pytest.raises(SystemExit):
+        command.main(["solve", str(tmp_path), "--budget", budget])
+
+
+@pytest.mark.parametrize("cell", ["1.5", '"7"', "4294967296", "null"])
+def test_a_matrix_holds_whole_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str], cell: str) -> None:
+    """What is none is refused, and not rounded or cut."""
+    text = codec.dumps(Situation(1).add(order("o", 0, 1)).problem()).decode()
+    first = text.index('"seconds":[[') + len('"seconds":[[')
+    (tmp_path / "p.json").write_text(text[:first] + cell + text[text.index(",", first) :])
+    assert command.main(["solve", str(tmp_path / "p.json")]) == 2
+    assert capsys.readouterr().err.startswith("bad_problem")
+
+
+def test_hours_from_a_file_are_looked_at(tmp_path: Path) -> None:
+    """Their beginnings, and a matrix for each."""
+    problem = with_hours(Situation(1).add(order("o", 0, 1)).problem(), 1)
+    assert problem.hours is not None
+    for wrong in (replace(problem.hours, starts=(2**31, 5, 6)), replace(problem.hours, matrices=problem.hours.matrices[:2]),
+                  replace(problem.hours, midnight=2**62)):  # fmt: skip
+        (tmp_path / "p.json").write_bytes(codec.dumps(replace(problem, hours=wrong)))
+        assert command.main(["solve", str(tmp_path / "p.json"), "--engine", "repair"]) == 2
+
+
+def test_an_engine_that_cannot_says_who_does_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """PyVRP knows no promises; nothing can be modelled in no time."""
+    problem = Situation(1).add(order("o", 0, 1, promised_by=T0)).problem()
+    assert engines.able("pyvrp", problem, 1.0) == "improve"
+    assert engines.able("pyvrp", replace(problem, tasks=(replace(problem.tasks[0], promised=None),)), 1.0) == "pyvrp"
+    assert [engines.able("ortools", problem, budget) for budget in (1.0, 1e-9)] == ["ortools", "improve"]
+    (tmp_path / "p.json").write_bytes(codec.dumps(problem))
+    assert command.main(["solve", str(tmp_path / "p.json"), "--engine", "pyvrp", "--budget", "0.05"]) == 0
+    told = capsys.readouterr()
+    assert "improve instead" in told.err
+    assert codec.loads(told.out, Plan).engine == "improve"
 
 
 BROKEN: dict[str, dict[str, Any]] = {
