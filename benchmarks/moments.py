@@ -1,5 +1,8 @@
 """What must take but a moment: a repair, a quote for every hour of the day, and the end of a search that is told to stop.
 
+Also how long it takes to tell OR-Tools and PyVRP of one leg, all that they do before and after they search included, which is what
+`routing.solve.engines` judges by whether they can answer in time.
+
 Each instance gets one order more than the plan in force has, with all its drivers on the road (`benchmarks.resolve`'s case +1).
 """
 
@@ -15,6 +18,7 @@ from functools import partial
 from benchmarks.resolve import REFERENCES, in_force, one_more
 from benchmarks.solve import choice, files
 from benchmarks.timing import one_core, timed
+from routing.solve import ortools_engine, pyvrp_engine
 from routing.solve.improve import improve
 from routing.solve.problem import Problem
 from routing.solve.quote import quote, slots
@@ -35,7 +39,8 @@ def main() -> None:
         results.append({"instance": path.stem, "n": len(problem.tasks), "crews": len(problem.crews),
                         **_figures("repair", [timed(partial(repair, problem)) for _ in range(arguments.repeat)]),
                         **_figures("quote", [_quoted(problem) for _ in range(arguments.repeat)]),
-                        **_figures("stop", [_stopped(problem, seed) for seed in range(arguments.repeat)])})  # fmt: skip
+                        **_figures("stop", [_stopped(problem, seed) for seed in range(arguments.repeat)]),
+                        **_per_leg(problem)})  # fmt: skip
         print(json.dumps(results[-1]), flush=True)
     if arguments.json:
         print(json.dumps({"results": results}))
@@ -43,6 +48,16 @@ def main() -> None:
 
 def _figures(what: str, seconds: list[float]) -> dict[str, float]:
     return {f"{what}_ms": round(1000 * statistics.median(seconds), 2), f"{what}_most_ms": round(1000 * max(seconds), 2)}
+
+
+def _per_leg(problem: Problem) -> dict[str, float]:
+    """Microseconds for each leg that a library is told of."""
+    start = repair(problem)
+    found = {}
+    for name, engine in (("ortools", ortools_engine), ("pyvrp", pyvrp_engine)):
+        seconds = min(timed(partial(engine.improve, problem, start, budget=0.01)) for _ in range(2))
+        found[f"{name}_leg_us"] = round(1e6 * seconds / engine.legs(problem), 3)
+    return found
 
 
 def _quoted(problem: Problem) -> float:

@@ -123,7 +123,7 @@ class TriggerRuleIn(_Body):
 class PolicyIn(_Body):
     """See `routing.model.Policy` for each field's meaning and unit.
 
-    A trigger's rule is replaced whole; null gives the default back.
+    Null gives a default back; the rule of a trigger is replaced whole.
     """
 
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
@@ -146,7 +146,9 @@ class PolicyIn(_Body):
 
     def policy(self, before: Policy) -> Policy:
         """The policy with what is given here replaced."""
-        given = {name: value for name, value in self if name != "triggers" and value is not None}
+        default = Policy()
+        given = {name: getattr(default, name) if getattr(self, name) is None else getattr(self, name)
+                 for name in self.model_fields_set - {"triggers"}}  # fmt: skip
         rules = {kind: TriggerRule(**dict(rule)) if rule else None for kind, rule in (self.triggers or {}).items()}
         kept = {kind: rule for kind, rule in (before.triggers | rules).items() if rule is not None}
         return replace(before, **given, triggers=kept)

@@ -15,6 +15,7 @@ from routing.solve.engines import ENGINES, able
 from routing.solve.evaluation import parts
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution
+from routing.solve.stopping import never
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def _solve(arguments: argparse.Namespace) -> int:
     engine = able(arguments.engine, problem, arguments.budget)
     if engine != arguments.engine:
         print(f"{arguments.engine} cannot express this problem, or not in time: {engine} instead", file=sys.stderr)
-    solution = ENGINES[engine](problem, initial, budget=arguments.budget, stop=lambda: False, seed=arguments.seed)
+    solution = ENGINES[engine](problem, initial, budget=arguments.budget, stop=never, seed=arguments.seed)
     plan = publishable(problem, solution, progress={}, engine=engine)
     text = codec.dumps(plan).decode()
     if arguments.out:

@@ -204,7 +204,7 @@ class Policy:
     metres_per_second_price: int = 20
     """Metres that cost as much as one second of driving."""
     promise_price: int = 1
-    """Price of a second that service begins after the time promised to the recipient."""
+    """Price of a second that service begins after the time promised to the recipient; twice that when it is due (`near`)."""
     overtime_price: int = 2
     """Price of a second of overtime."""
     late_price: int = 3
@@ -533,7 +533,8 @@ class Plan:
 class Snapshot:
     """A depot's whole state at one revision, as read in one step from the store.
 
-    `orders` holds the open ones; `carried` those that are closed but whose goods are still on a vehicle.
+    `orders` holds the open ones; `closed` those others that still matter: whose goods are
+    on a vehicle, or where a driver was last.
     `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
@@ -548,7 +549,7 @@ class Snapshot:
     vehicles: dict[str, Vehicle]
     shifts: dict[str, Shift]
     orders: dict[str, Order]
-    carried: dict[str, Order]
+    closed: dict[str, Order]
     goods: dict[str, str]
     declined: dict[str, tuple[str, ...]]
     absent: tuple[str, ...]

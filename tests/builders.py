@@ -84,7 +84,7 @@ class Situation:
         """The state, at revision 7 of version 3."""
         values: dict[str, Any] = {
             "depot": self.depot, "revision": 7, "version": 3, "roads": 0, "drivers": self.drivers, "vehicles": self.vehicles,
-            "shifts": self.shifts, "orders": self.orders, "carried": {}, "goods": {}, "declined": {}, "absent": (),
+            "shifts": self.shifts, "orders": self.orders, "closed": {}, "goods": {}, "declined": {}, "absent": (),
             "positions": {}, "progress": {}, "sequences": {}, "unassigned": (), "road_events": (), "record_revisions": {},
             "triggers": (Trigger(TriggerKind.REQUESTED, "x", 7, 0.0),),
         }  # fmt: skip

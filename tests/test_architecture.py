@@ -58,7 +58,7 @@ def test_few_know_a_library(library: str) -> None:
 
 def test_the_core_reads_no_clock_and_no_environment() -> None:
     """`now` is an argument. Only an engine's stop rule and commands look at a clock, to stop and to tell how far they are."""
-    clocks = {*(f"routing/solve/{name}.py" for name in ("improve", "repair", "ortools_engine", "pyvrp_engine")),
+    clocks = {*(f"routing/solve/{name}.py" for name in ("improve", "stopping", "ortools_engine", "pyvrp_engine")),
               "routing/roads/__main__.py",
               "routing/jit.py"}  # fmt: skip
     for path in (ROOT / "routing").rglob("*.py"):

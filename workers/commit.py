@@ -89,7 +89,7 @@ def _again(snapshot: Snapshot, work: Work) -> float:
 
 def _orders(client: Store, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
     """The orders of all stops in changed routes, finished ones included."""
-    orders = {**snapshot.carried, **snapshot.orders}
+    orders = {**snapshot.closed, **snapshot.orders}
     missing = sorted({order_of(stop) for route in changed for stop in route.sequence} - orders.keys())
     texts = client.hmget(keys.depot_key(snapshot.depot.id, "orders"), missing) if missing else []
     return orders | {key: codec.loads(text, Order) for key, text in zip(missing, texts, strict=True) if text}

@@ -95,7 +95,7 @@ def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
     for depot_id in client.zrangebyscore(keys.shared_key("improvable"), "-inf", now):
         if depot_id not in waiting:
             _hint(client, queues["improve"], depot_id, "improve")
-    return min(TICK_S, *(float(due) - now for _, due in dirty if due > now), TICK_S)
+    return min((float(due) - now for _, due in dirty if now < due < now + TICK_S), default=TICK_S)
 
 
 def _hint(client: Store, queue: Queue, depot_id: str, role: str) -> None:

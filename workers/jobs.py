@@ -41,14 +41,16 @@ def _work(depot_id: str, role: str) -> int:
     check_schema(client)
     client.delete(keys.hint(depot_id, role))
     published, failed, until = 0, [], time.monotonic() + TURN_S
+    tried: dict[str, float] = {}
     todo: str | None = depot_id
     while todo is not None:
+        tried[todo] = client.zscore(keys.shared_key(WORK[role][0]), todo) or 0.0
         try:
             published += _depot(client, settings, todo, role)
         except Exception as error:
             log.exception("the %s of %s failed", role, todo, extra={"depot": todo})
             failed.append(error)
-        todo = _another(client, role) if time.monotonic() < until else None
+        todo = _another(client, role, tried) if time.monotonic() < until else None
     if failed:
         raise failed[0]
     return published
@@ -66,10 +68,11 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
             raise
 
 
-def _another(client: Store, role: str) -> str | None:
-    """A depot that is due, that nobody works on and that has not just failed."""
-    for depot_id in client.zrangebyscore(keys.shared_key(WORK[role][0]), "-inf", time.time()):
-        if not client.exists(keys.lease(depot_id, role)) and client.get(keys.hint(depot_id, role)) != "failed":
+def _another(client: Store, role: str, tried: dict[str, float]) -> str | None:
+    """A depot that is due, that nobody works on, and that was not `tried` in vain: what it was due for has been answered since."""
+    for depot_id, since in client.zrangebyscore(keys.shared_key(WORK[role][0]), "-inf", time.time(), withscores=True):
+        vain = tried.get(depot_id) == since or client.get(keys.hint(depot_id, role)) == "failed"
+        if not vain and not client.exists(keys.lease(depot_id, role)):
             return str(depot_id)
     return None
 

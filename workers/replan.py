@@ -20,6 +20,7 @@ from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
+from routing.solve.stopping import never
 from workers import commit, travel
 from workers.commit import Outcome, Work
 
@@ -61,7 +62,7 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
             break
         problem, touched, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
-        solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=_never)
+        solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=never)
         solution = _timed(timings, "solve", solve)
         elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
         work = Work("repair", begin, improve=not elsewhere)
@@ -74,10 +75,6 @@ def _due(client: Store, what: str, depot_id: str) -> bool:
     """Whether a depot is `dirty` or `improvable`, and its time has come."""
     due = client.zscore(keys.shared_key(what), depot_id)
     return due is not None and due <= time.time()
-
-
-def _never() -> bool:
-    return False
 
 
 def improve(client: Store, settings: Settings, depot_id: str) -> int:
@@ -116,7 +113,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
 def _share(client: Store, budget: float) -> float:
     """A fair part of a depot's budget (s), so that a better answer comes in time where many depots wait for one."""
     waiting = int(client.zcount(keys.shared_key("improvable"), "-inf", time.time()))
-    workers = max(1, int(client.scard("rq:workers:improve")))
+    workers = max(1, int(client.scard(keys.rq_workers("improve"))))
     return min(budget, max(LEAST_IMPROVE_S, budget * workers / max(1, waiting)))
 
 

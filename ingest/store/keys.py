@@ -19,7 +19,7 @@ DEPOT = (
 SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "metrics", "schema")
 """One key each per Redis."""
 
-SCHEMA = "1"
+SCHEMA = "2"
 """Raised when stored data change shape; a start on other data is refused."""
 
 
@@ -61,6 +61,16 @@ def route_stream(depot_id: str, driver_id: str) -> str:
 def route_channel(depot_id: str, driver_id: str) -> str:
     """The pub/sub channel of a driver's route. A hint: what is said while nobody listens is gone."""
     return f"{PREFIX}:{depot_id}:route:{driver_id}"
+
+
+def rq_queue(role: str) -> str:
+    """RQ's list of jobs that wait in a queue."""
+    return f"rq:queue:{role}"
+
+
+def rq_workers(role: str) -> str:
+    """RQ's set of workers at a queue."""
+    return f"rq:workers:{role}"
 
 
 def lease(depot_id: str, role: str) -> str:

@@ -106,7 +106,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     owner = depot(client, depot_id)
     if owner is None:
         return None
-    (rev, version, roads, drivers, vehicles, shifts, open_, carried, goods, declined, absent, positions, departed,
+    (rev, version, roads, drivers, vehicles, shifts, open_, closed, goods, declined, absent, positions, departed,
      returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
      improving) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
@@ -117,7 +117,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
     return Snapshot(
         depot=owner, revision=int(rev), version=int(version), roads=int(roads),
         drivers=_documents(drivers, Driver), vehicles=_documents(vehicles, Vehicle), shifts=_documents(shifts, Shift),
-        orders=orders, carried={key: order for key, order in _by_id(carried).items() if key not in orders}, goods=_pairs(goods),
+        orders=orders, closed={key: order for key, order in _by_id(closed).items() if key not in orders}, goods=_pairs(goods),
         declined={order: tuple(text.split()) for order, text in _pairs(declined).items()}, absent=tuple(sorted(absent)),
         positions=_documents(positions, Position),
         progress={shift: Progress(int(left[shift]) if shift in left else None, shift in back, trails.get(shift, ()))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -21,18 +21,13 @@ from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held
 from routing.solve.rules.pins import rank as rank_of
 from routing.solve.rules.windows import late_weight, promise_weight
+from routing.solve.stopping import Stop, Stopped, never, slices
 from routing.solve.tour import deadline, walk
 
 NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
 AROUND = 200
 """Neighbours whose routes a ruin reaches: the nearest on the road."""
-AT_ONCE = 64
-"""Tasks that are prepared or placed between two questions whether to stop."""
-
-
-class Stopped(Exception):
-    """Somebody asked to stop before there was anything to return."""
 
 
 class Arrays:
@@ -51,7 +46,7 @@ class Arrays:
         If `stop` says so.
     """
 
-    def __init__(self, problem: Problem, *, neighbours: bool = True, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, problem: Problem, *, neighbours: bool = True, stop: Stop = never) -> None:
         self.problem = problem
         self.prefixes = [walk(problem, crew, crew.frozen) for crew in problem.crews]
         self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
@@ -60,7 +55,7 @@ class Arrays:
         self._fill(neighbours, stop)
         self.constant = self._constant()
 
-    def _fill(self, neighbours: bool, stop: Callable[[], bool]) -> None:
+    def _fill(self, neighbours: bool, stop: Stop) -> None:
         problem, n, crews = self.problem, len(self.tasks), len(self.problem.crews)
         tasks = [problem.tasks[number] for number in self.tasks]
         axes = len(problem.dimensions)
@@ -78,7 +73,7 @@ class Arrays:
         places = self._crews(axes)
         self._owners()
         self.bar = bars(problem, self.tasks)
-        self._legs(tasks, places)
+        self._legs(tasks, places, stop)
         for v in range(crews):
             if self.crew[v, k.ROAD]:
                 start, end = self.node[n + v, k.LOC], self.node[n + crews + v, k.LOC]
@@ -183,7 +178,7 @@ class Arrays:
                 self.node[u, k.BEFORE] = self.number[was.before]
             self.price[u, k.MOVE], self.price[u, k.REORDER] = was.move, was.reorder
 
-    def _legs(self, tasks: Sequence[Task], places: list[int]) -> None:
+    def _legs(self, tasks: Sequence[Task], places: list[int], stop: Stop) -> None:
         """The kernel's matrix: one for each kind of vehicle costs."""
         problem = self.problem
         profiles: dict[tuple[int, int], int] = {}
@@ -197,6 +192,8 @@ class Arrays:
             seconds, metres = self._at_their_hours(tasks, where)
         self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 4), np.int32)
         for (per_hour, per_km), number in profiles.items():
+            if stop():
+                raise Stopped
             k.legs(seconds, metres, where, setup, rank, per_hour, per_km, UNREACHABLE, self.matrix[number])
 
     def _at_their_hours(self, tasks: Sequence[Task], where: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -243,14 +240,12 @@ class Arrays:
         opens = self.node[:n, k.OPEN].astype(float)
         return np.ascontiguousarray([demand, far, ends - opens, opens, ends], np.float64).reshape(5, n)
 
-    def _neighbours(self, stop: Callable[[], bool]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def _neighbours(self, stop: Stop) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         n = len(self.tasks)
         near = np.empty((n, min(NEAR, max(n - 1, 0)), 3), np.int32)
         around = np.empty((n, min(AROUND, n)), np.int32)
-        for start in range(0, n, AT_ONCE):
-            if stop():
-                raise Stopped
-            k.nearest(self.matrix, self.node, near, around, start, start + AT_ONCE)
+        for first, last in slices(n, stop):
+            k.nearest(self.matrix, self.node, near, around, first, last)
         return near, around
 
     def _constant(self) -> int:

@@ -76,11 +76,12 @@ def _figures(problem: Problem, plan: Plan, ways: list[Way]) -> list[Violation]:
     changes_cost, moved, resequenced = _changes(problem, ways)
     shifted = sum(stop.task.promised is not None and stop.begun > stop.task.promised for way in ways for stop in way.stops)
     found = []
-    if (cost := _cost(problem, ways) + changes_cost) != plan.cost or sum(plan.costs.values()) != plan.cost:
-        found.append(Violation("cost", problem.depot_id, f"the plan costs {cost} but says {plan.cost}"))
+    cost, parts = _cost(problem, ways) + changes_cost, sum(plan.costs.values())
+    if not cost == plan.cost == parts:
+        found.append(Violation("cost", problem.depot_id, f"the plan costs {cost} but says {plan.cost}, and {parts} in parts"))
     if (moved, resequenced, shifted) != (plan.moved, plan.resequenced, plan.shifted):
-        told = f"{moved} stops are moved, {resequenced} resequenced, {shifted} shifted"
-        found.append(Violation("disruption", problem.depot_id, f"{told}, but it says otherwise"))
+        told = f"{moved} moved, {resequenced} resequenced, {shifted} shifted stops"
+        found.append(Violation("disruption", problem.depot_id, told))
     return found
 
 

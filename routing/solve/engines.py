@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from routing.solve import improve, repair
@@ -11,8 +10,7 @@ from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
 from routing.solve.kernel import KIND
 from routing.solve.problem import Problem, Solution, current
-
-Stop = Callable[[], bool]
+from routing.solve.stopping import Stop
 
 
 class Engine(Protocol):
@@ -58,8 +56,8 @@ def _identified(problem: Problem, start: Solution, found: Solution) -> Solution:
     return Solution(tuple(recognized(problem, kinds, list(found.routes))), found.unassigned)
 
 
-ORTOOLS_LEG_S, PYVRP_LEG_S = 1e-6, 3e-7
-"""Seconds it takes to tell a library of one leg: measured on 1000 stops, a model took 0.9 and 0.3 s."""
+ORTOOLS_LEG_S, PYVRP_LEG_S = 6e-8, 6e-7
+"""Seconds it takes to tell a library of one leg, on the safe side of what `benchmarks.moments` prints."""
 
 ENGINES: dict[str, Engine] = {"repair": _repair, "improve": _improve, "ortools": _ortools, "pyvrp": _pyvrp}
 """The registry: `repair` answers at once, the others search."""
@@ -72,10 +70,9 @@ def able(name: str, problem: Problem, budget: float) -> str:
 
         return name if pyvrp_engine.fits(problem) and PYVRP_LEG_S * pyvrp_engine.legs(problem) <= budget / 2 else "improve"
     if name == "ortools":
-        tables = {(crew.costs.per_hour, crew.costs.per_km, v if crew.departed and crew.base else -1)
-                  for v, crew in enumerate(problem.crews)}  # fmt: skip
-        nodes = len(problem.tasks) + 2 * len(problem.crews)
-        return name if ORTOOLS_LEG_S * len(tables) * nodes**2 <= budget / 2 else "improve"
+        from routing.solve import ortools_engine
+
+        return name if ORTOOLS_LEG_S * ortools_engine.legs(problem) <= budget / 2 else "improve"
     return name
 
 

@@ -67,9 +67,9 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
     return found
 
 
-def unassigned_price(task: Task) -> int:
-    """Price of leaving a task out."""
-    return UNASSIGNED_PRICE * (10 + task.priority) // 10
+def unassigned_price(task: Task, standard: int = UNASSIGNED_PRICE) -> int:
+    """Price of leaving a task out: `standard` at priority 0."""
+    return standard * (10 + task.priority) // 10
 
 
 def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | None = None) -> RouteCost:

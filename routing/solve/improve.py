@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from routing.solve import kernel
-from routing.solve.arrays import Arrays, Stopped
+from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
 from routing.solve.repair import complete, mend, settle
 from routing.solve.rules.prices import LATE_CAP
+from routing.solve.stopping import Stop, Stopped, never
 
 SLICE_S = 0.01
 """Between two questions whether to stop."""
@@ -35,7 +36,7 @@ BLINK, OPENING, TAILS, RETRIES = 0.01, 0.05, 0.5, 10
 out; how many tasks that are left out are tried again each time."""
 
 
-def improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Callable[[], bool] = lambda: False,
+def improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop = never,
             seed: int = 1, iterations: int | None = None, clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
     """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
 

@@ -9,7 +9,7 @@ tied to the sum of the depot goods it will deliver (`A` at the end of its route)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,16 @@ from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.pins import rank
+from routing.solve.rules.prices import LIBRARY_PRICE
 from routing.solve.rules.windows import late_weight
+from routing.solve.stopping import Stop, never
 from routing.solve.tour import deadline, walk
 
 SLICE_S = 0.4
 """The solver holds the interpreter lock while it runs: short slices let the lease be renewed and a newer plan seen."""
 
 
-def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callable[[], bool] = lambda: False,
+def improve(problem: Problem, initial: Solution, *, budget: float, stop: Stop = never,
             solutions: int | None = None, slice_s: float = SLICE_S) -> Solution:  # fmt: skip
     """Search from `initial` for at most `budget` real seconds and return the best plan by our own prices.
 
@@ -55,6 +57,13 @@ def improve(problem: Problem, initial: Solution, *, budget: float, stop: Callabl
         if solutions:
             break
     return best
+
+
+def legs(problem: Problem) -> int:
+    """How many legs OR-Tools is told of, in all tables together: those of times, and of each kind of costs."""
+    kinds = {(crew.costs.per_hour, crew.costs.per_km, number if crew.departed and crew.base else -1)
+             for number, crew in enumerate(problem.crews)}  # fmt: skip
+    return (len(kinds) + 1) * (len(problem.tasks) + 2 * len(problem.crews)) ** 2
 
 
 class Model:
@@ -163,7 +172,7 @@ class Model:
         for number, index in ((task, self.manager.NodeToIndex(node)) for task, node in self.node.items()):
             task = problem.tasks[number]
             routing.VehicleVar(index).SetValues([-1, *np.flatnonzero(shut[:, self.node[number]] == 0).tolist()])
-            routing.AddDisjunction([index], 0 if task.second and task.pair in self.node else unassigned_price(task))
+            routing.AddDisjunction([index], 0 if task.second and task.pair in self.node else unassigned_price(task, LIBRARY_PRICE))
             cumul = self.times.CumulVar(index)
             if task.not_before is not None:
                 cumul.SetMin(max(0, task.not_before - self.zero))

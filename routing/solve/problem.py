@@ -291,7 +291,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     where, ready = _whereabouts(shift, progress, snapshot, now)
     absent = shift.driver_id in snapshot.absent
     serving = bool(started) and started[0].state is StopState.ARRIVED
-    carried = [order for order in (*snapshot.orders.values(), *snapshot.carried.values())
+    carried = [order for order in (*snapshot.orders.values(), *snapshot.closed.values())
                if snapshot.goods.get(order.id) == shift.id]  # fmt: skip
     load = tuple(map(sum, zip(*(order.demand for order in carried), strict=True))) or (0,) * len(vehicle.capacity)
     base = (index[stop] for stop in sequence if stop in index and stop not in begun)
@@ -311,12 +311,17 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     )  # fmt: skip
 
 
+def _place_of(snapshot: Snapshot, stop: str) -> Place | None:
+    """Where a stop is, if its order is still known."""
+    order = snapshot.orders.get(order_of(stop)) or snapshot.closed.get(order_of(stop))
+    return None if order is None else order.place_of(stop)
+
+
 def _setup(snapshot: Snapshot, progress: Progress, task: Task) -> int:
-    """The set-up time of a stop that is being served: none if the stop before is known to have been at the same place."""
-    place = {stop: order.place_of(stop) for order in snapshot.orders.values() for stop in order.stop_ids}
-    before = [stop.stop_id for stop in progress.trail if stop.state in TERMINAL][-1:]
-    same = bool(before) and before[0] in place and place[before[0]] == place[task.stop_id]
-    return 0 if same else task.setup_time
+    """The set-up time of a stop that is being served: none if the stop before was at the same place."""
+    before = [stop.stop_id for stop in progress.trail if stop.state in TERMINAL and stop.arrived is not None][-1:]
+    here = _place_of(snapshot, task.stop_id)
+    return 0 if here in [_place_of(snapshot, stop) for stop in before] else task.setup_time
 
 
 def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:
@@ -338,9 +343,9 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
     if seen is not None and seen.at >= last:
         return Place(seen.location), max(seen.at, now)
     for stop in reversed(progress.trail):
-        order = snapshot.orders.get(order_of(stop.stop_id)) or snapshot.carried.get(order_of(stop.stop_id))
-        if stop.left is not None and order is not None:
-            return order.place_of(stop.stop_id), last
+        place = _place_of(snapshot, stop.stop_id)
+        if stop.arrived is not None and stop.left is not None and place is not None:  # no way to a cancelled one
+            return place, last
     return Place(seen.location if seen else shift.start_location), last
 
 

@@ -22,6 +22,8 @@ from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.repair import complete
 from routing.solve.rules.capacity import after_prefix
+from routing.solve.rules.prices import LIBRARY_PRICE
+from routing.solve.stopping import Stop, never
 from routing.solve.tour import deadline, walk
 
 HISTORY = 10
@@ -51,7 +53,7 @@ def legs(problem: Problem) -> int:
     return len(kinds) * (len(problem.tasks) + 2 * len({crew.place for crew in problem.crews})) ** 2
 
 
-def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: Callable[[], bool] = lambda: False, seed: int = 1,
+def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: Stop = never, seed: int = 1,
             iterations: int | None = None, clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
     """Search from a solution, or from PyVRP's own first one, for `budget` seconds or a number of iterations.
 
@@ -87,7 +89,7 @@ def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: 
 class _Until:
     """PyVRP's stop rule: a moment, somebody's word, or a number of iterations."""
 
-    def __init__(self, clock: Callable[[], float], deadline: float, stop: Callable[[], bool], iterations: int | None) -> None:
+    def __init__(self, clock: Callable[[], float], deadline: float, stop: Stop, iterations: int | None) -> None:
         self._clock, self._deadline, self._stop, self._left = clock, deadline, stop, iterations
 
     def __call__(self, best_cost: float) -> bool:
@@ -225,7 +227,8 @@ class Model:
             clients.append(pyvrp.Client(
                 self._number[number], delivery=amounts if task.kind is OrderKind.DELIVERY else nothing,
                 pickup=amounts if task.kind is OrderKind.COLLECTION else nothing, service_duration=task.service_time,
-                tw_early=early, tw_late=late, prize=unassigned_price(task), required=False, group=group.get(number)))  # fmt: skip
+                tw_early=early, tw_late=late, prize=unassigned_price(task, LIBRARY_PRICE), required=False,
+                group=group.get(number)))  # fmt: skip
         return clients, groups
 
     def _shipment(self, number: int) -> pyvrp.Shipment:
@@ -233,7 +236,7 @@ class Model:
         assert task.pair is not None
         other = self.problem.tasks[task.pair]
         [(early, late)], [(then, by)] = self._times(number), self._times(task.pair)
-        prize = unassigned_price(task) if early <= by else 0
+        prize = unassigned_price(task, LIBRARY_PRICE) if early <= by else 0
         return pyvrp.Shipment(
             self._number[number], self._number[task.pair], early, late, task.service_time, then, max(early, by), other.service_time,
             amount=list(task.demand), prize=prize, required=False)  # fmt: skip

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from routing.solve import kernel
-from routing.solve.arrays import Arrays, Stopped
+from routing.solve.arrays import Arrays
 from routing.solve.evaluation import bars, drivable, evaluate
 from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.rules.changes import Held, changed, held, within_budget
+from routing.solve.stopping import Stop, never, slices
 from routing.solve.tour import deadline
-
-Stop = Callable[[], bool]
-
-
-def never() -> bool:
-    """Do not stop."""
-    return False
-
-
-SLICE_S = 0.005
-"""Between two questions whether to stop."""
 
 PLACES = 5
 """Of so many crews that seem cheapest, the best place by the hour is taken."""
@@ -139,28 +128,16 @@ def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Stop = never)
     count = begin(arrays, initial)
     if count > MANY:
         kernel.arrange(fixed, live, count, 9.0)
-        for first, last in _slices(count, stop):
+        for first, last in slices(count, stop):
             kernel.recreate(fixed, live, first, last, 0.0, True, 0.0)
     else:
         table, left = np.empty((count, fixed.crews), np.int64), count
-        for first, last in _slices(count, stop):
+        for first, last in slices(count, stop):
             kernel.price_waiting(fixed, live, first, last, table)
-        for first, last in _slices(count, stop):
+        for first, last in slices(count, stop):
             left = kernel.insert_with_regret(fixed, live, left, last - first, table)
     kernel.keep_best(fixed, live)
     return count
-
-
-def _slices(count: int, stop: Stop) -> Iterator[tuple[int, int]]:
-    """Ranges of `count` steps that take about as long as may pass between two questions whether to stop."""
-    first, size = 0, 4
-    while first < count:
-        if stop():
-            raise Stopped
-        began, last = time.perf_counter(), min(first + size, count)
-        yield first, last
-        size = max(1, min(4 * size, int(size * SLICE_S / max(1e-6, time.perf_counter() - began))))
-        first = last
 
 
 def begin(arrays: Arrays, initial: Solution | None = None) -> int:

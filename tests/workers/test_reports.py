@@ -290,3 +290,43 @@ def test_only_shippers_keys_are_limited_to_depots(shop: Shop) -> None:
     """An operator's could not be kept to its depots."""
     shop.depot()
     assert shop.call("POST", "/v1/keys", {"role": "operator", "depots": ["hel"]}).status_code == 422
+
+
+def test_setting_up_again_at_the_same_address_takes_no_time(shop: Shop) -> None:
+    """The driver has finished one order there and arrived for the next; the first is closed, and where it was is still known."""
+    shop.depot()
+    anna = shop.crew("anna")
+    made = [service(shop, 1, setup_time=3600, service_time=60) for _ in range(2)]
+    repair(shop)
+    shop.leave(anna)
+    first, second = (stop for stop, _ in route(shop, anna))
+    shop.event(anna, first, "completed", event_id="done")
+    shop.event(anna, second, "arrived", event_id="there")
+    service(shop, 3)
+    repair(shop)
+    stops = shop.call("GET", "/v1/depots/hel/plan").json["routes"][0]["stops"]
+    here = next(stop for stop in stops if stop["stop_id"] == second)
+    assert here["begin"] == here["arrive"]
+    assert {first, second} == {order["stop_id"] for order in made}
+
+
+def test_a_driver_without_pings_is_where_the_last_stop_was(shop: Shop) -> None:
+    """Though its order is closed; a stop that was cancelled on the way was never reached."""
+    shop.depot()
+    anna = shop.crew("anna")
+    for number in (1, 2, 3):
+        service(shop, number)
+    repair(shop)
+    shop.leave(anna)
+    first, second, third = (stop for stop, _ in route(shop, anna))
+    places = {stop["stop_id"]: stop["location"] for stop in shop.call("GET", "/v1/depots/hel/plan").json["routes"][0]["stops"]}
+    shop.event(anna, first, "completed", event_id="done")
+
+    def start() -> dict[str, float]:
+        problem = shop.call("GET", "/v1/depots/hel/problem").json
+        return dict(problem["places"][problem["crews"][0]["place"]]["location"])
+
+    assert start() == places[first]
+    shop.call("DELETE", f"/v1/orders/{second.rpartition('.')[0]}")
+    assert start() == places[first]
+    assert third in [stop for stop, _ in route(shop, anna)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,8 +39,13 @@ def test_the_stock_command_line_runs_the_jobs(shop: Shop, words: list[str]) -> N
     shop.crew("anna")
     made = shop.order()
     hint(shop, "repair")
-    subprocess.run([RQ, *words], env=environment(shop, **rq_environment()), cwd=ROOT, check=True, timeout=60, capture_output=True)
+    told = environment(shop, **rq_environment())
+    done = subprocess.run([RQ, *words], env=told, cwd=ROOT, check=True, timeout=60, capture_output=True)
     assert shop.call("GET", f"/v1/orders/{made['id']}").json["status"] == "planned"
+    lines = [json.loads(line) for line in (done.stdout + done.stderr).decode().splitlines() if "workers.replan" in line]
+    assert [(line["depot"], line["version"], line["level"]) for line in lines] == [("hel", 1, "INFO")]
+    assert lines[0]["revision"] > 0
+    assert lines[0]["job"]
 
 
 def test_without_our_class_the_worker_says_what_to_do(shop: Shop) -> None:

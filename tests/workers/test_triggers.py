@@ -160,3 +160,50 @@ def test_metrics_tell_what_happened(shop: Shop) -> None:
     assert set(timings) == {"wait", "matrix", "solve", "check", "commit"}
     series = {(item.name, item.labels.get("stage")): item for item in metrics.series(shop.store)}
     assert sum(series["event_to_plan_seconds", "first"].buckets) in (1.0, 2.0)
+
+
+def test_a_cooldown_holds_however_often_it_is_asked(shop: Shop) -> None:
+    """Triggers that come faster than their repair is due do not push its next one forward."""
+    from ingest.store import writers
+
+    shop.depot(policy={"debounce": 0.3, "triggers": {"requested": {"cooldown": 60}}})
+    moments = []
+    for at in (1000.0, 1000.2, 1000.4, 1000.6):
+        writers.request(shop.store, "hel", "somebody", at)
+        moments.append(shop.store.zscore(keys.shared_key("dirty"), "hel"))
+        if at == 1000.2:  # answered
+            shop.store.delete(keys.shared_key("dirty"))
+    assert moments == pytest.approx([1000.3, 1000.3, 1060.3, 1060.3])
+
+
+def test_null_gives_a_default_back(shop: Shop) -> None:
+    """Also where the default is to have none."""
+    shop.depot(policy={"periodic": 10, "max_moves_per_driver": 2})
+    told = set_policy(shop, periodic=None, max_moves_per_driver=None, max_wait=None).json["policy"]
+    assert (told["periodic"], told["max_moves_per_driver"], told["max_wait"]) == (None, None, 0.4)
+    assert shop.store.zrange(keys.shared_key("timers"), 0, -1) == []
+
+
+def test_a_job_goes_on_with_other_depots_but_not_in_circles(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are due; one that cannot be worked off is asked once."""
+    from workers import jobs
+
+    for depot in ("hel", "esp"):
+        shop.depot(depot)
+        shop.crew("anna", depot)
+    made = [shop.order(), shop.order(depot_id="esp")]
+    monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
+    assert jobs.repair("hel") == 2
+    assert [shop.call("GET", f"/v1/orders/{order['id']}").json["status"] for order in made] == ["planned", "planned"]
+    shop.order(SPOTS[1])
+    asked: list[str] = []
+
+    def improve(client: object, settings: object, depot: str) -> int:
+        asked.append(depot)
+        return replan.improve(client, settings, depot)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(jobs.WORK, "improve", ("improvable", improve))
+    set_policy(shop, improve_budget=0.1)
+    shop.call("PATCH", "/v1/depots/esp", {"policy": {"improve_budget": 0.1}})
+    jobs.improve("hel")
+    assert sorted(asked) == ["esp", "hel"], "both wait for a repair first"

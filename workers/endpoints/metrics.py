@@ -51,6 +51,8 @@ class _Figures(Collector):
         """Sums kept in Redis, and what stands there now."""
         families: dict[str, CounterMetricFamily | HistogramMetricFamily] = {}
         for found in metrics.series(self._client):
+            if found.name not in TOLD:  # of a newer version that runs beside this one
+                continue
             family = families.setdefault(found.name, _family(found))
             values = list(found.labels.values())
             if isinstance(family, HistogramMetricFamily):
@@ -72,8 +74,8 @@ class _Figures(Collector):
         jobs = GaugeMetricFamily("lastleg_queue_jobs", "Jobs in RQ's queue", labels=["queue"])
         workers = GaugeMetricFamily("lastleg_workers", "RQ workers at a queue", labels=["queue"])
         for queue in ("repair", "improve"):
-            jobs.add_metric([queue], client.llen(f"rq:queue:{queue}"))
-            workers.add_metric([queue], client.scard(f"rq:workers:{queue}"))
+            jobs.add_metric([queue], client.llen(keys.rq_queue(queue)))
+            workers.add_metric([queue], client.scard(keys.rq_workers(queue)))
         yield jobs
         yield workers
         entries = GaugeMetricFamily("lastleg_stream_entries", "Entries in a stream", labels=["stream"])

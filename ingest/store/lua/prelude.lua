@@ -16,9 +16,8 @@ local function trigger(kind, subject, rev, now)
   if rule.asks == false then return end
   local due = now + (type(rule.wait) == 'number' and rule.wait or policy.debounce)
   if rule.cooldown and rule.cooldown > 0 then
-    local asked = tonumber(redis.call('HGET', K.asked, kind) or '0')
-    if asked < now then asked = asked + rule.cooldown end
-    due = math.max(due, asked)
+    local asked = tonumber(redis.call('HGET', K.asked, kind) or '-inf')
+    due = asked >= now and asked or math.max(due, asked + rule.cooldown)  -- with one that waits already, or after it
     redis.call('HSET', K.asked, kind, due)
   end
   due = math.max(due, tonumber(redis.call('GET', K.repaired) or '0') + policy.max_wait)

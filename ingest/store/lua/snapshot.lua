@@ -1,6 +1,6 @@
 -- The whole state of a depot at one revision, read in one step.
 -- KEYS: all of keys.py. ARGV: none.
--- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle, goods,
+-- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle or where drivers are or were last, goods,
 --     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
 --     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers,
 --     the road state the plan in force was made on, triggers to improve upon}; hashes as lists.
@@ -14,22 +14,24 @@ local function some(key, ids)
 end
 local open = redis.call('SMEMBERS', K.open)
 local goods = redis.call('HGETALL', K.goods)
-local carried = {}
-for i = 1, #goods, 2 do carried[#carried + 1] = goods[i] end
+local closed = {}
+for i = 1, #goods, 2 do closed[#closed + 1] = goods[i] end
 local trail = redis.call('HGETALL', K.trail)
-local stops, progress = {}, {}
+local progress = {}
 for i = 2, #trail, 2 do
-  for _, stop in ipairs(words(trail[i])) do stops[#stops + 1] = stop end
-end
-for _, stop in ipairs(stops) do
-  local row = redis.call('HMGET', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left')
-  progress[#progress + 1] = stop
-  for i = 1, 3 do progress[#progress + 1] = row[i] or '' end
+  local reached = {}
+  for _, stop in ipairs(words(trail[i])) do
+    local row = redis.call('HMGET', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left')
+    progress[#progress + 1] = stop
+    for k = 1, 3 do progress[#progress + 1] = row[k] or '' end
+    if row[2] then reached[#reached + 1] = stop end
+  end
+  for k = math.max(1, #reached - 1), #reached do closed[#closed + 1] = order_of(reached[k]) end
 end
 return {
   redis.call('GET', K.rev) or '0', redis.call('GET', K.version) or '0', redis.call('GET', K.roads) or '0',
   redis.call('HGETALL', K.drivers), redis.call('HGETALL', K.vehicles), redis.call('HGETALL', K.shifts),
-  some(K.orders, open), some(K.orders, carried), goods, redis.call('HGETALL', K.declined),
+  some(K.orders, open), some(K.orders, closed), goods, redis.call('HGETALL', K.declined),
   redis.call('HKEYS', K.absent), redis.call('HGETALL', K.positions), redis.call('HGETALL', K.departed),
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
   redis.call('HKEYS', K.unassigned), redis.call('HVALS', K.road_events), redis.call('HGETALL', K.record_rev),
