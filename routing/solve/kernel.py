@@ -504,15 +504,15 @@ def in_their_places(fixed, live, v, i, u, k, w):
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=_I8)
 def added_lateness(fixed, live, j, arrive, d, best):
-    """What arriving at j that late adds to the lateness from there on; stops counting above `best`."""
+    """What arriving at j then adds to the lateness from there on, or takes from it; stops counting above `best`."""
     node = live.node
     x, a = np.int64(j), np.int64(arrive)
     while d < best:
         at = begin(node, fixed.window, x, a)
         old = np.int64(node[x, LEAVE] - node[x, SERVICE])
-        if at <= old or at < 0:
+        if at == old or at < 0:
             break
-        if at > node[x, DUE]:
+        if max(at, old) > node[x, DUE]:
             d += lateness(fixed.price, x, at) - lateness(fixed.price, x, old)
         if x >= fixed.n:
             break
@@ -548,7 +548,7 @@ def insertion(fixed, live, u, i, v, best):
     if fixed.soft:
         if at > node[u, DUE]:
             d += lateness(fixed.price, u, at)
-        if onward > node[j, SLACK]:
+        if onward > node[j, SLACK] or onward < np.int64(node[i, LEAVE]) + node[i, DRIVE]:  # no set-up at u's own address
             d = added_lateness(fixed, live, j, onward, d, best)
         if d >= best:
             return np.int64(NO)
@@ -704,7 +704,7 @@ def scan_route_pair(fixed, live, u, v, best):
                             if fixed.soft:
                                 if at_w > node[w, DUE]:
                                     d += lateness(price, w, at_w)
-                                if onward > node[y, SLACK]:
+                                if onward > node[y, SLACK] or onward < np.int64(node[y, LEAVE] - node[y, SERVICE]):
                                     d = added_lateness(fixed, live, y, onward, d, best)
                             if d < best and not (fixed.numbered and not in_their_places(fixed, live, v, i, u, x, w)):
                                 best, first, second = d, i, x
@@ -724,8 +724,9 @@ def scan_route_pair(fixed, live, u, v, best):
                     cost += matrix[p, lx, ly, 0]
                     if fixed.stable:
                         cost += change_price(n, node, price, v, x, y)
-                if fixed.soft and at > node[y, DUE]:
-                    cost += lateness(price, y, at) - lateness(price, y, np.int64(node[y, LEAVE] - node[y, SERVICE]))
+                old = np.int64(node[y, LEAVE] - node[y, SERVICE])
+                if fixed.soft and max(at, old) > node[y, DUE]:
+                    cost += lateness(price, y, at) - lateness(price, y, old)
                 leave = at + node[y, SERVICE]
                 x, y = y, np.int64(node[y, NEXT])
         i = j
