@@ -104,6 +104,7 @@ class TriggerKind(StrEnum):
     ORDER_NEW = "order_new"
     ORDER_CHANGED = "order_changed"
     ORDER_CANCELLED = "order_cancelled"
+    ORDER_READMITTED = "order_readmitted"
     STOP_FAILED = "stop_failed"
     STOP_SKIPPED = "stop_skipped"
     STOP_DECLINED = "stop_declined"
@@ -146,6 +147,7 @@ class ReasonCode(StrEnum):
     OUTPRIORITISED = "outprioritised"
     DISRUPTION_BUDGET = "disruption_budget"
     SOLVER_TIMEOUT = "solver_timeout"
+    SET_ASIDE = "set_aside"
     INVALID_LOCATION = "invalid_location"
 
 

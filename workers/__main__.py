@@ -1,4 +1,4 @@
-"""`python -m workers run|dispatch|archive|key|env`: the processes behind the API."""
+"""`python -m workers run|dispatch|archive|key|env|replay`: the processes behind the API, and what operators need beside them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
 from ingest.store.connection import check_schema, connect
 from routing.errors import LastlegError
-from workers import archive, dispatcher, supervisor
+from workers import archive, dispatcher, replan, supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("key", help="make an operator key")
     command.add_argument("--tenant", default=supervisor.TENANT)
     command.set_defaults(run=_key)
+    command = commands.add_parser("replay", help="plan again, without Redis, what a worker has failed on")
+    command.add_argument("file", type=Path, help="of <state>/aside")
+    command.set_defaults(run=_replay)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
@@ -77,6 +81,10 @@ def _env(arguments: argparse.Namespace) -> None:
     del arguments
     for name, value in supervisor.rq_environment().items():
         print(f"export {name}={value}")
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    print(replan.replay(Settings.read(), arguments.file))
 
 
 def _key(arguments: argparse.Namespace) -> None:

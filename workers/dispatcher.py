@@ -19,6 +19,7 @@ from rq.serializers import JSONSerializer
 from ingest.settings import Settings
 from ingest.store import embedded, keys, writers
 from ingest.store.connection import Store, check_schema, connect
+from ingest.store.metrics import count
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,9 @@ TICK_S = 0.1
 HINT_S = 2.0
 """A hint that no worker has taken by then counts as lost."""
 
-JOB_TIMEOUT_S = 120
+JOB_TIMEOUT_S = {"repair": 30, "improve": 120}
+"""What takes longer hangs: it is stopped, and counts as a try in vain."""
+
 FAILED_JOB_TTL_S = 3600
 
 
@@ -75,11 +78,24 @@ def _listen(client: Store, consumer: str, wait: float) -> None:
 def _clock(client: Store, now: float) -> None:
     """Fire due timers, and tell of drivers not heard of in time."""
     for member in client.zrangebyscore(keys.shared_key("timers"), "-inf", now, start=0, num=200):
-        depot_id, kind, subject = member.split(" ")
-        writers.due(client, depot_id, "timer", member, kind, subject, now)
+        _fire(client, "timers", member, now)
     for member in client.zrangebyscore(keys.shared_key("heard"), "-inf", now, start=0, num=200):
-        depot_id, driver = member.split(" ")
-        writers.due(client, depot_id, "silence", member, "driver_silent", driver, now)
+        _fire(client, "heard", member, now)
+
+
+def _fire(client: Store, where: str, member: str, now: float) -> None:
+    """Fire one. What cannot be fired is dropped and told, so that it does not stand in the way of all others for ever."""
+    try:
+        if where == "timers":
+            depot_id, kind, subject = member.split(" ")
+            writers.due(client, depot_id, "timer", member, kind, subject, now)
+        else:
+            depot_id, driver = member.split(" ")
+            writers.due(client, depot_id, "silence", member, "driver_silent", driver, now)
+    except (ValueError, redis.ResponseError) as error:
+        log.error("dropped %r from %s: %s", member, where, error)
+        client.zrem(keys.shared_key(where), member)
+        count(client, "timers_dropped")
 
 
 def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
@@ -102,5 +118,5 @@ def _hint(client: Store, queue: Queue, depot_id: str, role: str) -> None:
     if client.exists(keys.lease(depot_id, role)):
         return
     if client.set(keys.hint(depot_id, role), "1", nx=True, px=int(HINT_S * 1000)):
-        queue.enqueue_call(f"workers.jobs.{role}", args=(depot_id,), timeout=JOB_TIMEOUT_S, result_ttl=0,
+        queue.enqueue_call(f"workers.jobs.{role}", args=(depot_id,), timeout=JOB_TIMEOUT_S[role], result_ttl=0,
                            failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip

@@ -78,6 +78,8 @@ class Hub:
                     for entry, fields in rows:
                         self._last = entry
                         self._deliver(int(fields["version"]), json.loads(fields["routes"]))
+            except (KeyError, ValueError) as error:  # not ours; what follows is
+                log.error("passed over %s of what was published: %r", self._last, error)
             except (redis.RedisError, OSError) as error:
                 log.warning("The hub cannot read: %s", error)
                 await asyncio.sleep(0.5)

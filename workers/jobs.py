@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 
+import redis
+
 from ingest.settings import Settings
 from ingest.store import keys
 from ingest.store.connection import Store, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import replan, travel
+from workers import quarantine, replan, travel
 from workers.lease import hold
 
 log = logging.getLogger(__name__)
-
-BACK_OFF_S = 10.0
-"""How long a depot whose job failed is left alone: the other depots need the worker too."""
 
 TURN_S = 2.0
 """How long a job goes on with other depots that are due: to start another one costs as much as a repair."""
@@ -60,12 +59,17 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
     with hold(client, depot_id, role) as mine:
         if not mine:
             return 0
+        quarantine.begin(client, settings, depot_id, role)
         try:
-            return WORK[role][1](client, settings, depot_id)
-        except Exception:
-            client.set(keys.hint(depot_id, role), "failed", px=int(BACK_OFF_S * 1000))
+            published = WORK[role][1](client, settings, depot_id)
+        except (redis.ConnectionError, redis.TimeoutError):
+            raise  # not the depot's fault
+        except Exception as error:
+            quarantine.failed(client, depot_id, role, error)
             count(client, "jobs_failed", role=role)
             raise
+        quarantine.succeeded(client, depot_id, role)
+        return published
 
 
 def _another(client: Store, role: str, tried: dict[str, float]) -> str | None:

@@ -23,6 +23,7 @@ from routing.solve.problem import Problem, Solution, build
 from routing.solve.stopping import never
 from workers import commit, travel
 from workers.commit import Outcome, Work
+from workers.quarantine import Tried
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
             break
-        problem, touched, timings = _problem(settings, snapshot, freeze=REPAIR_FREEZE_S)
+        problem, touched, timings = _problem(settings, snapshot, at=time.time(), freeze=REPAIR_FREEZE_S)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=never)
         solution = _timed(timings, "solve", solve)
@@ -69,6 +70,24 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         done = _settle(client, settings, snapshot, problem, solution, "repair", timings, work, touched=touched)
         published += done is Outcome.PUBLISHED
     return published
+
+
+def replay(settings: Settings, path: Path) -> str:
+    """Plan again, in this process and without Redis, what a try has failed on (`quarantine.Tried`); what came of it, in one line.
+
+    Raises
+    ------
+    BadProblem
+        If the file is no such thing.
+    """
+    tried = codec.loads(path.read_bytes(), Tried)
+    snapshot, policy = tried.snapshot, tried.snapshot.depot.policy
+    problem, _, _ = _problem(settings, snapshot, at=tried.at, freeze=REPAIR_FREEZE_S)
+    engine = "repair" if tried.role == "repair" else engines.able(policy.engine, problem, policy.improve_budget)
+    found = engines.ENGINES[engine](problem, budget=policy.improve_budget, stop=never)
+    violations = checker.check(problem, publishable(problem, found, progress=snapshot.progress, engine=engine))
+    return f"{engine}: {len(problem.tasks)} stops, {len(found.unassigned)} left out, {len(violations)} violations" + (
+        f", the first: {violations[0]}" if violations else "")  # fmt: skip
 
 
 def _due(client: Store, what: str, depot_id: str) -> bool:
@@ -93,7 +112,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if snapshot.triggers:  # repair first; it will ask for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
-        problem, touched, timings = _problem(settings, snapshot, freeze=budget + REPAIR_FREEZE_S)
+        problem, touched, timings = _problem(settings, snapshot, at=time.time(), freeze=budget + REPAIR_FREEZE_S)
         outdated = partial(_outdated, client, snapshot)
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
         solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
@@ -122,11 +141,11 @@ def _outdated(client: Store, snapshot: Snapshot) -> bool:
     return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
 
 
-def _problem(settings: Settings, snapshot: Snapshot, *, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
-    """The snapshot as a problem, the stops whose legs new roads have touched, and how long it took."""
+def _problem(settings: Settings, snapshot: Snapshot, *, at: float, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
+    """The snapshot as a problem at a real time, the stops whose legs new roads have touched, and how long it took."""
     timings: dict[str, float] = {}
     clock = snapshot.depot.clock
-    now = clock.depot(time.time())
+    now = clock.depot(at)
 
     def make() -> tuple[Problem, set[str]]:
         roads = travel.of(settings, snapshot, now)

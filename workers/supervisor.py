@@ -17,8 +17,8 @@ from types import TracebackType
 from ingest.auth import Role, make_key, principal_of
 from ingest.parent import die_with_parent
 from ingest.settings import ROOT, Settings
-from ingest.store import embedded
-from ingest.store.connection import check_schema, connect
+from ingest.store import embedded, keys
+from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
 
 TENANT = "default"
@@ -72,6 +72,7 @@ class Stack:
         for name in self.commands():
             self._spawn(name)
         self._await_api()
+        self._await_workers(client)
 
     def commands(self) -> dict[str, list[str]]:
         """What runs, by name."""
@@ -110,6 +111,14 @@ class Stack:
             except OSError:
                 time.sleep(0.05)
         raise LastlegError("The API did not start.", remedy=f"Look at {self.settings.state / 'log' / 'api.log'}.")
+
+    def _await_workers(self, client: Store) -> None:
+        """Wait until somebody listens at both queues, so that the first event is answered at once."""
+        until = time.monotonic() + 30
+        while not all(client.scard(keys.rq_workers(role)) for role in ("repair", "improve")):
+            if time.monotonic() > until:
+                raise LastlegError("The workers did not start.", remedy=f"Look at {self.settings.state / 'log' / 'repair.log'}.")
+            time.sleep(0.05)
 
     def watch(self) -> None:
         """Restart what has died; call it now and then."""

@@ -10,9 +10,10 @@ from flask import Blueprint
 from ingest import context
 from ingest.auth import Role
 from ingest.context import ALL_ROLES, allow, caller, my_depot, services, store
-from ingest.problems import ApiProblem, Fault, invalid
+from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DepotIn, DepotPatch, body, iso, parse, seconds
 from ingest.store import readers, writers
+from routing.codec import builtins
 from routing.errors import BadRoads, MapFileError, OffMap
 from routing.model import Clock, Depot, Policy
 from routing.roads import maps
@@ -104,6 +105,24 @@ def resolve(depot_id: str) -> tuple[dict[str, Any], int]:
     """Ask for a re-solve now; the plan that answers it has at least this revision."""
     depot = my_depot(depot_id)
     return {"revision": writers.request(store(), depot.id, caller().id, context.now())}, 202
+
+
+@blueprint.get("/v1/depots/<depot_id>/aside")
+@allow(Role.OPERATOR)
+def aside(depot_id: str) -> dict[str, Any]:
+    """Orders and road events that plans are made without, because re-solving seems to fail on them."""
+    depot = my_depot(depot_id)
+    return {"aside": [{"id": record} | builtins(entry) for record, entry in readers.aside(store(), depot.id).items()]}
+
+
+@blueprint.post("/v1/depots/<depot_id>/aside/<record_id>/try")
+@allow(Role.OPERATOR)
+def try_again(depot_id: str, record_id: str) -> tuple[dict[str, Any], int]:
+    """Let one of them into the next plan, on trial."""
+    depot = my_depot(depot_id)
+    if not writers.aside(store(), depot.id, [record_id], "on_trial", now=context.now()):
+        raise not_found("record aside", record_id)
+    return {"id": record_id, "state": "on_trial"}, 202
 
 
 def view(depot: Depot) -> dict[str, Any]:

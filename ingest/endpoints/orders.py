@@ -16,7 +16,7 @@ from ingest.problems import ApiProblem, Fault, invalid
 from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
-from routing.model import Depot, Order, OrderKind, Pickup, Pin, StopState, TimeWindow, Unassigned
+from routing.model import Depot, Order, OrderKind, Pickup, Pin, ReasonCode, StopState, TimeWindow, Unassigned
 
 blueprint = Blueprint("orders", __name__)
 
@@ -243,6 +243,8 @@ def _status(depot: Depot, order: Order) -> dict[str, Any]:
     if progress is not None:
         times = {"arrived_at": progress.arrived, "left_at": progress.left}
         return {"status": progress.state} | {name: iso(value) for name, value in times.items() if value}
+    if store().hexists(keys.depot_key(depot.id, "aside"), order.id):
+        return {"status": "unassigned", "reasons": [{"code": ReasonCode.SET_ASIDE}]}
     text = store().hget(keys.depot_key(depot.id, "unassigned"), order.id)
     if text is not None:
         reasons = codec.loads(text, Unassigned).reasons

@@ -12,7 +12,7 @@ DEPOT = (
     "depot", "rev", "drivers", "vehicles", "shifts", "orders", "open", "order_index", "external", "fingerprints",
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
-    "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms",
+    "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
 )  # fmt: skip
 """One key each per depot."""
 

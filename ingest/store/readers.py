@@ -96,6 +96,23 @@ def personal(client: Store, depot_id: str, record_id: str) -> dict[str, str]:
     return dict(client.hgetall(keys.personal(depot_id, record_id)))
 
 
+class Aside(msgspec.Struct, frozen=True):
+    """A record that plans are made without: since when (real s), after which failure, and where that stands.
+
+    `state` is `waiting` to be tried, `on_trial` in the next plan, or `guilty`: tried alone, in vain.
+    """
+
+    since: float
+    failure: str
+    state: str
+
+
+def aside(client: Store, depot_id: str) -> dict[str, Aside]:
+    """Orders and road events that a depot is planned without, by id, the longest aside first."""
+    rows = {key: codec.loads(text, Aside) for key, text in client.hgetall(keys.depot_key(depot_id, "aside")).items()}
+    return dict(sorted(rows.items(), key=lambda row: (row[1].since, row[0])))
+
+
 def availability(client: Store, depot_id: str, driver_id: str) -> str:
     """`available`, `silent`, `off_duty` or `broken_down`."""
     return str(client.hget(keys.depot_key(depot_id, "absent"), driver_id) or "available")
@@ -123,7 +140,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         progress={shift: Progress(int(left[shift]) if shift in left else None, shift in back, trails.get(shift, ()))
                   for shift in {*left, *back, *trails}},
         sequences={shift: tuple(text.split()) for shift, text in _pairs(sequences).items()},
-        unassigned=tuple(sorted(unassigned)), road_events=tuple(codec.loads(text, RoadEvent) for text in road_events),
+        unassigned=tuple(sorted(unassigned)), road_events=tuple(codec.loads(text, RoadEvent) for text in road_events if text),
         record_revisions={key: int(value) for key, value in _pairs(revisions).items()},
         triggers=tuple(codec.loads(text, Trigger) for text in triggers),
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,

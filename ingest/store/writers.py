@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 from ingest.store import keys
@@ -119,6 +120,14 @@ def due(client: Store, depot_id: str, source: str, member: str, kind: str, subje
 def request(client: Store, depot_id: str, subject: str, now: float) -> int:
     """Ask for a re-solve by hand; the revision that will be answered."""
     return int(run(client, depot_id, "request", [subject, now]))
+
+
+def aside(client: Store, depot_id: str, records: Collection[str], state: str, *, now: float, failure: str = "") -> list[str]:
+    """Say of orders and road events whether plans are made without them; those of them that are still there.
+
+    `state` is a `readers.Aside`'s, or `free`. Who comes `on_trial` asks for a re-solve.
+    """
+    return list(run(client, depot_id, "aside", [state, failure, now, *records])) if records else []
 
 
 def erase_personal(client: Store, depot_id: str, record_id: str) -> bool:

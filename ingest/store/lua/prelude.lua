@@ -165,8 +165,19 @@ local function hear(driver, deadline, now)
   end
 end
 
+-- Something that was aside is in the next plan again.
+local function readmitted(id, rev, now)
+  if redis.call('HEXISTS', K.road_events, id) == 1 then
+    redis.call('INCR', K.roads)
+    trigger('roads_changed', id, rev, now)
+  else
+    trigger('order_readmitted', id, rev, now)
+  end
+end
+
 local function close_order(order)
   redis.call('SREM', K.open, order)
   redis.call('HDEL', K.unassigned, order)
   redis.call('HDEL', K.declined, order)
+  redis.call('HDEL', K.aside, order)
 end

@@ -12,7 +12,18 @@ local function some(key, ids)
   end
   return rows
 end
-local open = redis.call('SMEMBERS', K.open)
+local aside = {}  -- what re-solving failed on: planned without, unless it is on trial
+local entries = redis.call('HGETALL', K.aside)
+for i = 1, #entries, 2 do aside[entries[i]] = cjson.decode(entries[i + 1]).state ~= 'on_trial' end
+local function without_aside(ids)
+  local kept = {}
+  for _, id in ipairs(ids) do
+    if not aside[id] then kept[#kept + 1] = id end
+  end
+  return kept
+end
+local open = without_aside(redis.call('SMEMBERS', K.open))
+local events = without_aside(redis.call('HKEYS', K.road_events))
 local goods = redis.call('HGETALL', K.goods)
 local closed = {}
 for i = 1, #goods, 2 do closed[#closed + 1] = goods[i] end
@@ -34,7 +45,7 @@ return {
   some(K.orders, open), some(K.orders, closed), goods, redis.call('HGETALL', K.declined),
   redis.call('HKEYS', K.absent), redis.call('HGETALL', K.positions), redis.call('HGETALL', K.departed),
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
-  redis.call('HKEYS', K.unassigned), redis.call('HVALS', K.road_events), redis.call('HGETALL', K.record_rev),
+  redis.call('HKEYS', K.unassigned), some(K.road_events, events), redis.call('HGETALL', K.record_rev),
   redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.planned_on) or '',
   redis.call('ZRANGE', K.improving, 0, -1),
 }

@@ -1,0 +1,139 @@
+"""What a depot's re-solves fail on goes aside, so that the depot goes on without it; by halves, until the guilty are found.
+
+A try is counted before it begins, so that one which takes its process down counts as well. After `TRIES` without a success, the
+orders and road events that unanswered triggers are about go aside. Once the depot has its plan without them, half of them are
+let in on trial; those who pass are free, of those who do not half as many are tried. Who fails alone stays aside until it is
+changed or an operator tries it again. What a try failed on is kept in `<state>/aside`, for `python -m workers replay`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.settings import Settings
+from ingest.store import keys, readers, writers
+from ingest.store.connection import Store
+from ingest.store.metrics import count
+from routing import codec
+from routing.errors import LastlegError
+from routing.model import Snapshot, StopState, Trigger, order_of
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Tries in vain after which something goes aside."""
+
+BACK_OFF_S = (0.5, 1.0, 2.0, 10.0)
+"""How long a depot is left alone after the first, second ... try that failed: the other depots need the worker too."""
+
+KEPT = 20
+"""So many tries are kept in `<state>/aside`, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a try failed on: when (real s), in which role, how it ended, and the state it began from."""
+
+    at: float
+    role: str
+    failure: str
+    snapshot: Snapshot
+
+
+def begin(client: Store, settings: Settings, depot_id: str, role: str) -> None:
+    """A try begins. After too many in vain, what they may have failed on goes aside before it."""
+    tries = _tries(depot_id)
+    if client.hincrby(tries, role, 1) <= TRIES:
+        return
+    failure = client.hget(tries, f"{role}|failure") or "A process ended, or was stopped, while it planned this."
+    kept = _keep(client, settings, depot_id, role, failure)
+    if role == "improve":  # the plan in force is a good one
+        client.zrem(keys.shared_key("improvable"), depot_id)
+        client.hset(tries, role, 1)
+        log.error("gave up improving: %s", failure, extra={"depot": depot_id, "kept": str(kept)})
+    elif _put_aside(client, depot_id, failure):
+        client.hset(tries, role, 1)
+
+
+def failed(client: Store, depot_id: str, role: str, error: Exception) -> None:
+    """A try has failed: the depot is left alone for a while."""
+    tries = _tries(depot_id)
+    client.hset(tries, f"{role}|failure", f"{type(error).__name__}: {error}"[:500])
+    number = int(client.hget(tries, role) or 1)
+    client.set(keys.hint(depot_id, role), "failed", px=int(1000 * BACK_OFF_S[min(number, len(BACK_OFF_S)) - 1]))
+
+
+def succeeded(client: Store, depot_id: str, role: str) -> None:
+    """A try has succeeded: who was on trial is free, and the next are tried."""
+    tries = _tries(depot_id)
+    client.hdel(tries, role, f"{role}|failure")
+    if role == "improve" or client.zcard(keys.depot_key(depot_id, "triggers")):
+        return
+    aside = readers.aside(client, depot_id)
+    on_trial = [record for record, entry in aside.items() if entry.state == "on_trial"]
+    many = int(client.hget(tries, "at_once") or 1)
+    if on_trial:
+        writers.aside(client, depot_id, on_trial, "free", now=time.time())
+        client.hset(tries, "at_once", 2 * many)
+    waiting = [record for record, entry in aside.items() if entry.state == "waiting"]
+    writers.aside(client, depot_id, waiting[:many], "on_trial", now=time.time())
+
+
+def _tries(depot_id: str) -> str:
+    return keys.depot_key(depot_id, "tries")
+
+
+def _put_aside(client: Store, depot_id: str, failure: str) -> bool:
+    """Put the suspects aside: those on trial, or else all; False if there is nobody to suspect."""
+    aside = readers.aside(client, depot_id)
+    suspects = [record for record, entry in aside.items() if entry.state == "on_trial"]
+    alone = len(suspects) == 1
+    suspects = suspects or [record for record in _suspects(client, depot_id) if record not in aside]
+    if not suspects:
+        return False
+    writers.aside(client, depot_id, suspects, "waiting", now=time.time(), failure=failure)
+    if alone:
+        writers.aside(client, depot_id, suspects, "guilty", now=time.time())
+        count(client, "records_set_aside")
+    client.hset(_tries(depot_id), "at_once", -(-len(suspects) // 2))
+    log.error("planned without %s: %s", ", ".join(suspects), failure, extra={"depot": depot_id})
+    return True
+
+
+def _suspects(client: Store, depot_id: str) -> list[str]:
+    """Orders nobody has started and road events that unanswered triggers are about; or else orders that no plan has yet."""
+    texts = client.zrange(keys.depot_key(depot_id, "triggers"), 0, -1)
+    subjects = [codec.loads(text, Trigger).subject for text in texts]
+    named = [name for subject in subjects for name in (subject, order_of(subject))]
+    open_ = set(client.smembers(keys.depot_key(depot_id, "open")))
+    planned = {order_of(stop) for stop in client.hkeys(keys.depot_key(depot_id, "stop_shift"))}
+    events = set(client.hkeys(keys.depot_key(depot_id, "road_events")))
+    found = [name for name in dict.fromkeys(named) if name in events or (name in open_ and not _started(client, depot_id, name))]
+    return found or sorted(open_ - planned)
+
+
+def _started(client: Store, depot_id: str, order_id: str) -> bool:
+    """Whether a driver is on the way to it or further; told without its document, which may be what is wrong."""
+    stops = [f"{order_id}.{kind}" for kind in ("delivery", "collection", "service", "pickup")]
+    return any(progress.state is not StopState.CANCELLED for progress in readers.progress_of(client, depot_id, stops).values())
+
+
+def _keep(client: Store, settings: Settings, depot_id: str, role: str, failure: str) -> Path | None:
+    """Write what was to be planned to the state folder; None if it cannot even be read."""
+    try:
+        snapshot = readers.snapshot(client, depot_id)
+    except LastlegError as error:
+        log.error("the state cannot be read: %s", error, extra={"depot": depot_id})
+        snapshot = None
+    if snapshot is None:
+        return None
+    folder = settings.state / "aside"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{depot_id}-{snapshot.revision}.{role}.json"
+    path.write_bytes(codec.dumps(Tried(time.time(), role, failure, snapshot)))
+    for old in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
