@@ -1,6 +1,7 @@
 # make demo    a simulated city at work (MAP=file or CITY="Porto, Portugal" for another one)
 # make run     the service alone
 # make test    all tests
+# make chaos   processes killed and frozen under load, and the history judged (8 minutes)
 # make check   lint, types, tests and docs: what CI runs
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo run test check lint types docs bench clean
+.PHONY: demo run test chaos check lint types docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +42,9 @@ run: $(VENV)/base
 
 test: $(VENV)/dev
 	@$(BIN)/python -m pytest $(TESTS)
+
+chaos: $(VENV)/dev
+	@$(BIN)/python -m tests.chaos --verbose $(CHAOS_ARGS)
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check .
