@@ -92,12 +92,12 @@ class Town:
         for driver in self.crew:
             await made(f"/v1/drivers/{driver}/events", {"event_id": "off", "type": "departed", "occurred_at": OPENS})
 
-    async def order(self) -> str:
+    async def order(self, **more: Any) -> str:
         """One more order: goods to collect, which any driver on the road can take; every other within three hours."""
         hour = self.random.randrange(8, 15)
         windows = [{"from": f"2030-01-01T{hour:02}:00:00Z", "to": f"2030-01-01T{hour + 3:02}:00:00Z"}]
         body = {"depot_id": self.depot, "kind": "collection", "location": self.place(), "demand": {"parcels": 1},
-                "service_time": SERVICE_S, "windows": windows if self.random.random() < 0.5 else []}  # fmt: skip
+                "service_time": SERVICE_S, "windows": windows if self.random.random() < 0.5 else []} | more  # fmt: skip
         order = str((await self.client.made("/v1/orders", body))["id"])
         self.open.append(order)
         return order

@@ -45,7 +45,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         If Redis holds data of another version of this program.
     """
     client = connect(settings, blocking=TICK_S)
-    raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0)
+    raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0, retry=embedded.ONCE_MORE)
     queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
     consumer = f"{socket.gethostname()}-{os.getpid()}"
     wait, ours = TICK_S, False

@@ -14,8 +14,10 @@ from typing import Any
 
 import redis
 import redis.asyncio
+import redis.asyncio.retry
 from a2wsgi import WSGIMiddleware
 from flask import Flask
+from redis.backoff import ConstantBackoff
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys
@@ -67,7 +69,9 @@ class Hub:
 
     async def run(self) -> None:
         """Read what is published, for ever."""
-        client: Store = redis.asyncio.Redis.from_url(self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5)
+        retry = redis.asyncio.retry.Retry(ConstantBackoff(0.05), 1)
+        client: Store = redis.asyncio.Redis.from_url(
+            self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5, retry=retry)  # fmt: skip
         while True:
             try:
                 if not self._last:

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 
 from ingest import logs
 from ingest.settings import Settings
+from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
 
@@ -63,6 +64,7 @@ class Worker(rq.Worker):
         kwargs.update(serializer=JSONSerializer, job_class=LastlegJob, worker_ttl=30, default_result_ttl=0,
                       job_monitoring_interval=5, maintenance_interval=5)  # fmt: skip
         super().__init__(queues, *args, **kwargs)
+        self.connection.set_retry(ONCE_MORE)
         if len(self.queues) != 1:
             raise SystemExit("rq: give exactly one queue to a worker: repair or improve")
         for queue in self.queues:

@@ -25,6 +25,9 @@ TENANT = "default"
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 8.0
 
+BACKLOG = "16384"
+"""Requests an API process works on at a time; each stream and each long poll is one all the while."""
+
 
 class PortTaken(LastlegError):
     """Somebody else listens on the port."""
@@ -81,7 +84,8 @@ class Stack:
         granian = str(Path(sys.executable).with_name("granian"))
         commands = {
             "api": [granian, "--interface", "asgi", "--factory", "app:create_front", "--host", host, "--port", port,
-                    "--workers", "1", "--workers-kill-timeout", "1", "--no-ws", "--log-level", "warning"],
+                    "--workers", "1", "--workers-kill-timeout", "1", "--no-ws", "--log-level", "warning",
+                    "--backlog", BACKLOG, "--backpressure", BACKLOG],
             "dispatcher": [python, "-m", "workers", "dispatch"],
             "archiver": [python, "-m", "workers", "archive"],
         }  # fmt: skip

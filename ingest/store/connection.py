@@ -30,7 +30,8 @@ def connect(settings: Settings, *, blocking: float | None = None) -> Store:
     """A client. Reads that block for up to `blocking` seconds need a socket timeout above that."""
     timeout = 3.0 if blocking is None else blocking + 3.0
     return redis.Redis.from_url(
-        embedded.url(settings), decode_responses=True, socket_timeout=timeout, socket_connect_timeout=2.0)  # fmt: skip
+        embedded.url(settings), decode_responses=True, socket_timeout=timeout, socket_connect_timeout=2.0,
+        retry=embedded.ONCE_MORE)  # fmt: skip
 
 
 def check_schema(client: Store) -> None:

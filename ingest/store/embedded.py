@@ -16,10 +16,16 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from ingest import parent
 from ingest.settings import Settings
 from routing.errors import LastlegError
+
+ONCE_MORE = Retry(ConstantBackoff(0.05), 1)
+"""How often a command is sent again: once, for connections that were cut while nobody used them. redis-py's ten times would keep
+callers waiting for seconds, who know better what to do meanwhile."""
 
 _SOCKET_PATH_LIMIT = 100
 """Bytes: a Unix socket's path may have 107 on Linux and 103 on macOS."""
@@ -88,7 +94,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _answers(folder: Path) -> bool:
-    client = redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=0.5)
+    client = redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=0.5, retry=ONCE_MORE)
     try:
         return bool(client.ping())
     except redis.BusyLoadingError:
