@@ -10,7 +10,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ingest import logs
-from ingest.context import Services
+from ingest.context import Services, tell
 from ingest.endpoints import access, depots, drivers, fleet, orders, roads
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
@@ -43,11 +43,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["lastleg"] = Services(settings, client)
     for module in (access, depots, fleet, orders, drivers, roads, plans, routes, health, metrics):
         app.register_blueprint(module.blueprint)
+    app.after_request(tell)
     app.register_error_handler(ApiProblem, render)
     app.register_error_handler(LastlegError, lambda error: render(from_core(error)))
     app.register_error_handler(HTTPException, _http)
     for kind in (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
         app.register_error_handler(kind, _redis_away)
+    app.register_error_handler(redis.OutOfMemoryError, _redis_full)
     app.register_error_handler(Exception, _defect)
     return app
 
@@ -71,6 +73,13 @@ def _redis_away(error: Exception) -> Response:
     return render(ApiProblem(503, "redis_away", "The store does not answer; nothing was changed that you were told of.",
                              "Send the same request again, with the same ids.",
                              headers={"Retry-After": str(RETRY_AFTER_S)}))  # fmt: skip
+
+
+def _redis_full(error: Exception) -> Response:
+    log.error("Redis is full: %s", error)
+    return render(ApiProblem(503, "redis_full", "The store has no memory left for more; what it has is served as before.",
+                             "Tell whoever runs this; send the same request again later.",
+                             headers={"Retry-After": "60"}))  # fmt: skip
 
 
 def _defect(error: Exception) -> Response:

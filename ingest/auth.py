@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest.store import keys
-from ingest.store.connection import Store
+from ingest.store.connection import Store, run_alone
 from routing import codec
 
 
@@ -61,6 +61,31 @@ def principal_of(client: Store, secret: str) -> Principal | None:
     principal = codec.loads(text, Principal)
     expired = principal.expires_at is not None and principal.expires_at < time.time()
     return None if expired else principal
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a key may still do: calls per second, calls left at once, and how long to wait (s) if none is."""
+
+    rate: float
+    left: int
+    wait: float
+
+
+def enter(client: Store, secret: str, rates: dict[str, tuple[float, int]]) -> tuple[Principal | None, Allowance | None]:
+    """Who a key belongs to, as `principal_of`, and count one call; the allowance is None where there is no limit.
+
+    `rates` has calls per second and burst by role. What is over the limit is not counted.
+    """
+    digest = _digest(secret)
+    asked = [part for role, (rate, burst) in rates.items() for part in (role, rate, burst)]
+    found = run_alone(client, "enter", names=[keys.shared_key("keys"), keys.allowance(digest)], args=[digest, *asked])
+    if not found:
+        return None, None
+    principal = codec.loads(found[0], Principal)
+    if principal.expires_at is not None and principal.expires_at < time.time():
+        return None, None
+    return principal, Allowance(float(found[1]), int(found[2]), float(found[3])) if len(found) > 1 else None
 
 
 def principals(client: Store, tenant: str) -> list[Principal]:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from math import ceil
 from typing import Any, ParamSpec, TypeVar, cast
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
 
 from ingest import auth
 from ingest.auth import Principal, Role
@@ -74,11 +75,25 @@ def _authenticate() -> Principal:
     challenge = {"WWW-Authenticate": 'Bearer realm="lastleg"'}
     if scheme.lower() != "bearer" or not secret:
         raise ApiProblem(401, "unauthorized", "This call needs a key.", "Send `Authorization: Bearer KEY`.", headers=challenge)
-    principal = auth.principal_of(store(), secret.strip())
+    principal, allowance = auth.enter(store(), secret.strip(), services().settings.rates)
+    if principal is not None and allowance is not None:
+        told = {"RateLimit-Policy": f'"{principal.role}";q={allowance.rate:g};w=1',
+                "RateLimit": f'"{principal.role}";r={allowance.left};t={ceil(allowance.wait)}'}  # fmt: skip
+        if allowance.wait > 0:
+            raise ApiProblem(429, "too_many_requests", f"This key makes more than {allowance.rate:g} calls per second.",
+                             "Wait as long as Retry-After says; send pings in batches.",
+                             headers={"Retry-After": str(ceil(allowance.wait))} | told)  # fmt: skip
+        g.told = told
     if principal is None:
         raise ApiProblem(401, "unauthorized", "This key is unknown, revoked or expired.", "Ask an operator for a new one.",
                          headers=challenge)  # fmt: skip
     return principal
+
+
+def tell(response: Response) -> Response:
+    """Say on every answer what the key may still do."""
+    response.headers.update(g.get("told", {}))
+    return response
 
 
 def my_depot(depot_id: str) -> Depot:

@@ -10,6 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+RATES = {"shipper": (50.0, 500), "driver": (20.0, 100), "operator": (0.0, 0)}
+"""Calls per second and at once that a key of a role may make; 0: any number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All there is to set. Paths are absolute; `redis_url` None means the embedded server."""
@@ -22,6 +26,7 @@ class Settings:
     body_limit: int
     archive: Path
     log: str
+    rates: dict[str, tuple[float, int]]
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -34,4 +39,17 @@ class Settings:
             host=env.get("LASTLEG_HOST", "127.0.0.1"), port=int(env.get("LASTLEG_PORT", "8080")),
             body_limit=int(env.get("LASTLEG_BODY_LIMIT", str(1 << 20))),
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
+            rates=_rates(env.get("LASTLEG_RATES", "")),
         )  # fmt: skip
+
+
+def _rates(text: str) -> dict[str, tuple[float, int]]:
+    """`shipper=50/500 driver=20/100`: calls per second and burst by role; what is not named keeps its default."""
+    found = dict(RATES)
+    for part in text.split():
+        role, _, numbers = part.partition("=")
+        rate, _, burst = numbers.partition("/")
+        if role not in RATES:
+            raise ValueError(f"LASTLEG_RATES: there is no role {role!r}, only {', '.join(RATES)}")
+        found[role] = (float(rate), int(burst or float(rate)))
+    return found

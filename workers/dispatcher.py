@@ -30,6 +30,9 @@ TICK_S = 0.1
 HINT_S = 2.0
 """A hint that no worker has taken by then counts as lost."""
 
+QUEUED_S = 24 * 3600
+"""How long it is remembered which job was queued last."""
+
 JOB_TIMEOUT_S = {"repair": 30, "improve": 120}
 """What takes longer hangs: it is stopped, and counts as a try in vain."""
 
@@ -117,6 +120,11 @@ def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
 def _hint(client: Store, queue: Queue, depot_id: str, role: str) -> None:
     if client.exists(keys.lease(depot_id, role)):
         return
-    if client.set(keys.hint(depot_id, role), "1", nx=True, px=int(HINT_S * 1000)):
-        queue.enqueue_call(f"workers.jobs.{role}", args=(depot_id,), timeout=JOB_TIMEOUT_S[role], result_ttl=0,
-                           failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip
+    if not client.set(keys.hint(depot_id, role), "1", nx=True, px=int(HINT_S * 1000)):
+        return
+    waiting = client.get(keys.queued(depot_id, role))
+    if waiting is not None and client.lpos(keys.rq_queue(role), waiting) is not None:
+        return  # no worker has come to it yet, or all are suspended
+    job = queue.enqueue_call(f"workers.jobs.{role}", args=(depot_id,), timeout=JOB_TIMEOUT_S[role], result_ttl=0,
+                             failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip
+    client.set(keys.queued(depot_id, role), job.id, ex=QUEUED_S)

@@ -65,6 +65,16 @@ def _script(path: Path, extra: tuple[str, ...]) -> Any:
     return redis.Redis().register_script(_source(path, extra))
 
 
+@cache
+def _alone(path: Path) -> Any:
+    return redis.Redis().register_script(path.read_text())
+
+
+def run_alone(client: Store, script: str, *, names: list[str], args: list[Any]) -> Any:
+    """Run a script that is about no depot: it gets just these KEYS, and no prelude."""
+    return _alone(LUA / f"{script}.lua")(keys=names, args=args, client=client)
+
+
 def run(client: Store, depot_id: str, script: str, args: list[Any], *, folder: Path = LUA, **extra: str) -> Any:
     """Run a script on a depot. `extra` names further keys: `PERSONAL=...` is the Lua local `PERSONAL`."""
     names = tuple(extra)

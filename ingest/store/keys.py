@@ -43,6 +43,11 @@ def personal(depot_id: str, record_id: str) -> str:
     return depot_key(depot_id, f"personal:{record_id}")
 
 
+def allowance(digest: str) -> str:
+    """What a key has used of the calls it may make."""
+    return shared_key(f"allowance:{digest}")
+
+
 def once(depot_id: str, scope: str, token: str) -> str:
     """The stored answer of something that may be sent twice."""
     return depot_key(depot_id, f"once:{scope}:{token}")
@@ -76,6 +81,11 @@ def rq_workers(role: str) -> str:
 def lease(depot_id: str, role: str) -> str:
     """Who works on a depot's `repair` or `improve` right now."""
     return depot_key(depot_id, f"lease:{role}")
+
+
+def queued(depot_id: str, role: str) -> str:
+    """The job of the last wake-up."""
+    return depot_key(depot_id, f"queued:{role}")
 
 
 def hint(depot_id: str, role: str) -> str:

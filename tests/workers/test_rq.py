@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,33 @@ def test_an_improvement_runs_as_a_job_and_clears_its_mark(shop: Shop) -> None:
     assert shop.store.zscore(keys.shared_key("improvable"), "hel") is None
 
 
+def test_a_suspended_queue_does_not_fill_up(shop: Shop) -> None:
+    """`rq suspend`: workers take nothing, `rq info` tells what waits, which stays one job a depot; after `rq resume` it is done."""
+    from workers import dispatcher
+
+    shop.depot()
+    shop.crew("anna")
+    order = shop.order()["id"]
+    raw = redis.Redis.from_url(str(shop.settings.redis_url))
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
+    told = environment(shop, **rq_environment())
+
+    def rq(*words: str) -> str:
+        done = subprocess.run([RQ, *words], env=told, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
+    rq("suspend")
+    for _ in range(3):
+        shop.store.delete(keys.hint("hel", "repair"))  # as it runs out
+        dispatcher._wake(shop.store, queues, time.time() + 1)
+    rq("worker", "--burst", "repair")
+    assert queues["repair"].count == 1
+    assert "1 jobs total" in rq("info", "--raw") or "repair 1" in rq("info", "--raw")
+    rq("resume")
+    rq("worker", "--burst", "repair")
+    assert shop.call("GET", f"/v1/orders/{order}").json["status"] == "planned"
+
+
 def test_a_lease_is_held_by_one_and_renewed_while_it_works(shop: Shop) -> None:
     """Longer than its own time to live; then it is free at once."""
     with hold(shop.store, "hel", "repair") as first, hold(shop.store, "hel", "repair") as second:
@@ -104,8 +132,6 @@ def test_a_lease_is_held_by_one_and_renewed_while_it_works(shop: Shop) -> None:
 
 def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
     """Dirty depots get one hint each; a leased depot none."""
-    import time
-
     from workers import dispatcher
 
     shop.depot()
@@ -119,14 +145,13 @@ def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
     with hold(shop.store, "hel", "repair"):
         dispatcher._wake(shop.store, queues, time.time() + 1)
     assert queues["repair"].count == 1
+    raw.lpop(keys.rq_queue("repair"))  # a worker takes it, and dies
     dispatcher._wake(shop.store, queues, time.time() + 1)
-    assert queues["repair"].count == 2
+    assert queues["repair"].count == 1
 
 
 def test_a_depot_whose_job_fails_is_left_alone_for_a_while(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trigger stays, but the others get the worker first."""
-    import time
-
     from workers import dispatcher, jobs, replan
 
     shop.depot()

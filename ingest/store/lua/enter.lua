@@ -1,0 +1,19 @@
+-- Whose a key is, and whether it may call once more: a leaky bucket as a single moment (GCRA, ITU-T I.371), the one at which all
+-- that has been used of the burst has come back.
+-- KEYS: all principals, this key's moment. ARGV: the key's digest, then for each role: its name, calls per second (0: any), burst.
+-- -> {} if nobody's; {principal}; or {principal, calls per second, calls left, seconds to wait (0: it may)}
+local who = redis.call('HGET', KEYS[1], ARGV[1])
+if not who then return {} end
+local role = cjson.decode(who).role
+local rate, burst = 0, 0
+for i = 2, #ARGV, 3 do
+  if ARGV[i] == role then rate, burst = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]) end
+end
+if rate <= 0 then return {who} end
+local time = redis.call('TIME')
+local now, step = time[1] + time[2] / 1000000, 1 / rate
+local after = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), now) + step
+local wait = after - now - burst * step
+if wait > 0.000001 then return {who, tostring(rate), '0', tostring(wait)} end
+redis.call('SET', KEYS[2], string.format('%.6f', after), 'PX', math.ceil((after - now) * 1000) + 1)
+return {who, tostring(rate), tostring(math.floor(-wait / step + 0.000001)), '0'}

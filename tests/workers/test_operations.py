@@ -1,0 +1,144 @@
+"""What docs/operations.md says an operator can do: users with few rights, TLS, no secret in a log, limits."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ingest.settings import ROOT, Settings
+from ingest.store import keys
+from tests.conftest import Shop, free_port, need, wait_for
+from workers.supervisor import rq_environment
+
+RQ = str(Path(sys.executable).with_name("rq"))
+USERS = ("api", "worker", "dispatcher", "metrics", "phone")
+
+
+def acl() -> str:
+    """The users as docs/operations.md writes them."""
+    found = re.search(r"```acl\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+class Guarded:
+    """A Redis with those users that speaks nothing but TLS."""
+
+    def __init__(self, folder: Path) -> None:
+        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", "key.pem",
+                        "-out", "cert.pem", *subject], cwd=folder, check=True, capture_output=True)  # fmt: skip
+        (folder / "users.acl").write_text(acl())
+        self.folder, self.port = folder, free_port()
+        tls = ["--tls-port", str(self.port), "--port", "0", "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem",
+               "--tls-ca-cert-file", "cert.pem", "--tls-auth-clients", "no"]  # fmt: skip
+        self.process = subprocess.Popen(["redis-server", "--dir", str(folder), "--bind", "127.0.0.1", "--save", "", "--aclfile",
+                                         str(folder / "users.acl"), *tls], cwd=folder, stdout=subprocess.DEVNULL)  # fmt: skip
+
+    def url(self, user: str) -> str:
+        return f"rediss://{user}:{user}-secret@127.0.0.1:{self.port}/0?ssl_ca_certs={self.folder / 'cert.pem'}"
+
+    def client(self, user: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(user), decode_responses=True)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    """It, with the passwords `<user>-secret`."""
+    need(shutil.which("redis-server") is not None and shutil.which("openssl") is not None, "redis-server and openssl")
+    found = Guarded(tmp_path)
+    wait_for(lambda: _answers(found), what="redis-server with TLS")
+    yield found
+    found.process.terminate()
+    found.process.wait(5)
+
+
+def _answers(guarded: Guarded) -> bool:
+    try:
+        return bool(guarded.client("metrics").ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_every_process_works_as_its_own_user_over_tls(guarded: Guarded, tmp_path: Path) -> None:
+    """An order through API, dispatcher and worker, each with its own password; none of them stands in any log."""
+    shop = Shop(Settings.read({"REDIS_URL": guarded.url("api"), "LASTLEG_STATE": str(tmp_path / "api")}))
+    shop.depot()
+    token = shop.crew("anna")
+    order = shop.order()["id"]
+    log = (tmp_path / "all.log").open("wb")
+
+    def start(user: str, *command: str) -> subprocess.Popen[bytes]:
+        told = os.environ | rq_environment() | {"REDIS_URL": guarded.url(user), "PYTHONPATH": str(ROOT),
+                                                "LASTLEG_STATE": str(tmp_path / user)}  # fmt: skip
+        return subprocess.Popen(command, env=told, cwd=ROOT, stdout=log, stderr=log)
+
+    running = [start("worker", RQ, "worker", queue) for queue in ("repair", "improve")]
+    running += [start("dispatcher", sys.executable, "-m", "workers", what) for what in ("dispatch", "archive")]
+    try:
+        wait_for(lambda: shop.call("GET", f"/v1/orders/{order}").json["status"] == "planned", seconds=30, what="a plan")
+        shop.leave(token)
+        assert shop.call("GET", "/v1/drivers/me/route", key=token).json["route_version"] >= 1
+        assert "lastleg_plans_total" in shop.call("GET", "/metrics").text
+        wait_for(lambda: not guarded.client("metrics").zcard(keys.shared_key("improvable")), seconds=30, what="an improvement")
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(15)
+    log.close()
+    text = (tmp_path / "all.log").read_text()
+    assert not [user for user in USERS if f"{user}-secret" in text]
+    assert "NOPERM" not in text
+    assert "No permissions" not in text
+
+
+@pytest.mark.parametrize(("user", "command"), [
+    ("api", ["SET", "rq:queue:repair", "x"]), ("api", ["FLUSHALL"]), ("api", ["CONFIG", "GET", "*"]), ("api", ["GET", "other"]),
+    ("worker", ["FLUSHALL"]), ("worker", ["GET", "other"]), ("worker", ["ACL", "LIST"]), ("dispatcher", ["KEYS", "*"]),
+    ("dispatcher", ["SHUTDOWN"]), ("metrics", ["SET", "lastleg:schema", "x"]), ("metrics", ["EVAL", "return 1", "0"]),
+    ("metrics", ["GET", "other"]), ("phone", ["GET", "lastleg:schema"]), ("phone", ["SUBSCRIBE", "rq:pubsub:x"]),
+    ("phone", ["PUBLISH", "lastleg:hel:route:hel.anna", "x"]),
+])  # fmt: skip
+def test_no_user_may_do_more_than_it_must(guarded: Guarded, user: str, command: list[str]) -> None:
+    """Other keys, other people's queues, and what would end or empty the server."""
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        guarded.client(user).execute_command(*command)
+
+
+def test_a_key_may_only_call_so_often(shop: Shop) -> None:
+    """Over its burst it hears when to come back; then it may again; others, and operators, are not concerned."""
+    shop.depot()
+    shop.app.extensions["lastleg"].settings.rates["shipper"] = (5.0, 3)
+    answers = [shop.call("GET", "/v1/depots", key=shop.shipper) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert [answer.headers["RateLimit"] for answer in answers[:3]] == [f'"shipper";r={left};t=0' for left in (2, 1, 0)]
+    assert answers[0].headers["RateLimit-Policy"] == '"shipper";q=5;w=1'
+    assert answers[3].json["code"] == "too_many_requests"
+    assert answers[3].headers["Retry-After"] == "1"
+    assert "RateLimit" not in shop.call("GET", "/v1/depots").headers
+    time.sleep(0.25)
+    assert shop.call("GET", "/v1/depots", key=shop.shipper).status_code == 200
+
+
+def test_a_full_store_says_so_and_serves_what_it_has(shop: Shop) -> None:
+    """503 with Retry-After for what would need memory; reading goes on, and so does writing when there is room again."""
+    shop.depot()
+    order = shop.order()["id"]
+    shop.store.config_set("maxmemory", "1")
+    try:
+        full = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": {"lat": 60.1699, "lon": 24.9384}})
+        assert (full.status_code, full.json["code"], full.headers["Retry-After"]) == (503, "redis_full", "60")
+        assert shop.call("GET", f"/v1/orders/{order}").json["status"] == "accepted"
+    finally:
+        shop.store.config_set("maxmemory", "0")
+    shop.order()
