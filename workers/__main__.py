@@ -1,8 +1,9 @@
-"""`python -m workers run|dispatch|archive|key|env|replay`: the processes behind the API, and what operators need beside them."""
+"""`python -m workers run|dispatch|archive|key|env|replay|backup|restore|migrate`: processes, and what operators need."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -12,9 +13,10 @@ from pathlib import Path
 from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
+from ingest.store import backup, keys, migrations
 from ingest.store.connection import check_schema, connect
 from routing.errors import LastlegError
-from workers import archive, dispatcher, replan, supervisor
+from workers import archive, dispatcher, supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +37,15 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("replay", help="plan again, without Redis, what a worker has failed on")
     command.add_argument("file", type=Path, help="of <state>/aside")
     command.set_defaults(run=_replay)
+    commands.add_parser("migrate", help="bring data of an older version up to this one").set_defaults(run=_migrate)
+    command = commands.add_parser("backup", help="write a depot to a file")
+    command.add_argument("depot")
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=_backup)
+    command = commands.add_parser("restore", help="bring a depot back from a file")
+    command.add_argument("file", type=Path)
+    command.add_argument("--replace", action="store_true", help="throw away what there is of it")
+    command.set_defaults(run=_restore)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
@@ -61,9 +72,15 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"API           {stack.url}")
         print(f"operator key  {settings.state / 'operator.key'}")
         print(f"logs          {settings.state / 'log'}")
-        print("Ctrl-C stops everything.", flush=True)
+        print(f"Ctrl-C stops everything; `kill -HUP {os.getpid()}` starts all processes anew, one after the other.", flush=True)
+        anew = threading.Event()
+        signal.signal(signal.SIGHUP, lambda *_: anew.set())
         while not stop.wait(0.5):
             stack.watch()
+            if anew.is_set():
+                anew.clear()
+                stack.roll()
+                print("started anew", flush=True)
         print("stopping", flush=True)
 
 
@@ -84,7 +101,36 @@ def _env(arguments: argparse.Namespace) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> None:
+    from workers import replan  # kernels and solvers, which no other command needs
+
     print(replan.replay(Settings.read(), arguments.file))
+
+
+def _migrate(arguments: argparse.Namespace) -> None:
+    del arguments
+    found, depots = migrations.migrate(connect(Settings.read()))
+    print(f"schema {found} -> {keys.SCHEMA}, {depots} depots")
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    client = connect(Settings.read())
+    check_schema(client)
+    part = arguments.out.with_name(arguments.out.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # names and phones are in it
+    with os.fdopen(descriptor, "w") as file:
+        lines = 0
+        for line in backup.dump(client, arguments.depot):
+            file.write(line + "\n")
+            lines += 1
+    part.replace(arguments.out)
+    print(f"{arguments.out}: {lines - 1} keys of depot {arguments.depot}")
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    client = connect(Settings.read())
+    check_schema(client)
+    with arguments.file.open() as file:
+        print(f"depot {backup.load(client, file, replace=arguments.replace)} is back; a plan is asked for")
 
 
 def _key(arguments: argparse.Namespace) -> None:

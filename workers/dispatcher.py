@@ -30,6 +30,9 @@ TICK_S = 0.1
 HINT_S = 2.0
 """A hint that no worker has taken by then counts as lost."""
 
+DEAD_S = 3600.0
+"""So long after a dispatcher was last heard of it counts as gone for good."""
+
 QUEUED_S = 24 * 3600
 """How long it is remembered which job was queued last."""
 
@@ -50,14 +53,15 @@ def run(settings: Settings, stop: threading.Event) -> None:
     client = connect(settings, blocking=TICK_S)
     raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0, retry=embedded.ONCE_MORE)
     queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
-    consumer = f"{socket.gethostname()}-{os.getpid()}"
+    mine = consumer(os.getpid())
     wait, ours = TICK_S, False
     while not stop.is_set():
         try:
             if not ours:
                 check_schema(client)
+                _join(client)
                 ours = True
-            _listen(client, consumer, wait)
+            _listen(client, mine, wait)
             now = time.time()
             _clock(client, now)
             wait = _wake(client, queues, now)
@@ -67,15 +71,32 @@ def run(settings: Settings, stop: threading.Event) -> None:
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
-            client.xgroup_create(keys.shared_key("events"), GROUP, id="$", mkstream=True)
+            ours = False
 
 
-def _listen(client: Store, consumer: str, wait: float) -> None:
-    """Wait for an event, at most `wait` seconds. What it says does not matter here: the state it changed does."""
-    stream = keys.shared_key("events")
-    for _, rows in client.xreadgroup(GROUP, consumer, {stream: ">"}, count=500, block=max(1, int(wait * 1000))) or []:
-        if rows:
-            client.xack(stream, GROUP, *(entry for entry, _ in rows))
+def consumer(pid: int) -> str:
+    """What a dispatcher on this machine is called in the consumer group."""
+    return f"{socket.gethostname()}-{pid}"
+
+
+def _join(client: Store) -> None:
+    """Make the consumer group if there is none, and strike off who has not been heard of for long: each start is another one."""
+    try:
+        client.xgroup_create(keys.shared_key("events"), GROUP, id="$", mkstream=True)
+    except redis.ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+    for other in client.xinfo_consumers(keys.shared_key("events"), GROUP):
+        if other["idle"] > 1000 * DEAD_S:
+            client.xgroup_delconsumer(keys.shared_key("events"), GROUP, other["name"])
+
+
+def _listen(client: Store, mine: str, wait: float) -> None:
+    """Wait for an event, at most `wait` seconds. What it says does not matter here: the state it changed does.
+
+    So it counts as read at once, and no dispatcher that dies holds up the trimming of the stream.
+    """
+    client.xreadgroup(GROUP, mine, {keys.shared_key("events"): ">"}, count=500, block=max(1, int(wait * 1000)), noack=True)
 
 
 def _clock(client: Store, now: float) -> None:

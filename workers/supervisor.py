@@ -20,10 +20,14 @@ from ingest.settings import ROOT, Settings
 from ingest.store import embedded, keys
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
+from workers import dispatcher
 
 TENANT = "default"
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 8.0
+
+FINISH_WITHIN_S = 90.0
+"""So long a worker may take to finish its job when it is replaced: longer than any improvement searches."""
 
 BACKLOG = "16384"
 """Requests an API process works on at a time; each stream and each long poll is one all the while."""
@@ -133,6 +137,47 @@ class Stack:
         if self.server is not None and self.server.poll() is not None:
             self.say("the store ended; starting it again")
             self.server = embedded.ensure(self.settings)
+
+    def roll(self) -> None:
+        """Start every process anew, on the code and maps as they are now, one after the other; nobody who calls notices.
+
+        The API's server starts a new worker, lets it take over and the old one end. All others are replaced by a twin that is
+        there before they go; what they had begun they finish.
+        """
+        _signal(self.processes["api"], signal.SIGHUP)
+        for name in [name for name in self.commands() if name != "api"]:
+            before = self.processes[name]
+            listening = self._listening()
+            if name == "archiver":  # the only one of which there is one
+                self._end(before)
+            self._spawn(name)
+            until = time.monotonic() + 30
+            while not self._listens(name, listening) and time.monotonic() < until:
+                time.sleep(0.05)
+            self._end(before)
+
+    def _listening(self) -> dict[str, int]:
+        """How many workers are at each queue."""
+        client = connect(self.settings)
+        return {role: int(client.scard(keys.rq_workers(role))) for role in ("repair", "improve")}
+
+    def _listens(self, name: str, before: dict[str, int]) -> bool:
+        """Whether a process that was just started does its work: a worker is at its queue, a dispatcher in its group."""
+        role = name.split("-")[0]
+        if role == "dispatcher":
+            found = connect(self.settings).xinfo_consumers(keys.shared_key("events"), dispatcher.GROUP)
+            return dispatcher.consumer(self.processes[name].pid) in [consumer["name"] for consumer in found]
+        return role not in before or self._listening()[role] > before[role]
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        """Let a process finish what it does."""
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(FINISH_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
 
     def stop(self) -> None:
         """Stop everything this started: first those who write, the store last."""

@@ -18,9 +18,9 @@ from workers import dispatcher
 
 
 def state(shop: Shop) -> dict[str, Any]:
-    """Everything stored, but for what only counts time."""
+    """Everything stored, but for what only counts time and calls."""
     found = {}
-    for key in sorted(shop.store.scan_iter()):
+    for key in sorted(key for key in shop.store.scan_iter() if ":allowance:" not in key):
         kind = shop.store.type(key)
         read = {"string": shop.store.get, "hash": shop.store.hgetall, "set": shop.store.smembers,
                 "zset": lambda k: shop.store.zrange(k, 0, -1), "stream": shop.store.xlen}[kind]  # fmt: skip

@@ -1,0 +1,54 @@
+"""From each schema of the data to the next, depot by depot; `python -m workers migrate` runs what is missing.
+
+A step may be run twice: the schema's number is raised when all depots are through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ingest.store import keys
+from ingest.store.connection import Store, WrongSchema
+from routing import codec
+from routing.model import Depot
+
+
+def _to_2(client: Store, depot_id: str) -> None:
+    """Depots are dirty from the moment on at which a repair is due, no longer since when; improvable ones likewise.
+
+    Policies have rules for triggers, which scripts read: documents are written again with the defaults of what they lack.
+    """
+    document = client.get(keys.depot_key(depot_id, "depot"))
+    client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
+    for name in ("dirty", "improvable"):
+        if client.zscore(keys.shared_key(name), depot_id) is not None:
+            client.zadd(keys.shared_key(name), {depot_id: 0})
+
+
+STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2}
+"""By the schema they begin from."""
+
+
+def bring_up(client: Store, depot_id: str, schema: int) -> None:
+    """One depot's data from a schema to this program's."""
+    for number in range(schema, int(keys.SCHEMA)):
+        STEPS[number](client, depot_id)
+
+
+def migrate(client: Store) -> tuple[int, int]:
+    """All data to this program's schema, while nothing else runs: the schema they were of, and how many depots there are.
+
+    Raises
+    ------
+    WrongSchema
+        If they are of a newer program.
+    """
+    found = int(client.get(keys.shared_key("schema")) or keys.SCHEMA)
+    if found > int(keys.SCHEMA):
+        raise WrongSchema(f"Redis holds data of schema {found}; this program reads {keys.SCHEMA} and older.",
+                          remedy="Start the newer program.")  # fmt: skip
+    depots = sorted(client.smembers(keys.shared_key("depots")))
+    for depot_id in depots:
+        bring_up(client, depot_id, found)
+    client.set(keys.shared_key("schema"), keys.SCHEMA)
+    return found, len(depots)

@@ -1,0 +1,160 @@
+"""A depot goes into a file and comes back; data of older schemas are brought up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.settings import ROOT
+from ingest.store import backup, keys, migrations
+from ingest.store.connection import WrongSchema, check_schema
+from tests.conftest import SPOTS, Shop
+from workers import replan
+
+OLD = Path(__file__).with_name("schema-1.jsonl")
+"""A depot as the first version of this program kept it: two drivers, one on the road, five orders, one of them unanswered."""
+
+
+def seen(shop: Shop, depot: str = "hel") -> dict[str, Any]:
+    """All that people see of a depot."""
+    paths = [f"/v1/depots/{depot}/plan", f"/v1/depots/{depot}/plans", f"/v1/drivers/{depot}.anna/route"]
+    paths += [f"/v1/{family}?depot_id={depot}" for family in ("orders", "drivers", "shifts")]
+    return {path: shop.call("GET", path).json for path in paths}
+
+
+def busy(shop: Shop) -> None:
+    shop.depot()
+    token = shop.crew("anna")
+    for spot in SPOTS[:4]:
+        shop.order(spot, recipient={"name": "Ada"})
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.leave(token)
+    current = shop.call("GET", "/v1/drivers/me/route", key=token).json["shifts"][0]["stops"][0]["stop_id"]
+    shop.event(token, current, "arrived", event_id="there")
+
+
+def test_a_depot_comes_back_as_it_was(shop: Shop) -> None:
+    """With its people's names, its versions and its drivers' progress; the next plan goes on from there."""
+    busy(shop)
+    before, lines = seen(shop), list(backup.dump(shop.store, "hel"))
+    shop.depot("other")
+    shop.store.delete(*shop.store.scan_iter(match="lastleg:{hel}:*"))
+    shop.store.srem(keys.shared_key("depots"), "hel")
+    assert shop.call("GET", "/v1/depots/hel").status_code == 404
+    assert backup.load(shop.store, lines) == "hel"
+    assert seen(shop) == before
+    assert shop.order(SPOTS[5], kind="collection")["status"] == "accepted"
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    assert shop.call("GET", "/v1/depots/hel/plan").json["version"] == before["/v1/depots/hel/plan"]["version"] + 1
+
+
+def test_nothing_is_overwritten_unasked(shop: Shop) -> None:
+    """A depot that is there stays, and a broken file changes nothing."""
+    busy(shop)
+    lines = list(backup.dump(shop.store, "hel"))
+    later = shop.order(SPOTS[5])["id"]
+    newer = lines[0].replace('"schema": "2"', '"schema": "99"')
+    for wrong in (lines, [*lines[:3], "{"], [], ["{}"], [*lines[:2], '{"key": 1}'], [newer]):
+        with pytest.raises(backup.BackupFault):
+            backup.load(shop.store, wrong)
+    assert shop.call("GET", f"/v1/orders/{later}").status_code == 200
+    backup.load(shop.store, lines, replace=True)
+    assert shop.call("GET", f"/v1/orders/{later}").status_code == 404
+    with pytest.raises(backup.BackupFault, match="There are: hel"):
+        list(backup.dump(shop.store, "lund"))
+
+
+def test_a_backup_is_of_one_moment(shop: Shop) -> None:
+    """Taken while orders come in: every open order in it has its document, up to its revision."""
+    shop.depot()
+    over = threading.Event()
+
+    def keep_ordering() -> None:
+        mine = Shop(shop.settings)
+        while not over.wait(0.02):
+            mine.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0]}, key=shop.operator)
+
+    thread = threading.Thread(target=keep_ordering)
+    thread.start()
+    try:
+        for _ in range(10):
+            head, *rows = (json.loads(line) for line in backup.dump(shop.store, "hel"))
+            found = {row["key"].rpartition(":")[2]: row["value"] for row in rows}
+            if "open" in found:
+                assert sorted(found["orders"]) == found["open"]
+                assert max(map(int, found["record_rev"].values())) <= int(found["rev"])
+            assert head["depot"] == "hel"
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_the_commands_do_it(shop: Shop, tmp_path: Path) -> None:
+    """`python -m workers backup` and `restore`, with a file only its owner can read."""
+    busy(shop)
+    before, file = seen(shop), tmp_path / "hel.jsonl"
+    told = os.environ | {"REDIS_URL": str(shop.settings.redis_url), "LASTLEG_STATE": str(tmp_path)}
+
+    def workers(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "workers", *words], env=told, cwd=ROOT, capture_output=True, text=True)
+
+    assert workers("backup", "hel", "--out", str(file)).returncode == 0
+    assert file.stat().st_mode & 0o077 == 0
+    shop.store.flushdb()
+    shop.__init__(shop.settings)  # type: ignore[misc]  # new keys of callers
+    done = workers("restore", str(file))
+    assert done.stdout == "depot hel is back; a plan is asked for\n", done.stderr
+    assert seen(shop) == before
+    again = workers("restore", str(file))
+    assert (again.returncode, again.stderr[:7]) == (1, "backup:")
+
+
+def test_data_of_the_first_schema_are_brought_up(shop: Shop) -> None:
+    """In place by `migrate`, after a start was refused: all is there, and the unanswered order is answered."""
+    head, *rows = (json.loads(line) for line in OLD.read_text().splitlines())
+    shop.store.set(keys.shared_key("schema"), "1")
+    shop.store.sadd(keys.shared_key("depots"), "old")
+    for row in rows:
+        backup._WRITE[row["type"]](shop.store, row["key"], row["value"])
+    for name, members in head["shared"].items():
+        if members:
+            shop.store.zadd(keys.shared_key(name), dict(members))
+    with pytest.raises(WrongSchema, match="migrate"):
+        check_schema(shop.store)
+    assert migrations.migrate(shop.store) == (1, 1)
+    check_schema(shop.store)
+    _works(shop)
+
+
+def test_an_old_backup_is_brought_up_too(shop: Shop) -> None:
+    """By `restore`, into data of this schema."""
+    backup.load(shop.store, OLD.read_text().splitlines())
+    _works(shop)
+
+
+def _works(shop: Shop) -> None:
+    before = seen(shop, "old")
+    assert before["/v1/depots/old/plan"]["version"] == 1
+    statuses = {order["external_id"] or "new": order["status"] for order in before["/v1/orders?depot_id=old"]["orders"]}
+    assert sorted(statuses.values()) == ["accepted", "en_route", "planned", "planned", "planned"]
+    assert statuses["new"] == "accepted"
+    assert shop.store.zscore(keys.shared_key("dirty"), "old") == 0
+    assert replan.repair(shop.store, shop.settings, "old") == 1
+    after = {order["external_id"] or "new": order["status"] for order in seen(shop, "old")["/v1/orders?depot_id=old"]["orders"]}
+    assert after["new"] in {"planned", "unassigned"}
+    shop.order(SPOTS[1], depot_id="old")
+
+
+def test_data_of_a_newer_program_are_left_alone(shop: Shop) -> None:
+    """By `migrate` as well."""
+    shop.store.set(keys.shared_key("schema"), "99")
+    with pytest.raises(WrongSchema, match="newer"):
+        migrations.migrate(shop.store)
+    assert shop.store.get(keys.shared_key("schema")) == "99"
