@@ -48,6 +48,11 @@ def not_found(what: str, record_id: str) -> ApiProblem:
     return ApiProblem(404, "not_found", f"There is no {what} {record_id!r}.", "Check the id and the key you call with.")
 
 
+def full(detail: str, policy: str) -> ApiProblem:
+    """409 at a limit of the depot's policy."""
+    return ApiProblem(409, "depot_full", detail, f"Wait until some are done, or raise `{policy}` in the depot's policy.")
+
+
 def from_core(error: LastlegError) -> ApiProblem:
     """The core's own errors, as an answer."""
     return ApiProblem(422, error.code, error.detail, error.remedy)

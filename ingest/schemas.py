@@ -142,6 +142,10 @@ class PolicyIn(_Body):
     reorder_price: int | None = Field(default=None, ge=0, le=DAY_S)
     near: int | None = Field(default=None, ge=1, le=DAY_S)
     max_moves_per_driver: int | None = Field(default=None, ge=0, le=10_000)
+    keep_days: int | None = Field(default=None, ge=1, le=3650)
+    keep_versions: int | None = Field(default=None, ge=100, le=100_000)
+    max_open_orders: int | None = Field(default=None, ge=1, le=100_000)
+    max_records: int | None = Field(default=None, ge=1, le=100_000)
     min_gain: int | None = Field(default=None, ge=0, le=DAY_S)
 
     def policy(self, before: Policy) -> Policy:

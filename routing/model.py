@@ -219,6 +219,14 @@ class Policy:
     """Depot seconds ahead within which changing a stop costs more, up to twice as much for the very next."""
     max_moves_per_driver: int | None = None
     """How many stops of drivers on the road may change hands in one plan: for each of them given and taken together; None: any."""
+    keep_days: int = 30
+    """Days that closed orders and ended shifts stay before they are archived: depot days for shifts, real ones for orders."""
+    keep_versions: int = 1000
+    """How many plan versions stay readable."""
+    max_open_orders: int = 10_000
+    """So many orders may be open; further ones are refused."""
+    max_records: int = 5_000
+    """So many drivers, vehicles, shifts, and road events there may be of each; further ones are refused."""
     min_gain: int = 120
     """An improvement is published only if it gains at least this much, disruption included."""
 

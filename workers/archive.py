@@ -1,20 +1,23 @@
-"""The archiver: events and pings to Parquet, and only then out of Redis.
+"""The archiver: events and pings to Parquet, and only then out of Redis; so are orders and shifts that are over for long.
 
 A consumer group of its own reads each stream. A batch is written to a file named after its first and last
-entry and then acknowledged: killed in between, the same batch is written to the same file again.
+entry and then acknowledged: killed in between, the same batch is written to the same file again. Orders and shifts are
+written before they are forgotten: killed in between, they are in two files.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import redis
 
 from ingest.settings import Settings
-from ingest.store import keys
+from ingest.store import keys, readers, writers
 from ingest.store.connection import Store, check_schema, connect
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,9 @@ CONSUMER = "archive"
 BATCH = 10_000
 EVERY_S = 30.0
 """Batches are written at most this often, so that files are worth reading."""
+
+RETIRED = 500
+"""Orders and shifts are forgotten so many at a time."""
 
 KEEP = 10_000
 """Entries a stream keeps though archived, for those who read them live."""
@@ -46,8 +52,40 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
                     pass
             except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
                 log.warning("Redis is away: %s", error)
+        try:
+            for depot_id in readers.depots(client) if ours else ():
+                while retire(client, settings.archive, depot_id) == RETIRED:
+                    pass
+        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+            log.warning("Redis is away: %s", error)
         if last:
             return
+
+
+def retire(client: Store, folder: Path, depot_id: str, *, now: float | None = None) -> int:
+    """Write orders and shifts that the depot's policy lets go to Parquet, and forget them; how many orders that are."""
+    depot = readers.depot(client, depot_id)
+    if depot is None:
+        return 0
+    now = time.time() if now is None else now
+    keep = depot.policy.keep_days * 86_400
+    over = partial(writers.over, client, depot_id, closed_before=now - keep, ended_before=depot.clock.depot(now) - keep,
+                   most=RETIRED)  # fmt: skip
+    shifts, orders = over("tell")
+    for name, documents in (("shifts", shifts), ("orders", orders)):
+        if documents:
+            _write_documents(folder / name, f"{depot_id}-{int(1000 * now)}", depot_id, documents)
+    if shifts or orders:
+        over("drop")
+        log.info("%d orders and %d shifts archived", len(orders), len(shifts), extra={"depot": depot_id})
+    return len(orders)
+
+
+def _write_documents(folder: Path, name: str, depot_id: str, documents: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = pl.DataFrame({"depot": [depot_id] * len(documents), "document": documents})
+    frame.write_parquet(folder / f"{name}.part")
+    (folder / f"{name}.part").replace(folder / f"{name}.parquet")
 
 
 def archive(client: Store, folder: Path, name: str) -> int:

@@ -53,7 +53,8 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
         "version": snapshot.version, "revision": snapshot.revision, "role": work.role, "began": work.began,
         "again": _again(snapshot, work), "improve": work.improve,
         "plan": codec.dumps(plan).decode(), "planned_on": _planned_on(snapshot, problem),
-        "snapshot": plan.version % SNAPSHOT_EVERY == 0, "record": codec.dumps(record).decode(), "over": record.over,
+        "snapshot": plan.version % SNAPSHOT_EVERY == 0, "keep": _keep(snapshot),
+        "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),
         "unassigned": {item.order_id: codec.dumps(item).decode() for item in plan.unassigned},
@@ -63,6 +64,11 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     }  # fmt: skip
     outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
     return Outcome(outcome), detail
+
+
+def _keep(snapshot: Snapshot) -> int:
+    """How many versions stay: the policy's number, rounded up to whole spans between snapshots."""
+    return -(-snapshot.depot.policy.keep_versions // SNAPSHOT_EVERY) * SNAPSHOT_EVERY
 
 
 def _planned_on(snapshot: Snapshot, problem: Problem) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -36,6 +37,10 @@ THREADS = 16
 HEARTBEAT_S = 15.0
 BACKLOG = 100
 """Versions a slow client may be behind before its stream is closed; it resumes by Last-Event-ID."""
+
+DEAF_S = 60.0
+"""After so long without hearing of what is published some of it may be gone: streams are ended, and resume from what is kept of
+each driver's versions."""
 
 _BLOCK_MS = 5000
 
@@ -72,12 +77,16 @@ class Hub:
         retry = redis.asyncio.retry.Retry(ConstantBackoff(0.05), 1)
         client: Store = redis.asyncio.Redis.from_url(
             self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5, retry=retry)  # fmt: skip
+        heard = time.monotonic()
         while True:
             try:
+                if time.monotonic() - heard > DEAF_S:
+                    self.close()
                 if not self._last:
                     newest = await client.xrevrange(keys.shared_key("published"), count=1)
                     self._last = newest[0][0] if newest else "0"
                 found = await client.xread({keys.shared_key("published"): self._last}, block=_BLOCK_MS, count=200)
+                heard = time.monotonic()
                 for _, rows in found or []:
                     for entry, fields in rows:
                         self._last = entry

@@ -10,7 +10,7 @@ from flask import Blueprint, request
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, snapper_of, store
-from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.problems import ApiProblem, Fault, full, invalid, not_found
 from ingest.schemas import DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, seconds
 from ingest.store import readers, writers
 from routing.errors import OffMap
@@ -81,6 +81,8 @@ def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dic
         raise ApiProblem(409, "duplicate", f"{record.id!r} exists with other values.", "Choose another id.")
     if result[0] == "unknown":
         raise invalid([Fault("unknown_id", f"/{result[1]}", "There is no such record.", "Make it first.")])
+    if result[0] == "full":
+        raise full(f"There are {result[1]} {family} at this depot; it takes no more.", "max_records")
     if result[0] == "overlap":
         raise ApiProblem(409, "overlap", f"Shift {result[2]} has this {result[1].removesuffix('_id')} at that time.",
                          "Shifts of one driver or one vehicle may not overlap.",

@@ -12,7 +12,7 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.endpoints.fleet import dimension_faults, place_faults
-from ingest.problems import ApiProblem, Fault, invalid
+from ingest.problems import ApiProblem, Fault, full, invalid
 from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
@@ -54,6 +54,8 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
         personal=wanted.recipient.fields() if wanted.recipient else {},
     )  # fmt: skip
+    if result == "full":
+        raise full(f"{order_id} orders are open at this depot; it takes no more.", "max_open_orders")
     if result == "key_reused":
         raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.", "Use a new key.",
                          extra={"order_id": order_id})  # fmt: skip

@@ -12,7 +12,7 @@ from flask import Blueprint, request
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
-from ingest.problems import Fault, invalid
+from ingest.problems import Fault, full, invalid
 from ingest.schemas import RoadEventIn, body, iso, parse, seconds
 from ingest.store import readers, writers
 from routing.model import Depot, RoadEvent
@@ -40,7 +40,8 @@ def close() -> tuple[dict[str, Any], int]:
         id=f"{depot.id}.r{secrets.token_hex(5)}", depot_id=depot.id, tenant=depot.tenant, arcs=arcs, start=start,
         end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason, map=network_of(depot).fingerprint,
     )  # fmt: skip
-    writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end))
+    if not writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end)):
+        raise full(f"There are {depot.policy.max_records} road events at this depot.", "max_records")
     return view(event, event.map), 201
 
 

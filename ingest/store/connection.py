@@ -47,7 +47,8 @@ def check_schema(client: Store) -> None:
     if found != keys.SCHEMA:
         raise WrongSchema(
             f"Redis holds data of schema {found}; this program reads {keys.SCHEMA}.",
-            remedy="Older data: stop everything and run `python -m workers migrate`. Newer: start the version that wrote them.",
+            remedy="Older data: stop everything and run `python -m workers migrate`. Newer ones: start the version that wrote "
+                   "them, or point REDIS_URL (or LASTLEG_STATE) to an empty place.",
         )
 
 

@@ -13,13 +13,14 @@ DEPOT = (
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
+    "closed",
 )  # fmt: skip
 """One key each per depot."""
 
 SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "metrics", "schema")
 """One key each per Redis."""
 
-SCHEMA = "2"
+SCHEMA = "3"
 """Raised when stored data change shape; a start on other data is refused."""
 
 

@@ -5,6 +5,7 @@ A step may be run twice: the schema's number is raised when all depots are throu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from ingest.store import keys
@@ -25,7 +26,17 @@ def _to_2(client: Store, depot_id: str) -> None:
             client.zadd(keys.shared_key(name), {depot_id: 0})
 
 
-STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2}
+def _to_3(client: Store, depot_id: str) -> None:
+    """Of closed orders it is known when they were closed, as far back as from now on; policies say how long they stay."""
+    document = client.get(keys.depot_key(depot_id, "depot"))
+    client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
+    open_ = client.smembers(keys.depot_key(depot_id, "open"))
+    closed = {order: time.time() for order in client.hkeys(keys.depot_key(depot_id, "orders")) if order not in open_}
+    if closed:
+        client.zadd(keys.depot_key(depot_id, "closed"), closed, nx=True)
+
+
+STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2, 2: _to_3}
 """By the schema they begin from."""
 
 

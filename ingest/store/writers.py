@@ -44,7 +44,7 @@ def replace_depot(client: Store, depot: Depot, now: float) -> None:
 
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
                personal: dict[str, str], timers: dict[str, float] | None = None) -> list[str]:  # fmt: skip
-    """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, or `overlap` + field, id."""
+    """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, `overlap` + field, id, `full` + most."""
     arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now, PERSONAL_TTL_S,
                  *_fields(personal)]  # fmt: skip
     if isinstance(record, Shift):
@@ -55,7 +55,7 @@ def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, 
 
 def create_order(client: Store, order: Order, *, print_: str, idempotency: str | None, now: float,
                  personal: dict[str, str]) -> list[str]:  # fmt: skip
-    """Accept an order: `created`, `replayed`, `key_reused` or `duplicate`, and the order's id."""
+    """Accept an order: `created`, `replayed`, `key_reused` or `duplicate` + the order's id, or `full` + how many may be open."""
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
     token = hashlib.sha256(f"{order.shipper}|{idempotency}".encode()).hexdigest()[:32]
     arguments = [order.id, codec.dumps(order), print_, external, json.dumps({"order_id": order.id}), now,
@@ -102,9 +102,10 @@ def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, int, 
     return int(new), int(duplicates), int(late)
 
 
-def put_road_event(client: Store, event: RoadEvent, *, now: float, start: float, end: float) -> None:
-    """Close or slow streets between two real times."""
-    run(client, event.depot_id, "roads", ["put", event.id, codec.dumps(event), json.dumps({"id": event.id}), now, start, end])
+def put_road_event(client: Store, event: RoadEvent, *, now: float, start: float, end: float) -> bool:
+    """Close or slow streets between two real times; False if the depot has as many road events as it may."""
+    arguments = ["put", event.id, codec.dumps(event), json.dumps({"id": event.id}), now, start, end]
+    return bool(run(client, event.depot_id, "roads", arguments))
 
 
 def drop_road_event(client: Store, depot_id: str, event_id: str, *, now: float) -> bool:
@@ -128,6 +129,13 @@ def aside(client: Store, depot_id: str, records: Collection[str], state: str, *,
     `state` is a `readers.Aside`'s, or `free`. Who comes `on_trial` asks for a re-solve.
     """
     return list(run(client, depot_id, "aside", [state, failure, now, *records])) if records else []
+
+
+def over(client: Store, depot_id: str, verb: str, *, closed_before: float, ended_before: float,
+         most: int) -> tuple[list[str], list[str]]:  # fmt: skip
+    """What a depot may forget (`verb` tell) or has to now (drop): documents of shifts and of orders."""
+    shifts, orders = run(client, depot_id, "forget", [verb, closed_before, ended_before, most])
+    return list(shifts), list(orders)
 
 
 def erase_personal(client: Store, depot_id: str, record_id: str) -> bool:

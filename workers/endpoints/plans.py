@@ -45,6 +45,7 @@ def listing(depot_id: str) -> dict[str, Any]:
     if after is None:
         raise invalid([Fault("wrong_type", "", "after must be a plan version.", "?after=12")])
     newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
+    after = max(after, newest - depot.policy.keep_versions - 2 * readers.SNAPSHOT_EVERY)  # older ones are gone
     numbers = range(after + 1, min(newest, after + PAGE) + 1)
     found = readers.version_records(store(), depot.id, numbers)
     return {"version": newest, "plans": [_summary(record) for record in found]}

@@ -5,6 +5,7 @@
 --   version      the version to replace (compared)
 --   revision     triggers up to this revision are answered
 --   plan         the whole plan (text)              record    its version record (text)
+--   keep         how many versions stay, a multiple of what is between two snapshots
 --   snapshot     whether to keep the whole plan     role      'repair'|'improve'
 --   began        when the work began (real s)       again     when the next repair or an improvement may begin (real s)
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
@@ -34,7 +35,14 @@ redis.call('SET', K.version, version)
 redis.call('SET', K.plan, c.plan)
 if c.planned_on ~= '' then redis.call('SET', K.planned_on, c.planned_on) end
 redis.call('HSET', K.versions, version, c.record)
-if c.snapshot == true then redis.call('HSET', K.snapshots, version, c.plan) end
+if c.snapshot == true then
+  redis.call('HSET', K.snapshots, version, c.plan)
+  for old = version - c.keep, math.max(1, version - c.keep - 2000), -1 do  -- the snapshot that later versions start from stays
+    if redis.call('HDEL', K.versions, old) == 0 then break end
+    redis.call('HDEL', K.commit_ms, old)
+    if old < version - c.keep then redis.call('HDEL', K.snapshots, old) end
+  end
+end
 for _, route in ipairs(c.touched) do
   for _, stop in ipairs(route.gone) do
     if redis.call('HGET', K.stop_shift, stop) == route.shift then redis.call('HDEL', K.stop_shift, stop) end
@@ -57,10 +65,10 @@ for driver, text in pairs(c.documents) do
   redis.call('HSET', K.routes, driver, text)
   redis.call('HSET', K.route_versions, driver, version)
   local to = c.streams[driver]
-  redis.call('XADD', to[1], 'MAXLEN', '~', 200, version .. '-0', 'route', text)
+  redis.call('XADD', to[1], 'MAXLEN', '=', 120, version .. '-0', 'route', text)
   redis.call('PUBLISH', to[2], text)
 end
-redis.call('XADD', K.published, 'MAXLEN', '~', 10000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
+redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
 emit('plan.published', cjson.encode({version = version}))
 if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision) end
 return {'published', tostring(version)}

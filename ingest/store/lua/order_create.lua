@@ -2,7 +2,7 @@
 -- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
 -- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
 --       once ttl (0: no idempotency key), personal ttl, number of personal fields, their names and values.
--- -> {'created'|'replayed'|'key_reused'|'duplicate', order id}
+-- -> {'created'|'replayed'|'key_reused'|'duplicate', order id}, or {'full', how many may be open}
 local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local once_ttl, personal_ttl, fields = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 if once_ttl > 0 then
@@ -19,6 +19,11 @@ if external ~= '' then
     return {same and 'replayed' or 'duplicate', order}
   end
   redis.call('HSET', K.external, external, id)
+end
+local most = cjson.decode(redis.call('GET', K.depot)).policy.max_open_orders
+if redis.call('SCARD', K.open) >= most then
+  if external ~= '' then redis.call('HDEL', K.external, external) end
+  return {'full', tostring(most)}
 end
 local rev = emit('order.created', body)
 redis.call('HSET', K.orders, id, document)

@@ -177,6 +177,7 @@ end
 
 local function close_order(order)
   redis.call('SREM', K.open, order)
+  redis.call('ZADD', K.closed, redis.call('TIME')[1], order)
   redis.call('HDEL', K.unassigned, order)
   redis.call('HDEL', K.declined, order)
   redis.call('HDEL', K.aside, order)

@@ -3,7 +3,7 @@
 -- ARGV: family ('drivers'|'vehicles'|'shifts'), id, document, fingerprint, event body, now (real s), personal ttl,
 --       number of personal fields, their names and values, then for shifts: driver, vehicle, start, end,
 --       and timers: trigger kind, when (real s).
--- -> {'created'|'same'|'conflict'|'unknown'|'overlap', detail}
+-- -> {'created'|'same'|'conflict'|'unknown'|'overlap'|'full', detail}
 local family, id, document, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local fields = tonumber(ARGV[8])
 local rest = 9 + 2 * fields
@@ -12,6 +12,8 @@ if known then
   if known == print_ then return {'same'} end
   return {'conflict', id}
 end
+local most = cjson.decode(redis.call('GET', K.depot)).policy.max_records
+if redis.call('HLEN', K[family]) >= most then return {'full', tostring(most)} end
 if family == 'shifts' then
   local driver, vehicle, first, last = ARGV[rest], ARGV[rest + 1], tonumber(ARGV[rest + 2]), tonumber(ARGV[rest + 3])
   if redis.call('HEXISTS', K.drivers, driver) == 0 then return {'unknown', 'driver_id'} end
