@@ -3,7 +3,8 @@
 Also how long it takes to tell OR-Tools and PyVRP of one leg, all that they do before and after they search included, which is what
 `routing.solve.engines` judges by whether they can answer in time.
 
-Each instance gets one order more than the plan in force has, with all its drivers on the road (`benchmarks.resolve`'s case +1).
+Each instance gets one order more than the plan in force has, with all its drivers on the road (`benchmarks.resolve`'s case +1);
+`aboard` is the repair where all else are deliveries whose goods have left with them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import json
 import statistics
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.resolve import REFERENCES, in_force, one_more
 from benchmarks.solve import choice, files
 from benchmarks.timing import one_core, timed
+from routing.model import OrderKind
 from routing.solve import ortools_engine, pyvrp_engine
 from routing.solve.improve import improve
 from routing.solve.problem import Problem
@@ -38,6 +41,7 @@ def main() -> None:
         problem = one_more(path, kept)
         results.append({"instance": path.stem, "n": len(problem.tasks), "crews": len(problem.crews),
                         **_figures("repair", [timed(partial(repair, problem)) for _ in range(arguments.repeat)]),
+                        **_figures("aboard", [timed(partial(repair, _aboard(problem))) for _ in range(arguments.repeat)]),
                         **_figures("quote", [_quoted(problem) for _ in range(arguments.repeat)]),
                         **_figures("stop", [_stopped(problem, seed) for seed in range(arguments.repeat)]),
                         **_per_leg(problem)})  # fmt: skip
@@ -58,6 +62,15 @@ def _per_leg(problem: Problem) -> dict[str, float]:
         seconds = min(timed(partial(engine.improve, problem, start, budget=0.01)) for _ in range(2))
         found[f"{name}_leg_us"] = round(1e6 * seconds / engine.legs(problem), 3)
     return found
+
+
+def _aboard(problem: Problem) -> Problem:
+    """The same with the goods of all planned stops on their driver's vehicle, as they are once it has left."""
+    tasks = list(problem.tasks)
+    for crew in problem.crews:
+        for task in crew.base:
+            tasks[task] = replace(tasks[task], kind=OrderKind.DELIVERY, goods_on=crew.shift_id)
+    return replace(problem, tasks=tuple(tasks))
 
 
 def _quoted(problem: Problem) -> float:

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("problem", type=Path)
     command.add_argument("--engine", choices=sorted(ENGINES), default="improve")
     command.add_argument("--budget", type=_seconds, default=2.0, help="seconds of search (default 2)")
-    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--seed", type=_seed, default=1)
     command.add_argument("--warm", type=Path, metavar="PLAN", help="search from this plan instead of the one in force")
     command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
     command.set_defaults(run=_solve)
@@ -47,6 +47,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 86_400:
         raise argparse.ArgumentTypeError("give seconds between 0 and a day")
     return seconds
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError("give a number from 0 to 4294967295")
+    return seed
 
 
 def _write(path: Path, text: str) -> None:
@@ -71,7 +78,7 @@ def _problem(path: Path) -> Problem:
     BadProblem
         If the file is none, or its parts do not fit together.
     """
-    if path.suffix in instances.SUFFIXES:
+    if path.suffix.lower() in instances.SUFFIXES:
         return instances.read(path)
     problem = codec.loads(_read(path), Problem)
     wrong = list(wellformed.faults(problem))

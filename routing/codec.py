@@ -47,7 +47,7 @@ def loads(text: bytes | str, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(text, type=kind, dec_hook=_decode)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadProblem(f"This is no {kind.__name__}: {error}.") from None
 
 

@@ -216,16 +216,19 @@ class Arrays:
         return found[0], found[1]
 
     def _kinds(self) -> None:
-        """Crews that are alike as long as they have no stops."""
+        """Crews that are alike as long as they have no stops; and those that would be if nothing barred one and not the other."""
         n, crews = len(self.tasks), self.problem.crews
         starts, ends = self.node[n : n + len(crews)], self.node[n + len(crews) :]
         ending = np.hstack((ends[:, [k.LOC, k.CLOSE, k.DUE]], self.price[n + len(crews) :], self.crew[:, [k.PROFILE]]))
         start = np.hstack((starts[:, [k.LOC, k.OPEN]], self.crew))
         seen: dict[object, int] = {}
+        same: dict[object, int] = {}
         endings: dict[object, int] = {}
+        self.alike: list[int] = []
         rows = zip(crews, map(bytes, start), map(bytes, ending), map(bytes, self.bar), strict=True)
         for v, (crew, head, tail, bar) in enumerate(rows):
-            mine = v if crew.departed and crew.base else -1  # what it has had is cheaper with it
+            mine = v if crew.frozen or (crew.departed and crew.base) else -1  # what it has had is cheaper with it
+            self.alike.append(same.setdefault((head, tail, mine), len(same)))
             self.crew[v, k.KIND] = seen.setdefault((head, tail, bar, mine), len(seen))
             self.crew[v, k.ENDING] = endings.setdefault(tail, len(endings))
         self.kinds = len(seen)
@@ -279,9 +282,15 @@ class Arrays:
                 route.append(self.tasks[x])
                 x = following[x]
             routes.append(tuple(route))
-        routes = recognized(self.problem, self.crew[:, k.KIND].tolist(), routes)
+        routes = self.recognized(routes)
         placed = {task for route in routes for task in route}
         return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+
+    def recognized(self, routes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Routes, given out so that nobody swaps for nothing; see `alike`."""
+        bars_ = np.zeros((len(self.problem.crews), max(1, len(self.problem.tasks))), np.uint8)
+        bars_[:, self.tasks] = self.bar[:, : len(self.tasks)]
+        return recognized(self.problem, self.alike, bars_, routes)
 
     @property
     def cost(self) -> int:

@@ -40,8 +40,8 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         found += _times(ways[-1], stops[len(crew.done) :])
         for rule in CHECKS:
             found += rule(ways[-1])
-    found += [Violation("unknown_route", shift, "no such shift") for shift in routes
-              if shift not in {crew.shift_id for crew in problem.crews}]  # fmt: skip
+    shifts = {crew.shift_id for crew in problem.crews}
+    found += [Violation("unknown_route", shift, "no such shift") for shift in routes if shift not in shifts]
     found += changes.check(problem, {shift: [stop.stop_id for stop in route.stops] for shift, route in routes.items()})
     return found or _figures(problem, plan, ways)
 

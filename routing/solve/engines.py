@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from routing.solve import improve, repair
-from routing.solve.alike import recognized
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
-from routing.solve.kernel import KIND
 from routing.solve.problem import Problem, Solution, current
 from routing.solve.stopping import Stop
 
@@ -25,8 +23,8 @@ class Engine(Protocol):
 
 
 def _repair(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
-    del initial, budget, stop, seed  # it takes milliseconds
-    return repair.repair(problem)
+    del budget, stop, seed  # it takes milliseconds
+    return repair.repair(problem, initial)
 
 
 def _improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
@@ -37,23 +35,27 @@ def _ortools(problem: Problem, initial: Solution | None = None, *, budget: float
     from routing.solve import ortools_engine  # here, because importing OR-Tools takes half a second
 
     del seed
-    start = repair.repair(problem) if initial is None else initial
+    start = _start(problem, initial)
     return _identified(problem, start, ortools_engine.improve(problem, start, budget=budget, stop=stop))
 
 
 def _pyvrp(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
     from routing.solve import pyvrp_engine
 
-    start = repair.repair(problem) if initial is None else initial
+    start = _start(problem, initial)
     return _identified(problem, start, pyvrp_engine.improve(problem, start, budget=budget, stop=stop, seed=seed))
+
+
+def _start(problem: Problem, initial: Solution | None) -> Solution:
+    """What a library's engine searches from: what came in if that keeps the rules, else that, or the plan in force, repaired."""
+    return initial if initial is not None and drivable(problem, initial) else repair.repair(problem, initial)
 
 
 def _identified(problem: Problem, start: Solution, found: Solution) -> Solution:
     """What a library's engine has found, with alike crews told apart: to it they are the same."""
     if found == start:
         return found
-    kinds = Arrays(problem, neighbours=False).crew[:, KIND].tolist()
-    return Solution(tuple(recognized(problem, kinds, list(found.routes))), found.unassigned)
+    return Solution(tuple(Arrays(problem, neighbours=False).recognized(list(found.routes))), found.unassigned)
 
 
 ORTOOLS_LEG_S, PYVRP_LEG_S = 6e-8, 6e-7
@@ -83,4 +85,4 @@ def pays(problem: Problem, candidate: Solution) -> bool:
         return True
     if candidate == now:
         return False
-    return total(problem, now) - total(problem, candidate) >= problem.policy.min_gain
+    return total(problem, now) - total(problem, candidate) >= max(1, problem.policy.min_gain)

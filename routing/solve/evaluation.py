@@ -6,7 +6,7 @@ The checker deliberately does not use it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +51,30 @@ def closed(problem: Problem, crew: Crew, number: int) -> ReasonCode | None:
     return barred(crew, problem.tasks[number]) or (ReasonCode.PRECEDENCE if severed(problem, crew, number) else None)
 
 
+_NOBODY = ""
+"""A shift that no crew has."""
+
+
 def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
-    """(V, n): whether a crew may never take a task, as `closed` says."""
+    """(V, n): whether a crew may never take a task, as `closed` says.
+
+    Tasks that are alike are asked once; whose van goods are on matters to that crew alone.
+    """
     crews, asked = problem.crews, [problem.tasks[number] for number in tasks]
     found = np.zeros((len(crews), max(1, len(asked))), np.uint8)
     plain: dict[tuple[object, ...], list[bool]] = {}
+    number_of = {crew.shift_id: v for v, crew in enumerate(crews)}
     for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
-        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, task.goods_on, task.pair is None)
+        aboard = task.goods_on is not None
+        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None)
         if like not in plain:
-            plain[like] = [barred(crew, task) is not None for crew in crews]
+            anybody = replace(task, goods_on=_NOBODY) if aboard else task
+            plain[like] = [barred(crew, anybody) is not None for crew in crews]
         if any(plain[like]):
             found[:, u] = plain[like]
+        if task.goods_on in number_of:
+            v = number_of[task.goods_on]
+            found[v, u] = barred(crews[v], task) is not None
         if task.pair in problem.fixed:
             found[:, u] |= [severed(problem, crew, number) for crew in crews]
     return found

@@ -91,7 +91,7 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         return start
     late = budget + GRACE_S
     found = settle(problem, arrays.solution(), stop=lambda: stop() or (iterations is None and clock() - began >= late))
-    return min(found, start, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
+    return min(start, found, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
 
 
 def _mean_cost(arrays: Arrays) -> float:

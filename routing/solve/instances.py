@@ -21,6 +21,9 @@ from routing.solve.problem import Crew, Problem, Task
 SUFFIXES = frozenset({".txt", ".vrp"})
 """Of the files this reads; a problem of our own is `.json`."""
 
+MOST_VEHICLES = 10_000
+"""More than any instance has, and than would fit into memory."""
+
 SCALE = 10
 """Units of time and distance in one unit of a Solomon file."""
 
@@ -56,7 +59,10 @@ def _solomon(name: str, text: str) -> Problem:
     table = np.array([row[:7] for row in numbers[1:]])
     if table[:, 0].tolist() != list(range(len(table))) or not np.isfinite(table).all():
         raise ValueError("its customers are not numbered from 0 on, the depot first")
-    xy, demand = table[:, 1:3], table[:, 3].astype(int)
+    xy = table[:, 1:3]
+    if (table[:, 3] % 1).any() or table[:, 3].max() > wellformed.LARGEST:
+        raise ValueError("its demands are no whole numbers, or too large")
+    demand = table[:, 3].astype(int)
     times = (table[:, 4:7] * SCALE).astype(int)
     matrix = np.floor(np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)) * SCALE + 1e-9).astype(np.int32)
     return _problem(name, matrix, demand, times, vehicles, capacity)
@@ -98,6 +104,8 @@ def _column(rows: list[list[int]], size: int) -> NDArray[Any]:
 def _problem(name: str, matrix: NDArray[np.int32], demand: NDArray[Any], times: NDArray[Any], vehicles: int,
              capacity: int) -> Problem:  # fmt: skip
     """Place 0 is the depot; `times` are opening, closing and service of each place."""
+    if not 0 <= vehicles <= MOST_VEHICLES:
+        raise ValueError(f"it has {vehicles} vehicles, not 0 to {MOST_VEHICLES}")
     tasks = tuple(
         Task(stop_id=f"{name}.{place}.delivery", order_id=f"{name}.{place}", kind=OrderKind.DELIVERY, place=place,
              windows=(TimeWindow(int(times[place, 0]), int(times[place, 1])),), hard=True, service_time=int(times[place, 2]),

@@ -509,6 +509,10 @@ def added_lateness(fixed, live, j, arrive, d, best):
     x, a = np.int64(j), np.int64(arrive)
     while d < best:
         at = begin(node, fixed.window, x, a)
+        if x >= fixed.n:
+            v = x - fixed.n - fixed.crews
+            if live.crew[v, STOPS] == 0 and live.crew[v, ROAD] == 0:  # who stays at home is not late there
+                return d + lateness(fixed.price, x, at)
         old = np.int64(node[x, LEAVE] - node[x, SERVICE])
         if at == old or at < 0:
             break

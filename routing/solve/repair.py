@@ -17,30 +17,39 @@ from routing.solve.tour import deadline
 PLACES = 5
 """Of so many crews that seem cheapest, the best place by the hour is taken."""
 
+RETRIED = 10
+"""So many of the tasks that are left out are tried again by the hour, the most important first."""
+
 MANY = 300
 """Above so many tasks to place, as in a plan from scratch, they are not compared with each other but placed in turn."""
 
 
-def repair(problem: Problem) -> Solution:
-    """Mend the plan in force with as few changes as possible.
+def repair(problem: Problem, initial: Solution | None = None) -> Solution:
+    """Mend a solution (default: the plan in force) with as few changes as possible.
 
     Stops that a rule now forbids are ejected; they, what is new and what was unassigned are inserted where it costs least,
     the most important and the hardest to place first; stops that are late move if that pays for the change.
     """
     arrays = Arrays(problem, neighbours=False)
-    mend(arrays)
+    mend(arrays, initial)
     kernel.move_late(arrays.constants, arrays.live, problem.policy.min_gain)
     kernel.keep_best(arrays.constants, arrays.live)
-    return settle(problem, arrays.solution())
+    found = arrays.solution()
+    if found.unassigned:  # what has moved may have made room
+        mend(arrays, found)
+        found = arrays.solution()
+    return settle(problem, found)
 
 
-def settle(problem: Problem, solution: Solution, *, stop: Stop = never) -> Solution:
+def settle(problem: Problem, solution: Solution, *, stop: Stop = never, retry: bool = True) -> Solution:
     """Hold a solution to the hours of the day, which the kernel does not know.
 
     Stops that break a rule at the hours they would be driven to are taken out, and put where the kernel finds a place that keeps
-    the rules then, or are left out; so are those that are not put back yet when `stop` says so.
+    the rules then, or are left out; so are those that are not put back yet when `stop` says so. With `retry`, some of what is left
+    out already is tried again: the kernel may have found no place for it only because it does not know the hours.
     """
-    if problem.hours is None or drivable(problem, solution):
+    left = one_each(problem, set(solution.unassigned)) if retry else []
+    if problem.hours is None or (not left and drivable(problem, solution)):
         return solution
     routes, waiting = [list(route) for route in solution.routes], list[int]()
     shut = bars(problem, range(len(problem.tasks)))
@@ -57,7 +66,8 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never) -> Solut
             out = {half for half in (task, problem.tasks[task].pair) if half is not None} - problem.fixed
             waiting += one_each(problem, out.intersection(route))
             route[:] = [other for other in route if other not in out]
-    _put_back(problem, routes, sorted(waiting, key=lambda task: -problem.tasks[task].priority), stop)
+    waiting, left = (sorted(some, key=lambda task: -problem.tasks[task].priority) for some in (waiting, left))
+    _put_back(problem, routes, [*waiting, *left[:RETRIED]], stop)
     placed = {task for route in routes for task in route}
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
@@ -81,6 +91,14 @@ def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int],
                 if after.breach is None and within_budget(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
                     before = evaluate(problem, crew, routes[v]).cost + changed(problem, mine, v, routes[v]).price
                     found.append((after.cost + changed(problem, mine, v, route).price - before, v, route))
+        if not found:  # all other places, too
+            halves = [arrays.number[half] for half in (task, problem.tasks[task].pair) if half in arrays.number]
+            open_ = [v for v in np.argsort(offers[0, :, 0], kind="stable").tolist() if not arrays.bar[v, halves].any()]
+            costs = [evaluate(problem, crew, route).cost + changed(problem, mine, v, route).price
+                     for v, (crew, route) in enumerate(zip(problem.crews, routes, strict=True))]  # fmt: skip
+            found = [(cost - costs[v], v, way)
+                     for v in open_[:PLACES] for cost, way in insertions(problem, mine, v, routes[v], task)
+                     if within_budget(problem, [*routes[:v], way, *routes[v + 1 :]], mine)]  # fmt: skip
         if found:
             _, v, route = min(found)
             routes[v] = route

@@ -15,16 +15,21 @@ LONGEST = 5 * 365 * 86_400
 MOST_STOPS = 10_000
 """No route is longer."""
 
+LATEST = 1 << 40
+"""No time is later."""
+
 LARGEST = 10**9
 """No amount, price or distance is larger."""
 
 
 def faults(problem: Problem) -> Iterator[str]:
     """What is wrong, each with its place in the file; nothing if all is well."""
-    if problem.matrix.seconds.ndim != 2:
+    if problem.matrix.seconds.ndim != 2 and not (problem.matrix.seconds.size == 0 and not problem.tasks and not problem.crews):
         yield "matrix.seconds is no table"
         return
     size = len(problem.matrix.seconds)
+    if not 0 <= problem.now <= LATEST:
+        yield f"now is {problem.now}, not seconds since 1970"
     yield from _hours(problem)
     for name, matrix in _matrices(problem):
         yield from _matrix(name, matrix, size)
@@ -36,7 +41,13 @@ def faults(problem: Problem) -> Iterator[str]:
     yield from (f"task {task} is in the plan in force {times} times" for task, times in routed.items() if times > 1)
     for what, ids in (("stop", [task.stop_id for task in problem.tasks]), ("shift", [crew.shift_id for crew in problem.crews])):
         yield from (f"there are {times} {what}s {name!r}" for name, times in Counter(ids).items() if times > 1)
+    singles = Counter(task.order_id for task in problem.tasks if task.pair is None)
+    yield from (f"order {name!r} has {times} tasks that are no pair" for name, times in singles.items() if times > 1)
+    made = {stop for crew in problem.crews for stop in crew.done}
+    yield from (f"stop {task.stop_id!r} is to be made, and is done" for task in problem.tasks if task.stop_id in made)
     policy = problem.policy
+    if policy.max_moves_per_driver is not None and not 0 <= policy.max_moves_per_driver <= LARGEST:
+        yield f"policy.max_moves_per_driver is {policy.max_moves_per_driver}, not a number from 0 on"
     for name in ("move_price", "reorder_price", "late_price", "promise_price", "overtime_price", "min_gain", "near"):
         if not 0 <= getattr(policy, name) <= LARGEST:
             yield f"policy.{name} is {getattr(policy, name)}, not a number from 0 on"
@@ -109,6 +120,14 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
             yield f"{name} {amounts} is not an amount from 0 on for each of the {len(problem.dimensions)} dimensions"
     if any(not 0 <= task < len(problem.tasks) for task in (*crew.frozen, *crew.base)):
         yield "its route names a task that is not there"
+    if not 0 <= crew.setup <= LONGEST:
+        yield f"setup is {crew.setup}, not seconds from 0 on"
+    if crew.frozen and not crew.departed:
+        yield "its route has frozen stops, but it has not left"
+    if not crew.frozen and crew.ready < problem.now:
+        yield f"it is ready at {crew.ready}, before now, with nothing under way"
+    if min(crew.ready, crew.shift_end) < 0:
+        yield "ready or shift_end are before 1970"
     if any(abs(moment - problem.now) > LONGEST for moment in (crew.ready, crew.shift_end)) or not 0 <= crew.overtime <= LONGEST:
         yield "ready, shift_end or overtime are years away"
     if any(not 0 <= price <= LARGEST for price in (crew.costs.fixed, crew.costs.per_km, crew.costs.per_hour)):

@@ -85,7 +85,9 @@ def test_a_vrplib_file_keeps_its_seconds(tmp_path: Path) -> None:
     ["", "hello", "1 2 3", SOLOMON.replace("  2         10", ""), VRPLIB.replace("FULL_MATRIX", "LOWER_ROW"),
      SOLOMON.replace("  1      1 ", "  1    nan "), SOLOMON.replace("  2      3", "  5      3"), SOLOMON.replace(" 4  ", " -4 "),
      SOLOMON.replace(" 50 ", " 5  "), VRPLIB.replace("9\t10\t0", "9\t-10\t0"), VRPLIB.replace("9\t10\t0", "9\t9999999999\t0"),
-     VRPLIB.replace("9\t10\t0", "9\t10"), VRPLIB.replace("3 7\n", ""), VRPLIB.replace("CAPACITY : 10", "")],
+     VRPLIB.replace("9\t10\t0", "9\t10"), VRPLIB.replace("3 7\n", ""), VRPLIB.replace("CAPACITY : 10", ""),
+     SOLOMON.replace("  2         10", " -1         10"), SOLOMON.replace("  2         10", "1000000000   10"),
+     SOLOMON.replace(" 4  ", " 1.9"), SOLOMON.replace(" 4  ", " 1e300 ")],
 )  # fmt: skip
 def test_what_is_no_instance_is_refused(tmp_path: Path, text: str) -> None:
     """Empty, foreign, of another layout, or incomplete."""
@@ -103,7 +105,12 @@ def test_numbers_are_read_however_they_are_written(tmp_path: Path) -> None:
 
 
 def test_the_command_solves_an_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`python -m routing solve t1.txt`."""
+    """`python -m routing solve t1.txt`, whatever the case of its ending; a seed no engine takes is refused."""
+    (tmp_path / "T2.TXT").write_text(SOLOMON)
+    assert command.main(["solve", str(tmp_path / "T2.TXT"), "--engine", "repair"]) == 0
+    for seed in ("-1", "4294967296"):
+        with pytest.raises(SystemExit):
+            command.main(["solve", str(tmp_path / "T2.TXT"), "--seed", seed])
     (tmp_path / "t1.txt").write_text(SOLOMON)
     assert command.main(["solve", str(tmp_path / "t1.txt"), "--engine", "repair"]) == 0
     assert "2 stops in 2 routes, 0 unassigned, cost 128" in capsys.readouterr().err

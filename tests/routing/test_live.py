@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from routing.model import Flag, Pin, Plan, Policy, Reason, ReasonCode, TimeWindow, Turn
+from routing.model import Flag, Location, Pin, Plan, Policy, Reason, ReasonCode, TimeWindow, Turn
 from routing.roads.travel import UNREACHABLE
-from routing.solve import engines, improve, repair
+from routing.solve import engines, improve, quote, repair
+from routing.solve.arrays import Arrays
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
-from routing.solve.evaluation import drivable, parts
+from routing.solve.evaluation import drivable, parts, total
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution, current
 from tests.builders import HOUR, T0, Situation, order, with_hours
@@ -279,6 +280,74 @@ def test_libraries_engines_let_alike_vans_keep_their_stops() -> None:
     problem = replace(problem, crews=crews)
     shuffled = Solution(found.routes, ())
     assert engines._identified(problem, shuffled, Solution(tuple(reversed(found.routes)), ())).routes == turned
+
+
+def test_alike_vans_keep_their_stops_though_an_order_bars_one() -> None:
+    """Routes that were given out in turn come back to who had them, but for the one who may not have that stop."""
+    situation = Situation(4, capacity=6).add(*(order(f"o{n:02}", n % 5, n // 5, "collection") for n in range(20)))
+    problem = situation.problem()
+    found = improve.improve(problem, budget=1, iterations=300)
+    crews = tuple(replace(crew, base=route) for crew, route in zip(problem.crews, found.routes, strict=True))
+    barred_at = found.routes[0][0]
+    tasks = list(problem.tasks)
+    tasks[barred_at] = replace(tasks[barred_at], excluded=frozenset({"d.b"}))
+    problem = replace(problem, crews=crews, tasks=tuple(tasks))
+    turned = [found.routes[2], found.routes[3], found.routes[1], found.routes[0]]
+    assert Arrays(problem).recognized(turned) == list(found.routes)
+    excluded = tuple(replace(crew, base=route) for crew, route in zip(crews, [found.routes[1], found.routes[0], *found.routes[2:]],
+                                                                      strict=True))  # fmt: skip
+    given = Arrays(replace(problem, crews=excluded)).recognized(turned)
+    assert barred_at not in given[1]
+    assert given[2:] == list(found.routes[2:])
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_engines_mend_a_plan_that_breaks_a_rule(engine: str) -> None:
+    """One that is given to search from: a stop goes from who lacks a skill to who has it, nothing is left out."""
+    situation = Situation(2).add(order("o0", 1, 0, skills=("lift",)), order("o1", 2, 0), order("o2", 0, 2))
+    situation.drivers["d.a"] = replace(situation.drivers["d.a"], skills=("lift",))
+    problem = situation.problem()
+    found = ENGINES[engine](problem, Solution(((1, 2), (0,)), ()), budget=0.2, stop=lambda: False)
+    assert check(problem, publishable(problem, found, progress={}, engine=engine)) == []
+    assert found.unassigned == ()
+    started = Solution(((1, 0, 2), ()), ())
+    assert total(problem, ENGINES[engine](problem, started, budget=0.2, stop=lambda: False)) <= total(problem, started)
+
+
+def test_who_stays_at_home_is_not_late_there() -> None:
+    """A van whose empty way would end after its shift: using it costs all of its overtime, in quotes and for repairs."""
+    situation = Situation(2).add(order("new", 2, 0, service_time=60))
+    situation.shifts["d.day-a"] = replace(situation.shifts["d.day-a"], end_location=Location(5, 0), overtime=3600)
+    situation.shifts["d.day-b"] = replace(situation.shifts["d.day-b"], end=T0 + 9 * HOUR)
+    problem = situation.problem(now=T0 + 8 * HOUR - 60)
+    offers = {offer.driver_id: offer.extra_cost for offer in quote.quote(problem, 0, [TimeWindow(problem.now, problem.now + 7200)])}
+    alone = {"d.a": Solution(((0,), ()), ()), "d.b": Solution(((), (0,)), ())}
+    assert offers == {driver: total(problem, solution) for driver, solution in alone.items()}
+    assert repair.repair(problem) == alone["d.b"]
+
+
+def test_room_that_a_late_stop_leaves_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What found no place is tried again after late stops have moved."""
+    calls: list[Solution | None] = []
+    mend = repair.mend
+
+    def noted(arrays: Arrays, initial: Solution | None = None) -> int:
+        calls.append(initial)
+        return mend(arrays, initial)
+
+    monkeypatch.setattr(repair, "mend", noted)
+    problem = Situation(1, capacity=1).add(order("o0", 1, 0), order("o1", 2, 0)).problem()
+    found = repair.repair(problem)
+    assert calls == [None, found]
+
+
+def test_nothing_is_adopted_for_no_gain() -> None:
+    """Even where no gain is asked for."""
+    situation = Situation(2).add(order("o0", 1, 0))
+    problem = situation.problem()
+    problem = replace(problem, policy=replace(problem.policy, min_gain=0),
+                      crews=(replace(problem.crews[0], base=(0,)), problem.crews[1]))  # fmt: skip
+    assert not engines.pays(problem, Solution(((), (0,)), ()))
 
 
 def test_an_overloaded_van_is_no_problem_for_pyvrp() -> None:

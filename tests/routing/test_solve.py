@@ -349,7 +349,7 @@ def test_an_engine_that_cannot_says_who_does_instead(tmp_path: Path, capsys: pyt
     assert codec.loads(told.out, Plan).engine == "improve"
 
 
-BROKEN: dict[str, dict[str, Any]] = {
+BROKEN: dict[str, dict[str, Any]] = {  # part: what is changed there
     "place 999 is outside": {"tasks": {"place": 999}},
     "demand": {"tasks": {"demand": (-1,)}},
     "service_time": {"tasks": {"service_time": -5}},
@@ -366,6 +366,13 @@ BROKEN: dict[str, dict[str, Any]] = {
     "costs": {"crews": {"costs": Costs(per_km=-1)}},
     "overtime": {"crews": {"overtime": -1}},
     "near": {"policy": {"near": 0}},
+    "max_moves_per_driver is -1": {"policy": {"max_moves_per_driver": -1}},
+    "setup is": {"crews": {"setup": 10**12}},
+    "before now, with nothing under way": {"crews": {"ready": T0 - 5, "frozen": (), "departed": True}},
+    "has not left": {"crews": {"frozen": (0,), "base": (), "departed": False}},
+    "is done": {"crews": {"done": ("d.o00.collection", "d.o00.delivery", "d.o00.service")}},
+    "that are no pair": {"tasks": {"order_id": "d.o01"}},
+    "seconds since 1970": {"now": -1},
     "shape": {"matrix": {"metres": np.zeros((2, 3), np.int32)}},
     "negative": {"matrix": {"seconds": np.full((15, 15), -1, np.int32)}},
 }
@@ -378,7 +385,8 @@ def test_a_problem_that_does_not_hang_together_is_refused(text: str, tmp_path: P
     problem = situation.problem(now=now)
     ((part, change),) = BROKEN[text].items()
     value = getattr(problem, part)
-    changed = (replace(value[0], **change), *value[1:]) if isinstance(value, tuple) else replace(value, **change)
+    changed = (replace(value[0], **change), *value[1:]) if isinstance(value, tuple) else (
+        replace(value, **change) if isinstance(change, dict) else change)  # fmt: skip
     path = tmp_path / "problem.json"
     broken: dict[str, Any] = {part: changed}
     path.write_bytes(codec.dumps(replace(problem, **broken)))

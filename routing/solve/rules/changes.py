@@ -3,7 +3,8 @@
 Until a vehicle has left there is nothing to unlearn, so changes to its route are free. The nearer a stop, the more it costs
 (twice as much for the very next). A stop that only has new ones between its predecessor and itself has not been resequenced;
 the price, which has to be told from one leg, lets any stop right behind a new one off. How many stops of drivers on the road may
-change hands can be bounded: for each of them, what is given and what is taken together.
+change hands can be bounded: for each of them, what is given and what is taken together. What a driver can keep no longer (declined,
+silent, off duty) is no choice of the plan: it has no price, is not counted, and uses up nothing of that bound.
 """
 
 from __future__ import annotations
