@@ -99,8 +99,10 @@ class Arrays:
         node[:, k.SERVICE] = [task.service_time for task in tasks]
         node[:, k.CLOSE] = k.BEYOND
         price[:, k.LEFT_OUT] = [unassigned_price(task) for task in tasks]
+        simple = [u for u, task in enumerate(tasks) if len(task.windows) == 1 and task.not_before is None]
+        self._one_window(simple, [tasks[u] for u in simple])
         for u, task in enumerate(tasks):
-            if task.windows or task.not_before is not None:
+            if len(task.windows) > 1 or task.not_before is not None:
                 self._windows(u, task)
             if task.promised is not None:
                 price[u, k.PROMISE] = min(max(task.promised - self.zero, -k.BEYOND), k.BEYOND)
@@ -119,6 +121,21 @@ class Arrays:
                 price[u, k.CHANGES + axes :] = task.demand
             elif task.kind is OrderKind.DELIVERY and self.mixed:  # aboard; where nothing joins, it weighs on nothing
                 price[u, k.CHANGES : k.CHANGES + axes] = [-amount for amount in task.demand]
+
+    def _one_window(self, rows: Sequence[int], tasks: Sequence[Task]) -> None:
+        """The same as `_windows` for all tasks at once that have one and nothing else: most of them."""
+        if not rows:
+            return
+        node, price = self.node, self.price
+        spans = [(window.start, window.end) for task in tasks for window in task.windows]
+        start, end = (np.array(spans, np.int64) - self.zero).T
+        soft = np.array([not task.hard for task in tasks])
+        over = ~soft & (end < 0)
+        node[rows, k.OPEN] = np.where(over, 0, np.clip(start, -k.BEYOND, k.BEYOND))
+        node[rows, k.CLOSE] = np.where(over, -k.BEYOND, np.where(soft, k.BEYOND, np.minimum(end, k.BEYOND)))
+        late = np.array(rows)[soft]
+        node[late, k.DUE] = price[late, k.LATE_FROM] = np.clip(end[soft], -k.BEYOND, k.BEYOND)
+        price[late, k.LATE] = [late_weight(self.problem, task) for task in tasks if not task.hard]
 
     def _windows(self, u: int, task: Task) -> None:
         """When service may begin, from the moments a crew is ready for it; after the last window too where that is soft."""

@@ -61,23 +61,22 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
     Tasks that are alike are asked once; whose van goods are on matters to that crew alone.
     """
     crews, asked = problem.crews, [problem.tasks[number] for number in tasks]
-    found = np.zeros((len(crews), max(1, len(asked))), np.uint8)
-    plain: dict[tuple[object, ...], list[bool]] = {}
+    found = np.zeros((max(1, len(asked)), len(crews)), np.uint8)  # a row for each task, while they are written
+    plain: dict[tuple[object, ...], NDArray[np.uint8]] = {}
     number_of = {crew.shift_id: v for v, crew in enumerate(crews)}
     for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
         aboard = task.goods_on is not None
         like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None)
         if like not in plain:
             anybody = replace(task, goods_on=_NOBODY) if aboard else task
-            plain[like] = [barred(crew, anybody) is not None for crew in crews]
-        if any(plain[like]):
-            found[:, u] = plain[like]
+            plain[like] = np.array([barred(crew, anybody) is not None for crew in crews], np.uint8)
+        found[u] = plain[like]
         if task.goods_on in number_of:
             v = number_of[task.goods_on]
-            found[v, u] = barred(crews[v], task) is not None
+            found[u, v] = barred(crews[v], task) is not None
         if task.pair in problem.fixed:
-            found[:, u] |= [severed(problem, crew, number) for crew in crews]
-    return found
+            found[u] |= [severed(problem, crew, number) for crew in crews]
+    return np.ascontiguousarray(found.T)
 
 
 def unassigned_price(task: Task, standard: int = UNASSIGNED_PRICE) -> int:
