@@ -62,9 +62,12 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     if result == "duplicate":
         raise ApiProblem(409, "duplicate", f"You have an order with external_id {wanted.external_id!r} and other values.",
                          "PATCH that order, or use another external_id.", extra={"order_id": order_id})  # fmt: skip
+    headers = {"Location": f"/v1/orders/{order_id}"}
+    if result == "created":  # nobody can have done anything with it yet
+        recipient = wanted.recipient.fields() if wanted.recipient else {}
+        return _shown(depot, order, recipient, {"status": "accepted"}), 201, headers
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or order
-    headers = {"Location": f"/v1/orders/{order_id}"} | ({"Idempotent-Replayed": "true"} if result == "replayed" else {})
-    return view(depot, stored), 201 if result == "created" else 200, headers
+    return view(depot, stored), 200, headers | {"Idempotent-Replayed": "true"}
 
 
 def _faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
@@ -208,14 +211,17 @@ def erase(order_id: str) -> tuple[str, int]:
 
 def view(depot: Depot, order: Order) -> dict[str, Any]:
     """An order as the API shows it: what was asked, and what has become of it."""
-    status = _status(depot, order)
+    return _shown(depot, order, readers.personal(store(), depot.id, order.id), _status(depot, order))
+
+
+def _shown(depot: Depot, order: Order, recipient: dict[str, str], status: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": order.id, "depot_id": order.depot_id, "external_id": order.external_id, "kind": order.kind,
         "location": asdict(order.location), "kerb": order.kerb,
         "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
-        "priority": order.priority, "recipient": readers.personal(store(), depot.id, order.id),
+        "priority": order.priority, "recipient": recipient,
         "setup_time": order.setup_time, "promised_by": iso(order.promised_by) if order.promised_by else None,
         "created_at": iso(order.created_at), "stop_id": order.stop_id,
     } | _more(order) | status  # fmt: skip
