@@ -90,7 +90,7 @@ async def _run(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(stack.url, stack.operator_key, session)
         town = Town(client, "hel", network, DRIVERS, random.Random(1))
-        await town.build("helsinki", 1, {})
+        await town.build("helsinki", 1, {"max_open_orders": 100_000})
         tokens = {driver: (await client.made("/v1/keys", {"role": "driver", "driver_id": driver}))["key"] for driver in town.crew}
         told = await _measured(stack, town, tokens, arguments)
         waiting = [asyncio.create_task(client.stream(town.crew[number % DRIVERS], lambda *_: None))
