@@ -14,6 +14,7 @@ from ingest.context import allow, caller, my_driver, store
 from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import readers, writers
+from ingest.store.metrics import Tally
 from routing.model import Depot, depot_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
@@ -125,8 +126,19 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     if result[0] == "refused":
         raise ApiProblem(409, "stop_moved", "This stop is no longer yours, or it is finished.", "Take the route in this answer.",
                          extra={"route": route})  # fmt: skip
+    if event.type == "arrived" and len(result) == 1 and route is not None:
+        _count_error(stop_id, at, route)
     answer: dict[str, Any] = {"recorded": True, "replayed": len(result) > 1, "conflict": result[0] == "conflict"}
     return answer | ({"route": route} if answer["conflict"] else {})
+
+
+def _count_error(stop_id: str, at: int, route: dict[str, Any]) -> None:
+    """Note how far from the time in the published route a driver has arrived."""
+    for stop in (stop for shift in route["shifts"] for stop in shift["stops"] if stop["stop_id"] == stop_id):
+        error = at - datetime.fromisoformat(stop["arrive"]).timestamp()
+        tally = Tally()
+        tally.observe("eta_error_seconds", abs(error), side="late" if error > 0 else "early")
+        tally.add(store())
 
 
 @blueprint.post("/v1/drivers/<driver_id>/events")

@@ -207,3 +207,17 @@ def test_a_job_goes_on_with_other_depots_but_not_in_circles(shop: Shop, monkeypa
     shop.call("PATCH", "/v1/depots/esp", {"policy": {"improve_budget": 0.1}})
     jobs.improve("hel")
     assert sorted(asked) == ["esp", "hel"], "both wait for a repair first"
+
+
+def test_metrics_tell_how_far_off_the_published_times_are(shop: Shop) -> None:
+    """By side, once for each arrival, however often it is reported."""
+    shop.depot()
+    token = shop.crew("anna")
+    shop.order(kind="collection")
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.leave(token)
+    [stop] = shop.call("GET", "/v1/drivers/me/route", key=token).json["shifts"][0]["stops"]
+    for _ in range(2):
+        assert shop.event(token, stop["stop_id"], "arrived", event_id="here").status_code == 200
+    text = shop.call("GET", "/metrics", key="").text
+    assert 'lastleg_eta_error_seconds_count{side="early"} 1.0' in text

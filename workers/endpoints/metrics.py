@@ -21,6 +21,7 @@ blueprint = Blueprint("metrics", __name__)
 TOLD = {
     "event_to_plan_seconds": "From an event to the published plan that answers it: the first one, and an improved one",
     "step_seconds": "Steps of a published plan",
+    "eta_error_seconds": "How far from the published time drivers arrive, by side, in depot time",
     "plans": "Published plans",
     "noops": "Re-solves that changed nothing, and so were not published",
     "triggers": "Triggers answered",
