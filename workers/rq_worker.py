@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
+import redis
 import rq
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -53,8 +56,35 @@ NICE = 10
 """How far an improvement stands back: it takes what repairs leave of the processors."""
 
 
+AWAY = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
+"""What Redis answers, or does not, while it is away."""
+
+
+def patient(name: str) -> Any:
+    """A method of RQ's worker that waits while Redis is away; RQ's own would end the worker, which takes seconds to start."""
+    method = getattr(rq.Worker, name)
+
+    def waits(self: Worker, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except AWAY as error:
+                self.log.warning("Redis is away in %s: %s", name, error)
+                self.wait_for_redis()
+            if name == "execute_job":  # what it was about is found again by the sweep
+                return None
+
+    return waits
+
+
 class Worker(rq.Worker):
-    """Runs this project's jobs from exactly one queue (RQ loses no job only then)."""
+    """Runs this project's jobs from exactly one queue (RQ loses no job only then), and lives through any outage of Redis."""
+
+    check_for_suspension = patient("check_for_suspension")
+    run_maintenance_tasks = patient("run_maintenance_tasks")
+    heartbeat = patient("heartbeat")
+    dequeue_job_and_maintain_ttl = patient("dequeue_job_and_maintain_ttl")
+    execute_job = patient("execute_job")
 
     max_connection_wait_time = 1
     """Seconds between two tries to reach Redis again; RQ would wait up to a minute."""
@@ -69,6 +99,22 @@ class Worker(rq.Worker):
             raise SystemExit("rq: give exactly one queue to a worker: repair or improve")
         for queue in self.queues:
             queue.serializer, queue.job_class = JSONSerializer, LastlegJob
+
+    def wait_for_redis(self) -> None:
+        """Wait until Redis answers, without a job and ready to stop; then be registered, however long that was."""
+        if self.horse_pid:
+            self.kill_horse()
+            self.wait_for_horse()
+            self._horse_pid = 0
+        while True:
+            if self._stop_requested:
+                raise StopRequested
+            try:
+                if not self.connection.exists(self.key):
+                    self.register_birth()  # type: ignore[no-untyped-call]
+                return
+            except AWAY:
+                time.sleep(0.2)
 
     def work(self, *args: Any, **kwargs: Any) -> Any:
         """Work until told to stop."""

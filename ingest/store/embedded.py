@@ -122,7 +122,7 @@ def _binary() -> str:
 def _start(folder: Path, lock: int, until: float, die_with_parent: bool) -> subprocess.Popen[bytes]:
     command = [
         _binary(), "--port", "0", "--unixsocket", str(socket_path(folder)), "--unixsocketperm", "700",
-        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
+        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no",
         "--pidfile", str(folder / "server.pid"), "--logfile", str(folder / "server.log"),
         "--maxmemory-policy", "noeviction",
     ]  # fmt: skip
