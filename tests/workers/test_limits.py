@@ -58,7 +58,7 @@ def test_old_versions_go(shop: Shop) -> None:
     """All but the newest, up to the last snapshot before them; each that stays can be put together."""
     shop.depot(policy={"keep_versions": 100})
     shop.crew("anna")
-    for _ in range(260):
+    for _ in range(160):
         order = shop.order(kind="collection")["id"]
         assert replan.repair(shop.store, shop.settings, "hel") == 1
         shop.call("DELETE", f"/v1/orders/{order}")
