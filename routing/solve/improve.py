@@ -90,7 +90,8 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
     if stop():
         return start
     late = budget + GRACE_S
-    found = settle(problem, arrays.solution(), stop=lambda: stop() or (iterations is None and clock() - began >= late))
+    best = arrays.solution()
+    found = settle(problem, best, stop=lambda: stop() or (iterations is None and clock() - began >= late), again=best.unassigned)
     return min(start, found, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
 
 

@@ -66,7 +66,7 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
 def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found: NDArray[np.int64]) -> list[Offer]:
     """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried."""
     k.keep_best(arrays.constants, arrays.live)
-    start = settle(arrays.problem, arrays.solution(), retry=False)
+    start = settle(arrays.problem, arrays.solution())
     ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
     mine = held(arrays.problem)
     before = [evaluate(arrays.problem, crew, route, ends_by=end).cost + changed(arrays.problem, mine, v, route).price

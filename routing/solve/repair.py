@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -38,17 +38,17 @@ def repair(problem: Problem, initial: Solution | None = None) -> Solution:
     if found.unassigned:  # what has moved may have made room
         mend(arrays, found)
         found = arrays.solution()
-    return settle(problem, found)
+    return settle(problem, found, again=[task for task in found.unassigned if not problem.tasks[task].was_unassigned])
 
 
-def settle(problem: Problem, solution: Solution, *, stop: Stop = never, retry: bool = True) -> Solution:
+def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: Collection[int] = ()) -> Solution:
     """Hold a solution to the hours of the day, which the kernel does not know.
 
     Stops that break a rule at the hours they would be driven to are taken out, and put where the kernel finds a place that keeps
-    the rules then, or are left out; so are those that are not put back yet when `stop` says so. With `retry`, some of what is left
-    out already is tried again: the kernel may have found no place for it only because it does not know the hours.
+    the rules then, or are left out; so are those that are not put back yet when `stop` says so. Of what is left out already some of
+    `again` is tried again: the kernel may have found no place for it only because it does not know the hours.
     """
-    left = one_each(problem, set(solution.unassigned)) if retry else []
+    left = one_each(problem, set(solution.unassigned).intersection(again))
     if problem.hours is None or (not left and drivable(problem, solution)):
         return solution
     routes, waiting = [list(route) for route in solution.routes], list[int]()
@@ -67,7 +67,8 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never, retry: b
             waiting += one_each(problem, out.intersection(route))
             route[:] = [other for other in route if other not in out]
     waiting, left = (sorted(some, key=lambda task: -problem.tasks[task].priority) for some in (waiting, left))
-    _put_back(problem, routes, [*waiting, *left[:RETRIED]], stop)
+    if waiting or left:
+        _put_back(problem, routes, [*waiting, *left[:RETRIED]], stop)
     placed = {task for route in routes for task in route}
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 

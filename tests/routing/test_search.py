@@ -232,7 +232,7 @@ def extra_costs(problem: Problem, task: int, number: int) -> Iterator[int]:
     arrays = Arrays(replace(problem, tasks=(*problem.tasks[:task], free, *problem.tasks[task + 1 :])), neighbours=False)
     repair.begin(arrays)
     kernel.keep_best(arrays.constants, arrays.live)
-    start = repair.settle(problem, without(arrays.solution(), task, problem.tasks[task].pair), retry=False)
+    start = repair.settle(problem, without(arrays.solution(), task, problem.tasks[task].pair))
     crew, route = problem.crews[number], start.routes[number]
     pair = problem.tasks[task].pair
     if any(half is not None and barred(crew, problem.tasks[half]) for half in (task, pair)):
