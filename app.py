@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 
 import redis
@@ -15,7 +16,7 @@ from ingest.endpoints import access, depots, drivers, fleet, orders, roads
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
-from ingest.store.connection import RETRY_AFTER_S, check_schema, connect
+from ingest.store.connection import AWAY, RETRY_AFTER_S, check_schema, connect
 from routing.errors import LastlegError
 from workers.endpoints import health, metrics, plans, routes
 from workers.front import Front
@@ -47,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(ApiProblem, render)
     app.register_error_handler(LastlegError, lambda error: render(from_core(error)))
     app.register_error_handler(HTTPException, _http)
-    for kind in (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
+    for kind in AWAY:
         app.register_error_handler(kind, _redis_away)
     app.register_error_handler(redis.OutOfMemoryError, _redis_full)
     app.register_error_handler(Exception, _defect)
@@ -57,6 +58,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 def create_front() -> Front:
     """What the server runs: the application behind the front that holds streams and long polls."""
     die_with_parent(signal.SIGKILL)  # the server forks its workers; an orphan would go on listening
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is an open file, and many systems begin with 1024
     settings = Settings.read()
     logs.setup(settings.log, logging.WARNING)
     return Front(create_app(settings), settings)

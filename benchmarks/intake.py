@@ -13,17 +13,15 @@ import json
 import os
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
-from benchmarks.load import Client, Town, at
+from benchmarks.load import Client, Town, at, running, tell
 from ingest.settings import ROOT, Settings
 from ingest.store import keys
 from ingest.store.connection import _source, connect
@@ -57,32 +55,20 @@ def main() -> int:
     parser.add_argument("--polls", type=int, default=100)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = replace(Settings.read(), state=Path(folder), archive=Path(folder) / "archive")
-        with Alone(settings, say=lambda text: None) as stack:
-            _apart(stack.processes["api"].pid)
-            result = asyncio.run(_run(stack, arguments))
-    if not arguments.json:
-        for name, value in result.items():
-            print(f"{name:32} {value}")
-    print(json.dumps(result))
+    with running(Alone) as stack:
+        _apart(stack.processes["api"].pid)
+        tell(asyncio.run(_run(stack, arguments)), json_only=arguments.json)
     return 0
 
 
 def _apart(pid: int) -> None:
     """Give the API process, with its threads, one core, and everything else the others."""
     mine, *rest = sorted(os.sched_getaffinity(0))
-    for process in _family(pid):
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {mine})
+    api = psutil.Process(pid)
+    for process in (api, *api.children(recursive=True)):
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, {mine})
     os.sched_setaffinity(0, set(rest or [mine]))
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    return found
 
 
 async def _run(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from ingest.settings import Settings
 from routing.roads.network import Network
+from workers.supervisor import Stack
 
 OPENS, CLOSES = "2030-01-01T08:00:00Z", "2030-01-01T18:00:00Z"
 
@@ -21,6 +26,23 @@ SERVICE_S = 900
 
 Heard = Callable[[str, int, dict[str, Any], float], None]
 """What a stream gets: driver, route version, document, when (real s)."""
+
+
+@contextmanager
+def running(kind: type[Stack] = Stack, **more: Any) -> Iterator[Stack]:
+    """The system in a state folder of its own, which is gone afterwards; `more` is for settings and for the kind of stack."""
+    workers = more.pop("workers", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(Settings.read(), state=Path(folder), archive=Path(folder) / "archive", **more)
+        with kind(settings, say=lambda text: None, workers=workers) as stack:
+            yield stack
+
+
+def tell(result: dict[str, Any], *, json_only: bool) -> None:
+    """Print figures, and all of them as JSON on the last line."""
+    for name, value in {} if json_only else result.items():
+        print(f"{name:24} {value}")
+    print(json.dumps(result))
 
 
 class Client:

@@ -14,17 +14,15 @@ import asyncio
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from benchmarks.load import OPENS, Client, Town, at, settled
-from ingest.settings import ROOT, Settings
+from benchmarks.load import OPENS, Client, Town, at, running, settled
+from ingest.settings import ROOT
 from routing.roads.network import Network
 from workers.supervisor import Stack
 
@@ -47,10 +45,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     arguments = parser.parse_args()
     network = Network.open(arguments.map)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = replace(Settings.read(), state=Path(folder), archive=Path(folder) / "archive", maps=(arguments.map.parent,))
-        with Stack(settings, say=lambda text: None, workers=arguments.workers) as stack:
-            result = asyncio.run(_run(stack, network, arguments))
+    with running(maps=(arguments.map.parent,), workers=arguments.workers) as stack:
+        result = asyncio.run(_run(stack, network, arguments))
     if not arguments.json:
         for name, row in {"first": result["first"], "improved": result["improved"], **result["by_trigger"]}.items():
             print(f"{name:18} " + "  ".join(f"{key} {value}" for key, value in row.items()))

@@ -8,24 +8,21 @@ and events are archived and trimmed, the others stay as long as the depot's poli
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
-import tempfile
 import time
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
 
 from app import create_app
+from benchmarks.load import running, tell
 from ingest.auth import Role, make_key
 from ingest.settings import ROOT, Settings
-from ingest.store import embedded
 from ingest.store.connection import Store, connect
 from routing.roads.network import Network
 from workers import replan
+from workers.supervisor import Stack
 
 
 def main() -> int:
@@ -36,20 +33,23 @@ def main() -> int:
     parser.add_argument("--pings", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = replace(Settings.read(), redis_url=None, state=Path(folder), archive=Path(folder) / "archive")
-        server = embedded.ensure(settings)
-        assert server is not None
-        try:
-            result = _measured(settings, arguments)
-        finally:
-            server.terminate()
-            server.wait()
-    if not arguments.json:
-        for name, value in result.items():
-            print(f"{name:24} {value}")
-    print(json.dumps(result))
+    with running(StoreAlone, redis_url=None) as stack:
+        tell(_measured(stack.settings, arguments), json_only=arguments.json)
     return 0
+
+
+class StoreAlone(Stack):
+    """The store alone: the API's code runs in this process."""
+
+    def commands(self) -> dict[str, list[str]]:
+        """Nothing else runs."""
+        return {}
+
+    def _await_api(self) -> None:
+        pass
+
+    def _await_workers(self, client: Store) -> None:
+        pass
 
 
 def _measured(settings: Settings, arguments: argparse.Namespace) -> dict[str, int]:

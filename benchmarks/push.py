@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 
-from benchmarks.load import Client, Town, at, settled
+from benchmarks.load import Client, Town, at, running, settled, tell
 from benchmarks.loop import _plans
-from ingest.settings import ROOT, Settings
+from ingest.settings import ROOT
 from routing.roads.network import Network
 from workers.supervisor import Stack
 
@@ -40,14 +36,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = replace(Settings.read(), state=Path(folder), archive=Path(folder) / "archive")
-        with Stack(settings, say=lambda text: None) as stack:
-            result = asyncio.run(_run(stack, arguments))
-    if not arguments.json:
-        for name, value in result.items():
-            print(f"{name:20} {value}")
-    print(json.dumps(result))
+    with running() as stack:
+        tell(asyncio.run(_run(stack, arguments)), json_only=arguments.json)
     return 0
 
 

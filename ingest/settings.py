@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,8 @@ def _rates(text: str) -> dict[str, tuple[float, int]]:
     """`shipper=50/500 driver=20/100`: calls per second and burst by role; what is not named keeps its default."""
     found = dict(RATES)
     for part in text.split():
-        role, _, numbers = part.partition("=")
-        rate, _, burst = numbers.partition("/")
-        if role not in RATES:
-            raise ValueError(f"LASTLEG_RATES: there is no role {role!r}, only {', '.join(RATES)}")
-        found[role] = (float(rate), int(burst or float(rate)))
+        told = re.fullmatch(rf"({'|'.join(RATES)})=(\d+(?:\.\d+)?)(?:/([1-9]\d*))?", part)
+        if told is None:
+            raise ValueError(f"LASTLEG_RATES: {part!r} is not like shipper=50/500, for one of {', '.join(RATES)}")
+        found[told[1]] = (float(told[2]), int(told[3] or max(1.0, float(told[2]))))
     return found

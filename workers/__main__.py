@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     except LastlegError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a file that is not there, or may not be read or written
+        print(f"file: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
     return 0
@@ -115,15 +118,13 @@ def _migrate(arguments: argparse.Namespace) -> None:
 def _backup(arguments: argparse.Namespace) -> None:
     client = connect(Settings.read())
     check_schema(client)
+    lines = list(backup.dump(client, arguments.depot))
     part = arguments.out.with_name(arguments.out.name + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # names and phones are in it
     with os.fdopen(descriptor, "w") as file:
-        lines = 0
-        for line in backup.dump(client, arguments.depot):
-            file.write(line + "\n")
-            lines += 1
+        file.writelines(line + "\n" for line in lines)
     part.replace(arguments.out)
-    print(f"{arguments.out}: {lines - 1} keys of depot {arguments.depot}")
+    print(f"{arguments.out}: {len(lines) - 1} keys of depot {arguments.depot}")
 
 
 def _restore(arguments: argparse.Namespace) -> None:

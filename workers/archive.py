@@ -7,6 +7,7 @@ written before they are forgotten: killed in between, they are in two files.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -18,7 +19,7 @@ import redis
 
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
-from ingest.store.connection import Store, check_schema, connect
+from ingest.store.connection import AWAY, Store, check_schema, connect
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +51,13 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
                     ours = True
                 while archive(client, settings.archive, name) == BATCH:
                     pass
-            except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+            except AWAY as error:
                 log.warning("Redis is away: %s", error)
         try:
             for depot_id in readers.depots(client) if ours else ():
                 while retire(client, settings.archive, depot_id) == RETIRED:
                     pass
-        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+        except AWAY as error:
             log.warning("Redis is away: %s", error)
         if last:
             return
@@ -71,12 +72,12 @@ def retire(client: Store, folder: Path, depot_id: str, *, now: float | None = No
     keep = depot.policy.keep_days * 86_400
     over = partial(writers.over, client, depot_id, closed_before=now - keep, ended_before=depot.clock.depot(now) - keep,
                    most=RETIRED)  # fmt: skip
-    shifts, orders = over("tell")
+    shifts, orders = over()
     for name, documents in (("shifts", shifts), ("orders", orders)):
         if documents:
             _write_documents(folder / name, f"{depot_id}-{int(1000 * now)}", depot_id, documents)
     if shifts or orders:
-        over("drop")
+        over(archived=[json.loads(document)["id"] for document in shifts + orders])
         log.info("%d orders and %d shifts archived", len(orders), len(shifts), extra={"depot": depot_id})
     return len(orders)
 

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys, writers
-from ingest.store.connection import Store, check_schema, connect
+from ingest.store.connection import AWAY, Store, check_schema, connect
 from ingest.store.metrics import count
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             now = time.time()
             _clock(client, now)
             wait = _wake(client, queues, now)
-        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError) as error:
+        except AWAY as error:
             log.warning("Redis is away: %s", error)
             stop.wait(0.5)
         except redis.ResponseError as error:

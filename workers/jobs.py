@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
-import redis
-
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import Store, check_schema, connect
+from ingest.store.connection import AWAY, Store, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
 from workers import quarantine, replan, travel
@@ -59,10 +57,10 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
     with hold(client, depot_id, role) as mine:
         if not mine:
             return 0
-        quarantine.begin(client, settings, depot_id, role)
         try:
+            quarantine.begin(client, settings, depot_id, role)
             published = WORK[role][1](client, settings, depot_id)
-        except (redis.ConnectionError, redis.TimeoutError):
+        except AWAY:
             raise  # not the depot's fault
         except Exception as error:
             quarantine.failed(client, depot_id, role, error)

@@ -73,6 +73,8 @@ def succeeded(client: Store, depot_id: str, role: str) -> None:
     if role == "improve" or client.zcard(keys.depot_key(depot_id, "triggers")):
         return
     aside = readers.aside(client, depot_id)
+    if not aside:
+        return
     on_trial = [record for record, entry in aside.items() if entry.state == "on_trial"]
     many = int(client.hget(tries, "at_once") or 1)
     if on_trial:
@@ -127,7 +129,7 @@ def _keep(client: Store, settings: Settings, depot_id: str, role: str, failure: 
         snapshot = readers.snapshot(client, depot_id)
     except LastlegError as error:
         log.error("the state cannot be read: %s", error, extra={"depot": depot_id})
-        snapshot = None
+        return None
     if snapshot is None:
         return None
     folder = settings.state / "aside"

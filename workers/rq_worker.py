@@ -6,7 +6,6 @@ import os
 import time
 from typing import Any
 
-import redis
 import rq
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -14,6 +13,7 @@ from rq.serializers import JSONSerializer
 
 from ingest import logs
 from ingest.settings import Settings
+from ingest.store.connection import AWAY
 from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
@@ -56,12 +56,11 @@ NICE = 10
 """How far an improvement stands back: it takes what repairs leave of the processors."""
 
 
-AWAY = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
-"""What Redis answers, or does not, while it is away."""
+def patient(name: str, *, again: bool = True) -> Any:
+    """A method of RQ's worker that waits while Redis is away, and is called again then.
 
-
-def patient(name: str) -> Any:
-    """A method of RQ's worker that waits while Redis is away; RQ's own would end the worker, which takes seconds to start."""
+    RQ's own would end the worker, which takes seconds to start.
+    """
     method = getattr(rq.Worker, name)
 
     def waits(self: Worker, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +70,7 @@ def patient(name: str) -> Any:
             except AWAY as error:
                 self.log.warning("Redis is away in %s: %s", name, error)
                 self.wait_for_redis()
-            if name == "execute_job":  # what it was about is found again by the sweep
+            if not again:
                 return None
 
     return waits
@@ -84,7 +83,7 @@ class Worker(rq.Worker):
     run_maintenance_tasks = patient("run_maintenance_tasks")
     heartbeat = patient("heartbeat")
     dequeue_job_and_maintain_ttl = patient("dequeue_job_and_maintain_ttl")
-    execute_job = patient("execute_job")
+    execute_job = patient("execute_job", again=False)  # what it was about is found by the sweep
 
     max_connection_wait_time = 1
     """Seconds between two tries to reach Redis again; RQ would wait up to a minute."""
@@ -111,7 +110,7 @@ class Worker(rq.Worker):
                 raise StopRequested
             try:
                 if not self.connection.exists(self.key):
-                    self.register_birth()  # type: ignore[no-untyped-call]
+                    self.register_birth()  # type: ignore[no-untyped-call]  # RQ does not annotate it
                 return
             except AWAY:
                 time.sleep(0.2)

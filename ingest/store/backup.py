@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import redis
+
 from ingest.store import keys, migrations, writers
 from ingest.store.connection import Store
 from routing.errors import LastlegError
@@ -50,7 +52,7 @@ def dump(client: Store, depot_id: str) -> Iterator[str]:
                 pipeline.zrange(keys.shared_key(name), 0, -1, withscores=True)
             for name, kind in zip(names, kinds, strict=True):
                 pipeline.pttl(name)
-                _READ[kind](pipeline, name)
+                _GET[kind](pipeline, name)
             after, *rows = pipeline.execute()
         if before == after:
             break
@@ -74,31 +76,50 @@ def load(client: Store, lines: Iterable[str], *, replace: bool = False) -> str:
     BackupFault
         If the file is none of ours or is of a newer program, or the depot exists and is not to be replaced.
     """
-    rows = [_line(number, text) for number, text in enumerate(lines, 1) if text.strip()]
-    if not rows or rows[0].get("lastleg") != "depot":
-        raise BackupFault("This is no depot's backup.", remedy="Make one with `python -m workers backup`.")
-    head, depot_id, now = rows[0], str(rows[0]["depot"]), time.time()
-    if int(head["schema"]) > int(keys.SCHEMA):
-        raise BackupFault(f"The backup is of schema {head['schema']}; this program reads {keys.SCHEMA} and older.")
+    head, rows = _read(lines)
+    depot_id, now = str(head["depot"]), time.time()
     there = list(client.scan_iter(match=_pattern(depot_id), count=1000))
     if client.exists(keys.depot_key(depot_id, "depot")) and not replace:
         raise BackupFault(f"There is a depot {depot_id!r} already.", remedy="Use --replace if it is to be thrown away.")
     with client.pipeline(transaction=True) as pipeline:
         if there:
             pipeline.delete(*there)
-        for row in rows[1:]:
-            if row.get("expires_at", now + 1) > now:
-                _WRITE[row["type"]](pipeline, row["key"], row["value"])
-                if "expires_at" in row:
-                    pipeline.pexpireat(row["key"], int(1000 * row["expires_at"]))
+        try:
+            for row in rows:
+                _put(pipeline, row, now)
+            for name in SHARED:
+                if head["shared"][name]:
+                    pipeline.zadd(keys.shared_key(name), dict(_mine(head["shared"][name], depot_id)))
+        except (KeyError, TypeError, ValueError, AttributeError, redis.DataError) as error:
+            raise BackupFault(f"The file is damaged: {error!r}.", remedy="Take another one.") from None
         pipeline.sadd(keys.shared_key("depots"), depot_id)
-        for name, members in head["shared"].items():
-            if members:
-                pipeline.zadd(keys.shared_key(name), dict(members))
         pipeline.execute()
     migrations.bring_up(client, depot_id, int(head["schema"]))
     writers.request(client, depot_id, "restored", now)
     return depot_id
+
+
+def _read(lines: Iterable[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The first line, and those of keys that are the depot's own: no other is taken from a file."""
+    head, *rows = [_line(number, text) for number, text in enumerate(lines, 1) if text.strip()] or [{}]
+    if head.get("lastleg") != "depot" or not {"schema", "depot", "shared"} <= head.keys() or not str(head["schema"]).isdigit():
+        raise BackupFault("This is no depot's backup.", remedy="Make one with `python -m workers backup`.")
+    if int(head["schema"]) > int(keys.SCHEMA):
+        raise BackupFault(f"The backup is of schema {head['schema']}; this program reads {keys.SCHEMA} and older.")
+    for row in rows:
+        if not str(row["key"]).startswith(keys.depot_key(str(head["depot"]), "")) or row["type"] not in _SET:
+            raise BackupFault(f"{row['key']!r} is no key of depot {head['depot']!r}.")
+    if keys.depot_key(str(head["depot"]), "depot") not in [row["key"] for row in rows]:
+        raise BackupFault("The file ends early: the depot itself is not in it.", remedy="Take another one.")
+    return head, rows
+
+
+def _put(pipeline: Store, row: dict[str, Any], now: float) -> None:
+    """Write one key, unless it has expired since."""
+    if row.get("expires_at", now + 1) > now:
+        _SET[row["type"]](pipeline, row["key"], row["value"])
+        if "expires_at" in row:
+            pipeline.pexpireat(row["key"], int(1000 * row["expires_at"]))
 
 
 def _line(number: int, text: str) -> dict[str, Any]:
@@ -123,12 +144,12 @@ def _mine(rows: list[tuple[str, float]], depot_id: str) -> list[tuple[str, float
     return [(member, score) for member, score in rows if member.split(" ")[0] == depot_id]
 
 
-_READ: dict[str, Any] = {
+_GET: dict[str, Any] = {
     "string": lambda client, name: client.get(name), "hash": lambda client, name: client.hgetall(name),
     "set": lambda client, name: client.smembers(name), "zset": lambda client, name: client.zrange(name, 0, -1, withscores=True),
     "stream": lambda client, name: client.xrange(name), "none": lambda client, name: client.get(name),
 }  # fmt: skip
-_WRITE: dict[str, Any] = {
+_SET: dict[str, Any] = {
     "string": lambda client, name, value: client.set(name, value),
     "hash": lambda client, name, value: client.hset(name, mapping=value),
     "set": lambda client, name, value: client.sadd(name, *value),

@@ -15,6 +15,9 @@ from routing.errors import LastlegError
 Store: TypeAlias = Any
 """A `redis.Redis` with `decode_responses=True`. redis-py's own annotations cannot say that every answer is a str."""
 
+AWAY = (redis.ConnectionError, redis.TimeoutError)
+"""What is raised while Redis is away, or still loading its data."""
+
 LUA = Path(__file__).parent / "lua"
 RETRY_AFTER_S = 2
 """What a client is told to wait when Redis is away."""

@@ -15,21 +15,14 @@ from routing.model import Depot
 
 
 def _to_2(client: Store, depot_id: str) -> None:
-    """Depots are dirty from the moment on at which a repair is due, no longer since when; improvable ones likewise.
-
-    Policies have rules for triggers, which scripts read: documents are written again with the defaults of what they lack.
-    """
-    document = client.get(keys.depot_key(depot_id, "depot"))
-    client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
+    """Depots are dirty from the moment on at which a repair is due, no longer since when; improvable ones likewise."""
     for name in ("dirty", "improvable"):
         if client.zscore(keys.shared_key(name), depot_id) is not None:
             client.zadd(keys.shared_key(name), {depot_id: 0})
 
 
 def _to_3(client: Store, depot_id: str) -> None:
-    """Of closed orders it is known when they were closed, as far back as from now on; policies say how long they stay."""
-    document = client.get(keys.depot_key(depot_id, "depot"))
-    client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
+    """Of closed orders it is known when they were closed, as far back as from now on."""
     open_ = client.smembers(keys.depot_key(depot_id, "open"))
     closed = {order: time.time() for order in client.hkeys(keys.depot_key(depot_id, "orders")) if order not in open_}
     if closed:
@@ -41,7 +34,12 @@ STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2, 2: _to_3}
 
 
 def bring_up(client: Store, depot_id: str, schema: int) -> None:
-    """One depot's data from a schema to this program's."""
+    """One depot's data from a schema to this program's.
+
+    Scripts read policies as they are stored: their documents are written again, with the defaults of what they lack.
+    """
+    document = client.get(keys.depot_key(depot_id, "depot"))
+    client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
     for number in range(schema, int(keys.SCHEMA)):
         STEPS[number](client, depot_id)
 

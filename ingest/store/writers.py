@@ -131,10 +131,10 @@ def aside(client: Store, depot_id: str, records: Collection[str], state: str, *,
     return list(run(client, depot_id, "aside", [state, failure, now, *records])) if records else []
 
 
-def over(client: Store, depot_id: str, verb: str, *, closed_before: float, ended_before: float,
-         most: int) -> tuple[list[str], list[str]]:  # fmt: skip
-    """What a depot may forget (`verb` tell) or has to now (drop): documents of shifts and of orders."""
-    shifts, orders = run(client, depot_id, "forget", [verb, closed_before, ended_before, most])
+def over(client: Store, depot_id: str, *, closed_before: float, ended_before: float, most: int,
+         archived: Collection[str] = ()) -> tuple[list[str], list[str]]:  # fmt: skip
+    """What a depot may forget: documents of shifts and of orders. Those that are `archived` (ids) are forgotten."""
+    shifts, orders = run(client, depot_id, "forget", [closed_before, ended_before, most, *archived])
     return list(shifts), list(orders)
 
 

@@ -32,10 +32,11 @@ def repair(problem: Problem, initial: Solution | None = None) -> Solution:
     """
     arrays = Arrays(problem, neighbours=False)
     mend(arrays, initial)
+    before = int(arrays.live.total[kernel.COSTS])
     kernel.move_late(arrays.constants, arrays.live, problem.policy.min_gain)
     kernel.keep_best(arrays.constants, arrays.live)
     found = arrays.solution()
-    if found.unassigned:  # what has moved may have made room
+    if found.unassigned and arrays.live.total[kernel.COSTS] != before:  # what has moved may have made room
         mend(arrays, found)
         found = arrays.solution()
     return settle(problem, found, again=[task for task in found.unassigned if not problem.tasks[task].was_unassigned])
@@ -76,6 +77,10 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: C
 def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int], stop: Stop) -> None:
     """Put tasks into routes: of the places that the kernel finds cheapest, the cheapest that keeps all rules by the hour."""
     arrays, mine = Arrays(problem, neighbours=False), held(problem)
+
+    def price(v: int, route: Sequence[int]) -> int:
+        return evaluate(problem, problem.crews[v], route).cost + changed(problem, mine, v, route).price
+
     offers = np.empty((1, len(problem.crews), 4), np.int64)
     for task in waiting:
         if stop():
@@ -87,17 +92,14 @@ def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int],
         found = []
         for v in np.argsort(offers[0, :, 0], kind="stable")[:PLACES].tolist():
             if offers[0, v, 0] < kernel.NO:
-                crew, route = problem.crews[v], inserted(arrays, routes[v], task, *offers[0, v, 2:].tolist())
-                after = evaluate(problem, crew, route)
-                if after.breach is None and within_budget(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
-                    before = evaluate(problem, crew, routes[v]).cost + changed(problem, mine, v, routes[v]).price
-                    found.append((after.cost + changed(problem, mine, v, route).price - before, v, route))
+                route = inserted(arrays, routes[v], task, *offers[0, v, 2:].tolist())
+                good = evaluate(problem, problem.crews[v], route).breach is None
+                if good and within_budget(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
+                    found.append((price(v, route) - price(v, routes[v]), v, route))
         if not found:  # all other places, too
             halves = [arrays.number[half] for half in (task, problem.tasks[task].pair) if half in arrays.number]
             open_ = [v for v in np.argsort(offers[0, :, 0], kind="stable").tolist() if not arrays.bar[v, halves].any()]
-            costs = [evaluate(problem, crew, route).cost + changed(problem, mine, v, route).price
-                     for v, (crew, route) in enumerate(zip(problem.crews, routes, strict=True))]  # fmt: skip
-            found = [(cost - costs[v], v, way)
+            found = [(cost - price(v, routes[v]), v, way)
                      for v in open_[:PLACES] for cost, way in insertions(problem, mine, v, routes[v], task)
                      if within_budget(problem, [*routes[:v], way, *routes[v + 1 :]], mine)]  # fmt: skip
         if found:

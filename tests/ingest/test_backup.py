@@ -61,9 +61,12 @@ def test_nothing_is_overwritten_unasked(shop: Shop) -> None:
     lines = list(backup.dump(shop.store, "hel"))
     later = shop.order(SPOTS[5])["id"]
     newer = json.dumps(json.loads(lines[0]) | {"schema": "99"})
-    for wrong in (lines, [*lines[:3], "{"], [], ["{}"], [*lines[:2], '{"key": 1}'], [newer]):
+    for wrong in (lines, [*lines[:3], "{"], [], ["{}"], [*lines[:2], '{"key": 1}'], [newer],
+                  [lines[0]], [*lines, '{"key": "lastleg:keys", "type": "string", "value": "x"}'],
+                  [*lines, '{"key": "lastleg:{hel}:x", "type": "module", "value": "x"}'],
+                  [*lines, '{"key": "lastleg:{hel}:x", "type": "hash", "value": 1}']):  # fmt: skip
         with pytest.raises(backup.BackupFault):
-            backup.load(shop.store, wrong)
+            backup.load(shop.store, wrong, replace=wrong is not lines)
     assert shop.call("GET", f"/v1/orders/{later}").status_code == 200
     backup.load(shop.store, lines, replace=True)
     assert shop.call("GET", f"/v1/orders/{later}").status_code == 404
@@ -108,12 +111,14 @@ def test_the_commands_do_it(shop: Shop, tmp_path: Path) -> None:
     assert workers("backup", "hel", "--out", str(file)).returncode == 0
     assert file.stat().st_mode & 0o077 == 0
     shop.store.flushdb()
-    shop.__init__(shop.settings)  # type: ignore[misc]  # new keys of callers
+    shop = Shop(shop.settings)  # with new keys of callers
     done = workers("restore", str(file))
     assert done.stdout == "depot hel is back; a plan is asked for\n", done.stderr
     assert seen(shop) == before
     again = workers("restore", str(file))
     assert (again.returncode, again.stderr[:7]) == (1, "backup:")
+    missing = workers("restore", str(tmp_path / "none.jsonl"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 
 def test_data_of_the_first_schema_are_brought_up(shop: Shop) -> None:
@@ -122,7 +127,7 @@ def test_data_of_the_first_schema_are_brought_up(shop: Shop) -> None:
     shop.store.set(keys.shared_key("schema"), "1")
     shop.store.sadd(keys.shared_key("depots"), "old")
     for row in rows:
-        backup._WRITE[row["type"]](shop.store, row["key"], row["value"])
+        backup._SET[row["type"]](shop.store, row["key"], row["value"])
     for name, members in head["shared"].items():
         if members:
             shop.store.zadd(keys.shared_key(name), dict(members))

@@ -326,21 +326,6 @@ def test_who_stays_at_home_is_not_late_there() -> None:
     assert repair.repair(problem) == alone["d.b"]
 
 
-def test_room_that_a_late_stop_leaves_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What found no place is tried again after late stops have moved."""
-    calls: list[Solution | None] = []
-    mend = repair.mend
-
-    def noted(arrays: Arrays, initial: Solution | None = None) -> int:
-        calls.append(initial)
-        return mend(arrays, initial)
-
-    monkeypatch.setattr(repair, "mend", noted)
-    problem = Situation(1, capacity=1).add(order("o0", 1, 0), order("o1", 2, 0)).problem()
-    found = repair.repair(problem)
-    assert calls == [None, found]
-
-
 def test_nothing_is_adopted_for_no_gain() -> None:
     """Even where no gain is asked for."""
     situation = Situation(2).add(order("o0", 1, 0))

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from ingest.settings import ROOT, Settings
-from ingest.store import keys
+from ingest.store import backup, keys
 from tests.conftest import Shop, free_port, need, wait_for
 from workers.supervisor import rq_environment
 
@@ -98,6 +98,7 @@ def test_every_process_works_as_its_own_user_over_tls(guarded: Guarded, tmp_path
     log.close()
     text = (tmp_path / "all.log").read_text()
     assert not [user for user in USERS if f"{user}-secret" in text]
+    assert next(iter(backup.dump(guarded.client("worker"), "hel")))
     assert "NOPERM" not in text
     assert "No permissions" not in text
 
@@ -130,6 +131,28 @@ def test_a_key_may_only_call_so_often(shop: Shop) -> None:
     assert shop.call("GET", "/v1/depots", key=shop.shipper).status_code == 200
 
 
+@pytest.mark.parametrize("text", ["shipper", "shipper=x", "shipper=5/0", "nobody=5/5", "shipper=-1/5"])
+def test_a_rate_that_is_none_is_refused(text: str) -> None:
+    """At the start, with what it should look like."""
+    with pytest.raises(ValueError, match="shipper=50/500"):
+        Settings.read({"LASTLEG_RATES": text})
+
+
+def test_rates_are_told_by_role() -> None:
+    """What is not named keeps its default; a burst that is not named is what a second allows."""
+    assert Settings.read({"LASTLEG_RATES": "driver=7.5 shipper=2/9"}).rates == {
+        "shipper": (2.0, 9), "driver": (7.5, 7), "operator": (0.0, 0)}  # fmt: skip
+
+
+def test_an_api_process_may_open_as_many_files_as_the_system_allows(tmp_path: Path) -> None:
+    """Each stream is one, and a shell often allows 1024."""
+    script = "import resource; from app import create_front; create_front(); print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    done = subprocess.run(["bash", "-c", f"ulimit -Sn 256; exec {sys.executable} -c '{script}'"], cwd=ROOT, text=True, check=True,
+                          capture_output=True, env=os.environ | {"LASTLEG_STATE": str(tmp_path)})  # fmt: skip
+    soft, hard = done.stdout.split()
+    assert soft == hard != "256"
+
+
 def test_a_full_store_says_so_and_serves_what_it_has(shop: Shop) -> None:
     """503 with Retry-After for what would need memory; reading goes on, and so does writing when there is room again."""
     shop.depot()
@@ -138,7 +161,8 @@ def test_a_full_store_says_so_and_serves_what_it_has(shop: Shop) -> None:
     try:
         full = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": {"lat": 60.1699, "lon": 24.9384}})
         assert (full.status_code, full.json["code"], full.headers["Retry-After"]) == (503, "redis_full", "60")
-        assert shop.call("GET", f"/v1/orders/{order}").json["status"] == "accepted"
+        for key in (shop.operator, shop.shipper):
+            assert shop.call("GET", f"/v1/orders/{order}", key=key).json["status"] == "accepted"
     finally:
         shop.store.config_set("maxmemory", "0")
     shop.order()

@@ -15,5 +15,6 @@ local now, step = time[1] + time[2] / 1000000, 1 / rate
 local after = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), now) + step
 local wait = after - now - burst * step
 if wait > 0.000001 then return {who, tostring(rate), '0', tostring(wait)} end
-redis.call('SET', KEYS[2], string.format('%.6f', after), 'PX', math.ceil((after - now) * 1000) + 1)
+-- A full store refuses this; who is known may read all the same, and is not counted.
+redis.pcall('SET', KEYS[2], string.format('%.6f', after), 'PX', math.ceil((after - now) * 1000) + 1)
 return {who, tostring(rate), tostring(math.floor(-wait / step + 0.000001)), '0'}

@@ -1,31 +1,35 @@
 -- What is over for so long that the depot's policy lets it go: shifts, and orders that no remaining shift has to do with.
--- KEYS: all of keys.py. ARGV: 'tell'|'drop', closed before (real s), ended before (depot s), how many at most.
+-- KEYS: all of keys.py. ARGV: closed before (real s), ended before (depot s), how many at most, then, to drop them: the ids of
+--       those that are archived. What has become over meanwhile waits until it is, too.
 -- -> the documents: shifts, orders
-local verb, closed, ended, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local closed, ended, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local archived = {}
+for i = 4, #ARGV do archived[ARGV[i]] = true end
+local drop = #ARGV > 3
 local shifts, gone = {}, {}
 local all = redis.call('HGETALL', K.shifts)
 for i = 1, #all, 2 do
-  if #shifts < most and cjson.decode(all[i + 1])['end'] < ended then
+  if #shifts < most and (archived[all[i]] or not drop) and cjson.decode(all[i + 1])['end'] < ended then
     shifts[#shifts + 1] = all[i + 1]
     gone[all[i]] = true
   end
 end
 local orders, stops = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.closed, '-inf', closed, 'LIMIT', 0, most)) do
-  local mine, held = {}, false
+  local document = redis.call('HGET', K.orders, id)
+  local mine, held = {}, drop and document and not archived[id]
   for _, kind in ipairs({'delivery', 'collection', 'service', 'pickup'}) do
     local stop = id .. '.' .. kind
     local shift = redis.call('HGET', K.stop_shift, stop)
     held = held or (shift and not gone[shift] and redis.call('HEXISTS', K.shifts, shift) == 1)
     mine[#mine + 1] = stop
   end
-  local document = redis.call('HGET', K.orders, id)
   if not held then
     if document then orders[#orders + 1] = document end
     stops[id] = mine
   end
 end
-if verb == 'tell' then return {shifts, orders} end
+if not drop then return {shifts, orders} end
 for shift, _ in pairs(gone) do
   for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do  -- what was never finished is open again
     if not TERMINAL[state_of(stop)] then redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived') end

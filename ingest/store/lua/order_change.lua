@@ -13,12 +13,7 @@ local rev = emit('order.changed', body)
 redis.call('HSET', K.orders, id, document)
 redis.call('HSET', K.fingerprints, id, print_)
 touch(id, rev)
-local aside = redis.call('HGET', K.aside, id)
-if aside then  -- it may be well now
-  local entry = cjson.decode(aside)
-  entry.state = 'on_trial'
-  redis.call('HSET', K.aside, id, cjson.encode(entry))
-end
+aside_as(id, 'on_trial')  -- if it was aside: it may be well now
 local fields = tonumber(ARGV[9])
 if fields > 0 then
   redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))

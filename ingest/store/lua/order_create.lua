@@ -18,13 +18,10 @@ if external ~= '' then
     local same = redis.call('HGET', K.fingerprints, order) == print_
     return {same and 'replayed' or 'duplicate', order}
   end
-  redis.call('HSET', K.external, external, id)
 end
 local most = cjson.decode(redis.call('GET', K.depot)).policy.max_open_orders
-if redis.call('SCARD', K.open) >= most then
-  if external ~= '' then redis.call('HDEL', K.external, external) end
-  return {'full', tostring(most)}
-end
+if redis.call('SCARD', K.open) >= most then return {'full', tostring(most)} end
+if external ~= '' then redis.call('HSET', K.external, external, id) end
 local rev = emit('order.created', body)
 redis.call('HSET', K.orders, id, document)
 redis.call('HSET', K.fingerprints, id, print_)

@@ -165,14 +165,14 @@ local function hear(driver, deadline, now)
   end
 end
 
--- Something that was aside is in the next plan again.
-local function readmitted(id, rev, now)
-  if redis.call('HEXISTS', K.road_events, id) == 1 then
-    redis.call('INCR', K.roads)
-    trigger('roads_changed', id, rev, now)
-  else
-    trigger('order_readmitted', id, rev, now)
-  end
+-- Say where something that is aside stands. -> whether it is aside
+local function aside_as(id, state, failure)
+  local known = redis.call('HGET', K.aside, id)
+  if not known then return false end
+  local entry = cjson.decode(known)
+  entry.state, entry.failure = state, failure or entry.failure
+  redis.call('HSET', K.aside, id, cjson.encode(entry))
+  return true
 end
 
 local function close_order(order)
