@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import resource
 import signal
+from typing import Any
 
+import msgspec
 import redis
 from flask import Flask, Response
+from flask.json.provider import JSONProvider
 from werkzeug.exceptions import HTTPException
 
 from ingest import logs
@@ -22,6 +25,18 @@ from workers.endpoints import health, metrics, plans, routes
 from workers.front import Front
 
 log = logging.getLogger(__name__)
+
+
+class Json(JSONProvider):
+    """Answers by msgspec: several times as fast as Flask's own, which showed in how many orders are taken in."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Compact JSON in the order of the fields."""
+        return msgspec.json.encode(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Plain Python values."""
+        return msgspec.json.decode(s)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -40,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         log.warning("Redis does not answer yet; serving 503 until it does")
     app = Flask("lastleg", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    app.json = Json(app)
     app.extensions["lastleg"] = Services(settings, client)
     for module in (access, depots, fleet, orders, drivers, roads, plans, routes, health, metrics):
         app.register_blueprint(module.blueprint)

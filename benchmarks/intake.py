@@ -24,7 +24,7 @@ import psutil
 from benchmarks.load import Client, Town, at, running, tell
 from ingest.settings import ROOT, Settings
 from ingest.store import keys
-from ingest.store.connection import _source, connect
+from ingest.store.connection import LUA, connect, source
 from routing.roads.network import Network
 from workers.supervisor import Stack
 
@@ -181,10 +181,8 @@ async def _answer(reader: asyncio.StreamReader) -> None:
 
 def _store_alone(settings: Settings, seconds: float) -> int:
     """Pings per second that the store takes in batches of 100 from one connection, 20 batches under way."""
-    from ingest.store.connection import LUA
-
     client = connect(settings)
-    script = client.script_load(_source(LUA / "pings.lua", ("SEQS",)))
+    script = client.script_load(source(LUA, "pings", ("SEQS",)))
     names, numbers, done = keys.script_keys("hel"), count(time.time_ns() // 1000), 0
     document = '{"at":1893484800,"location":{"lat":60.17,"lon":24.94},"seq":%d,"accuracy_m":5.0,"speed":8.5}'
     until = time.perf_counter() + seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from math import ceil
 from typing import Any, ParamSpec, TypeVar, cast
@@ -26,6 +26,9 @@ from routing.roads.snapping import Snapper
 P = ParamSpec("P")
 R = TypeVar("R")
 
+RECENT_S = 1.0
+"""So old may a depot be where its policy hardly matters. What else it has of interest there never changes."""
+
 ALL_ROLES = (Role.OPERATOR, Role.SHIPPER, Role.DRIVER)
 
 
@@ -35,6 +38,8 @@ class Services:
 
     settings: Settings
     redis: Store
+    recent: dict[str, tuple[float, Depot]] = field(default_factory=dict)
+    """Depots as they were read, and when (monotonic s)."""
 
 
 def services() -> Services:
@@ -96,12 +101,22 @@ def tell(response: Response) -> Response:
     return response
 
 
-def my_depot(depot_id: str) -> Depot:
-    """A depot of the caller's tenant that the caller's key reaches, else 404."""
-    depot = readers.depot(store(), depot_id)
+def my_depot(depot_id: str, *, recent: bool = False) -> Depot:
+    """A depot of the caller's tenant that the caller's key reaches, else 404; `recent` does for whoever does not show it."""
+    depot = _recent(depot_id) if recent else readers.depot(store(), depot_id)
     who = caller()
     if depot is None or depot.tenant != who.tenant or (who.depots and depot_id not in who.depots):
         raise not_found("depot", depot_id)
+    return depot
+
+
+def _recent(depot_id: str) -> Depot | None:
+    known, now = services().recent, time.monotonic()
+    read_at, depot = known.get(depot_id, (-RECENT_S, None))
+    if now - read_at >= RECENT_S:
+        depot = readers.depot(store(), depot_id)
+        if depot is not None:
+            known[depot_id] = now, depot
     return depot
 
 
@@ -109,7 +124,7 @@ def my_record(family: str, record_id: str) -> tuple[Depot, Any]:
     """A record (driver, order ...) of a depot the caller reaches, else 404. A shipper sees only its own orders."""
     depot_id = depot_of(record_id)
     what = family.removesuffix("s").replace("_", " ")
-    depot = readers.depot(store(), depot_id)
+    depot = _recent(depot_id)
     record = readers.record(store(), family, depot_id, record_id) if depot else None
     who = caller()
     if depot is None or record is None or depot.tenant != who.tenant or (who.depots and depot_id not in who.depots):

@@ -166,8 +166,8 @@ class DepotIn(_Body):
     map: Slug
     location: Place
     dimensions: Annotated[list[Slug], AfterValidator(_distinct)] = Field(default_factory=list, max_length=8)
-    clock: ClockIn = ClockIn()
-    policy: PolicyIn = PolicyIn()
+    clock: ClockIn = Field(default_factory=ClockIn)
+    policy: PolicyIn = Field(default_factory=PolicyIn)
     speeds: Slug = "typical"
     timezone: Zone = "UTC"
 
@@ -300,7 +300,7 @@ class OrderIn(_Body):
     priority: int = Field(default=0, ge=0, le=100, strict=True)
     promised_by: Moment | None = None
     pickup: PickupIn | None = None
-    pin: PinIn = PinIn()
+    pin: PinIn = Field(default_factory=PinIn)  # a default would be copied deeply for each order
     excluded_drivers: list[str] = Field(default_factory=list, max_length=100)
     recipient: Recipient | None = None
 

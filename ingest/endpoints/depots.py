@@ -96,6 +96,7 @@ def change(depot_id: str) -> dict[str, Any]:
     changed = replace(depot, name=wanted.name or depot.name, policy=wanted.policy.policy(depot.policy),
                       speeds=wanted.speeds or depot.speeds, timezone=wanted.timezone or depot.timezone)  # fmt: skip
     writers.replace_depot(store(), changed, context.now())
+    services().recent.pop(depot.id, None)
     return view(changed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request
@@ -34,14 +34,14 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     """
     data = body()
     wanted, right, faults = parse(OrderIn, data)
-    depot = my_depot(right["depot_id"]) if "depot_id" in right else None
+    depot = my_depot(right["depot_id"], recent=True) if "depot_id" in right else None
     if depot is not None:
         faults += _faults(depot, right)
     if wanted is None or depot is None or faults:
         raise invalid(faults)
     now = context.now()
     order = Order(
-        id=f"{depot.id}.o{''.join(secrets.choice(_ALPHABET) for _ in range(12))}", depot_id=depot.id, tenant=depot.tenant,
+        id=f"{depot.id}.o{_random()}", depot_id=depot.id, tenant=depot.tenant,
         shipper=caller().id, kind=wanted.kind, location=wanted.location.location(), windows=_windows(wanted.windows),
         hard=wanted.lateness == "hard", service_time=wanted.service_time,
         demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
@@ -68,6 +68,10 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         return _shown(depot, order, recipient, {"status": "accepted"}), 201, headers
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or order
     return view(depot, stored), 200, headers | {"Idempotent-Replayed": "true"}
+
+
+def _random() -> str:
+    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(12))
 
 
 def _faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
@@ -217,7 +221,7 @@ def view(depot: Depot, order: Order) -> dict[str, Any]:
 def _shown(depot: Depot, order: Order, recipient: dict[str, str], status: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": order.id, "depot_id": order.depot_id, "external_id": order.external_id, "kind": order.kind,
-        "location": asdict(order.location), "kerb": order.kerb,
+        "location": codec.builtins(order.location), "kerb": order.kerb,
         "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
@@ -232,10 +236,10 @@ def _more(order: Order) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if order.pickup is not None:
         windows = [{"from": iso(w.start), "to": iso(w.end)} for w in order.pickup.windows]
-        shown["pickup"] = asdict(order.pickup) | {"windows": windows, "stop_id": order.stop_ids[0]}
+        shown["pickup"] = codec.builtins(order.pickup) | {"windows": windows, "stop_id": order.stop_ids[0]}
     if caller().role is Role.OPERATOR:
         not_before = iso(order.pin.not_before) if order.pin.not_before else None
-        shown |= {"pin": asdict(order.pin) | {"not_before": not_before}, "excluded_drivers": list(order.excluded_drivers)}
+        shown |= {"pin": codec.builtins(order.pin) | {"not_before": not_before}, "excluded_drivers": list(order.excluded_drivers)}
     return shown
 
 
@@ -256,7 +260,7 @@ def _status(depot: Depot, order: Order) -> dict[str, Any]:
     text = store().hget(keys.depot_key(depot.id, "unassigned"), order.id)
     if text is not None:
         reasons = codec.loads(text, Unassigned).reasons
-        shown = [asdict(reason) for reason in reasons]
+        shown = [codec.builtins(reason) for reason in reasons]
         if caller().role is Role.SHIPPER:  # whose drivers they are is not a shipper's business
             shown = [{name: value for name, value in reason.items() if name != "driver_id"} for reason in shown]
         return {"status": "unassigned", "reasons": shown}

@@ -56,31 +56,31 @@ def check_schema(client: Store) -> None:
 
 
 @cache
-def _source(path: Path, extra: tuple[str, ...]) -> str:
+def source(folder: Path, script: str, extra: tuple[str, ...]) -> str:
+    """What is run for a script: its file behind the prelude, with a name for each key."""
     names = ", ".join(f"{name} = KEYS[{number}]" for number, name in enumerate((*keys.DEPOT, *keys.SHARED), 1))
     count = len(keys.DEPOT) + len(keys.SHARED)
     own = "".join(f"local {name} = KEYS[{count + number}]\n" for number, name in enumerate(extra, 1))
     depot = "local DEPOT = string.match(KEYS[1], '{(.-)}')\n"
-    return f"local K = {{{names}}}\n{depot}{own}{(LUA / 'prelude.lua').read_text()}\n{path.read_text()}"
+    return f"local K = {{{names}}}\n{depot}{own}{(LUA / 'prelude.lua').read_text()}\n{(folder / f'{script}.lua').read_text()}"
 
 
 @cache
-def _script(path: Path, extra: tuple[str, ...]) -> Any:
-    return redis.Redis().register_script(_source(path, extra))
+def _script(folder: Path, script: str, extra: tuple[str, ...]) -> Any:
+    return redis.Redis().register_script(source(folder, script, extra))
 
 
 @cache
-def _alone(path: Path) -> Any:
-    return redis.Redis().register_script(path.read_text())
+def _alone(script: str) -> Any:
+    return redis.Redis().register_script((LUA / f"{script}.lua").read_text())
 
 
 def run_alone(client: Store, script: str, *, names: list[str], args: list[Any]) -> Any:
     """Run a script that is about no depot: it gets just these KEYS, and no prelude."""
-    return _alone(LUA / f"{script}.lua")(keys=names, args=args, client=client)
+    return _alone(script)(keys=names, args=args, client=client)
 
 
 def run(client: Store, depot_id: str, script: str, args: list[Any], *, folder: Path = LUA, **extra: str) -> Any:
     """Run a script on a depot. `extra` names further keys: `PERSONAL=...` is the Lua local `PERSONAL`."""
-    names = tuple(extra)
-    return _script(folder / f"{script}.lua", names)(
+    return _script(folder, script, tuple(extra))(
         keys=[*keys.script_keys(depot_id), *extra.values()], args=args, client=client)  # fmt: skip

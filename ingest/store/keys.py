@@ -6,6 +6,8 @@ KEYS, and know them by name (`K.orders`), so that no script can invent a key uns
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 PREFIX = "lastleg"
 
 DEPOT = (
@@ -34,9 +36,10 @@ def shared_key(name: str) -> str:
     return f"{PREFIX}:{name}"
 
 
-def script_keys(depot_id: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def script_keys(depot_id: str) -> tuple[str, ...]:
     """The KEYS of every script."""
-    return [*(depot_key(depot_id, name) for name in DEPOT), *(shared_key(name) for name in SHARED)]
+    return *(depot_key(depot_id, name) for name in DEPOT), *(shared_key(name) for name in SHARED)
 
 
 def personal(depot_id: str, record_id: str) -> str:

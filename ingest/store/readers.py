@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -64,7 +65,12 @@ class VersionRecord(msgspec.Struct, frozen=True):
 def depot(client: Store, depot_id: str) -> Depot | None:
     """A depot, or None."""
     text = client.get(keys.depot_key(depot_id, "depot"))
-    return None if text is None else codec.loads(text, Depot)
+    return None if text is None else _depot(text)
+
+
+@lru_cache(maxsize=1024)
+def _depot(text: str) -> Depot:
+    return codec.loads(text, Depot)
 
 
 def depots(client: Store) -> list[str]:

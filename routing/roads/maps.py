@@ -73,8 +73,12 @@ def _speeds(path: Path, _written: int) -> Profile:
 
 
 def _find(name: str, folders: Sequence[Path], suffix: str) -> Path | None:
-    paths = [folder / f"{name}{suffix}" for folder in folders] if _NAME.fullmatch(name) else []
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in _paths(name, tuple(folders), suffix) if path.is_file()), None)
+
+
+@lru_cache(maxsize=256)
+def _paths(name: str, folders: tuple[Path, ...], suffix: str) -> list[Path]:
+    return [folder / f"{name}{suffix}" for folder in folders] if _NAME.fullmatch(name) else []
 
 
 def _known(folders: Sequence[Path], suffix: str) -> str:

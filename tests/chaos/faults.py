@@ -31,13 +31,13 @@ PLACES = (*WORKER, *IMPROVER, *API, *DISPATCHER)
 """Every step between an event and its plan, in order."""
 
 WITHOUT = {
-    "cas": ("commit.lua", (
+    "cas": ("commit", (
         ("if version ~= c.version then return", "if false then return"),
         ("if tonumber(redis.call('HGET', K.record_rev, record) or '0') ~= rev then return", "if false then return"),
         ("if not assumed[stop] then return", "if false then return"),
         ("~= route.departed then return", "== nil then return"),
     )),
-    "idempotency": ("order_create.lua", (("if known then", "if false then"),)),
+    "idempotency": ("order_create", (("if known then", "if false then"),)),
     "sweep": ("", ()),
 }  # fmt: skip
 """What can be taken out: the script that has it, and what its lines become."""
@@ -84,17 +84,17 @@ def _take_out(what: str) -> None:
         jobs._another = lambda *_: None  # and nobody looks for depots that have been forgotten
         return
     script, changes = WITHOUT[what]
-    source = connection._source
+    source = connection.source
 
-    def changed(path: Path, extra: tuple[str, ...]) -> str:
-        text = str(source(path, extra))
-        if path.name == script:
+    def changed(folder: Path, name: str, extra: tuple[str, ...]) -> str:
+        text = str(source(folder, name, extra))
+        if name == script:
             for line, instead in changes:
                 assert line in text, line
                 text = text.replace(line, instead)
         return text
 
-    connection._source = changed  # type: ignore[assignment]  # the cache around it does not matter here
+    connection.source = changed  # type: ignore[assignment]  # the cache around it does not matter here
 
 
 def install() -> None:
