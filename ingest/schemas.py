@@ -127,6 +127,8 @@ class PolicyIn(_Body):
     """
 
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
+    late_after: int | None = Field(default=None, ge=10, le=DAY_S)
+    detour_after: int | None = Field(default=None, ge=10, le=DAY_S)
     debounce: float | None = Field(default=None, ge=0, le=60)
     max_wait: float | None = Field(default=None, ge=0, le=600)
     periodic: float | None = Field(default=None, ge=1, le=DAY_S)

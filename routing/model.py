@@ -115,6 +115,8 @@ class TriggerKind(StrEnum):
     VEHICLE_BROKEN = "vehicle_broken"
     DRIVER_ON_DUTY = "driver_on_duty"
     DRIVER_RETURNED = "driver_returned"
+    LATENESS_FORESEEN = "lateness_foreseen"
+    DETOUR = "detour"
     ROADS_CHANGED = "roads_changed"
     SHIFT_CHANGED = "shift_changed"
     SHIFT_STARTED = "shift_started"
@@ -189,6 +191,10 @@ class Policy:
 
     silent_after: int = 300
     """Depot seconds without a ping after which a driver on the road counts as silent."""
+    late_after: int = 180
+    """Depot seconds by which something must be too late, beyond what the plan says, to ask for a re-solve before it happens."""
+    detour_after: int = 180
+    """Depot seconds by which a driver must have gone away from the next stop to ask for a re-solve."""
     debounce: float = 0.05
     """Real seconds between a trigger and the repair that answers it, so that what comes together is answered together."""
     max_wait: float = 0.4

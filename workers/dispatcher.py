@@ -36,7 +36,7 @@ DEAD_S = 3600.0
 QUEUED_S = 24 * 3600
 """How long it is remembered which job was queued last."""
 
-JOB_TIMEOUT_S = {"repair": 30, "improve": 120}
+JOB_TIMEOUT_S = {"repair": 30, "improve": 120, "track": 30}
 """What takes longer hangs: it is stopped, and counts as a try in vain."""
 
 FAILED_JOB_TTL_S = 3600
@@ -52,7 +52,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """
     client = connect(settings, blocking=TICK_S)
     raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0, retry=embedded.ONCE_MORE)
-    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("repair", "improve")}
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in keys.DUE}
     mine = consumer(os.getpid())
     wait, ours = TICK_S, False
     while not stop.is_set():
@@ -128,13 +128,10 @@ def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
     Returns the seconds until the next repair is due, a tick at most.
     """
     dirty = client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True)
-    for depot_id, due in dirty:
-        if due <= now:
-            _hint(client, queues["repair"], depot_id, "repair")
-    waiting = {depot_id for depot_id, _ in dirty}
-    for depot_id in client.zrangebyscore(keys.shared_key("improvable"), "-inf", now):
-        if depot_id not in waiting:
-            _hint(client, queues["improve"], depot_id, "improve")
+    for role, queue in queues.items():
+        for depot_id in client.zrangebyscore(keys.shared_key(keys.DUE[role]), "-inf", now):
+            if role != "improve" or depot_id not in {waiting for waiting, _ in dirty}:
+                _hint(client, queue, depot_id, role)
     return min((float(due) - now for _, due in dirty if now < due < now + TICK_S), default=TICK_S)
 
 

@@ -10,7 +10,7 @@ from ingest.store import keys
 from ingest.store.connection import AWAY, Store, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import quarantine, replan, travel
+from workers import quarantine, replan, tracking, travel
 from workers.lease import hold
 
 log = logging.getLogger(__name__)
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 TURN_S = 2.0
 """How long a job goes on with other depots that are due: to start another one costs as much as a repair."""
 
-WORK = {"repair": ("dirty", replan.repair), "improve": ("improvable", replan.improve)}
-"""What each role works off, and how."""
+WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track}
+"""What is done for a depot in each role."""
 
 
 def repair(depot_id: str) -> int:
@@ -32,6 +32,11 @@ def improve(depot_id: str) -> int:
     return _work(depot_id, "improve")
 
 
+def track(depot_id: str) -> int:
+    """Look ahead for a depot's drivers, and those of other depots that are due; re-solves asked for."""
+    return _work(depot_id, "track")
+
+
 def _work(depot_id: str, role: str) -> int:
     settings = Settings.read()
     client = connect(settings)
@@ -41,7 +46,7 @@ def _work(depot_id: str, role: str) -> int:
     tried: dict[str, float] = {}
     todo: str | None = depot_id
     while todo is not None:
-        tried[todo] = client.zscore(keys.shared_key(WORK[role][0]), todo) or 0.0
+        tried[todo] = client.zscore(keys.shared_key(keys.DUE[role]), todo) or 0.0
         try:
             published += _depot(client, settings, todo, role)
         except Exception as error:
@@ -59,7 +64,7 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
             return 0
         try:
             quarantine.begin(client, settings, depot_id, role)
-            published = WORK[role][1](client, settings, depot_id)
+            published = WORK[role](client, settings, depot_id)
         except AWAY:
             raise  # not the depot's fault
         except Exception as error:
@@ -72,7 +77,7 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
 
 def _another(client: Store, role: str, tried: dict[str, float]) -> str | None:
     """A depot that is due, that nobody works on, and that was not `tried` in vain: what it was due for has been answered since."""
-    for depot_id, since in client.zrangebyscore(keys.shared_key(WORK[role][0]), "-inf", time.time(), withscores=True):
+    for depot_id, since in client.zrangebyscore(keys.shared_key(keys.DUE[role]), "-inf", time.time(), withscores=True):
         vain = tried.get(depot_id) == since or client.get(keys.hint(depot_id, role)) == "failed"
         if not vain and not client.exists(keys.lease(depot_id, role)):
             return str(depot_id)

@@ -50,10 +50,10 @@ def begin(client: Store, settings: Settings, depot_id: str, role: str) -> None:
         return
     failure = client.hget(tries, f"{role}|failure") or "A process ended, or was stopped, while it planned this."
     kept = _keep(client, settings, depot_id, role, failure)
-    if role == "improve":  # the plan in force is a good one
-        client.zrem(keys.shared_key("improvable"), depot_id)
+    if role != "repair":  # the plan in force is a good one
+        client.zrem(keys.shared_key(keys.DUE[role]), depot_id)
         client.hset(tries, role, 1)
-        log.error("gave up improving: %s", failure, extra={"depot": depot_id, "kept": str(kept)})
+        log.error("gave up %s for now: %s", role, failure, extra={"depot": depot_id, "kept": str(kept)})
     elif _put_aside(client, depot_id, failure):
         client.hset(tries, role, 1)
 
@@ -70,7 +70,7 @@ def succeeded(client: Store, depot_id: str, role: str) -> None:
     """A try has succeeded: who was on trial is free, and the next are tried."""
     tries = _tries(depot_id)
     client.hdel(tries, role, f"{role}|failure")
-    if role == "improve" or client.zcard(keys.depot_key(depot_id, "triggers")):
+    if role != "repair" or client.zcard(keys.depot_key(depot_id, "triggers")):
         return
     aside = readers.aside(client, depot_id)
     if not aside:

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-REPAIR_FREEZE_S = 1.0
-"""Real seconds a repair may take: stops driven to by then are frozen."""
+AROUND_S = 1.0
+"""Real seconds that pass around an improvement's search. Stops driven to by then are frozen; a repair freezes only what has begun:
+it is over so soon that the commit may refuse what has begun since."""
 
 LEAST_IMPROVE_S = 0.25
 """Real seconds below which a search is hardly worth its preparation."""
@@ -55,13 +56,13 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
     """
     published = 0
     for _ in range(MAX_TRIES):
-        if not _due(client, "dirty", depot_id):
+        if not _due(client, "repair", depot_id):
             break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
             break
-        problem, touched, timings = _problem(settings, snapshot, at=time.time(), freeze=REPAIR_FREEZE_S)
+        problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=0.0)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=never)
         solution = _timed(timings, "solve", solve)
@@ -82,7 +83,7 @@ def replay(settings: Settings, path: Path) -> str:
     """
     tried = codec.loads(path.read_bytes(), Tried)
     snapshot, policy = tried.snapshot, tried.snapshot.depot.policy
-    problem, _, _ = _problem(settings, snapshot, at=tried.at, freeze=REPAIR_FREEZE_S)
+    problem, _, _ = problem_of(settings, snapshot, at=tried.at, freeze=0.0)
     engine = "repair" if tried.role == "repair" else engines.able(policy.engine, problem, policy.improve_budget)
     found = engines.ENGINES[engine](problem, budget=policy.improve_budget, stop=never)
     violations = checker.check(problem, publishable(problem, found, progress=snapshot.progress, engine=engine))
@@ -90,9 +91,9 @@ def replay(settings: Settings, path: Path) -> str:
         f", the first: {violations[0]}" if violations else "")  # fmt: skip
 
 
-def _due(client: Store, what: str, depot_id: str) -> bool:
-    """Whether a depot is `dirty` or `improvable`, and its time has come."""
-    due = client.zscore(keys.shared_key(what), depot_id)
+def _due(client: Store, role: str, depot_id: str) -> bool:
+    """Whether a depot waits for a role, and its time has come."""
+    due = client.zscore(keys.shared_key(keys.DUE[role]), depot_id)
     return due is not None and due <= time.time()
 
 
@@ -103,7 +104,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
     """
     published = 0
     for _ in range(MAX_TRIES):
-        if not _due(client, "improvable", depot_id):
+        if not _due(client, "improve", depot_id):
             break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
@@ -112,7 +113,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if snapshot.triggers:  # repair first; it will ask for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
-        problem, touched, timings = _problem(settings, snapshot, at=time.time(), freeze=budget + REPAIR_FREEZE_S)
+        problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
         outdated = partial(_outdated, client, snapshot)
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
         solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
@@ -141,7 +142,7 @@ def _outdated(client: Store, snapshot: Snapshot) -> bool:
     return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
 
 
-def _problem(settings: Settings, snapshot: Snapshot, *, at: float, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
+def problem_of(settings: Settings, snapshot: Snapshot, *, at: float, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
     """The snapshot as a problem at a real time, the stops whose legs new roads have touched, and how long it took."""
     timings: dict[str, float] = {}
     clock = snapshot.depot.clock

@@ -13,12 +13,13 @@ from rq.serializers import JSONSerializer
 
 from ingest import logs
 from ingest.settings import Settings
+from ingest.store import keys
 from ingest.store.connection import AWAY
 from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
 
-ALLOWED = frozenset({"workers.jobs.repair", "workers.jobs.improve"})
+ALLOWED = frozenset(f"workers.jobs.{role}" for role in keys.DUE)
 """The only callables a job may name. JSON alone would still run any importable one."""
 
 
@@ -53,7 +54,7 @@ class LastlegJob(Job):
 
 
 NICE = 10
-"""How far an improvement stands back: it takes what repairs leave of the processors."""
+"""How far all others stand back behind repairs: they take what those leave of the processors."""
 
 
 def patient(name: str, *, again: bool = True) -> Any:
@@ -95,7 +96,7 @@ class Worker(rq.Worker):
         super().__init__(queues, *args, **kwargs)
         self.connection.set_retry(ONCE_MORE)
         if len(self.queues) != 1:
-            raise SystemExit("rq: give exactly one queue to a worker: repair or improve")
+            raise SystemExit(f"rq: give exactly one queue to a worker: {', '.join(keys.DUE)}")
         for queue in self.queues:
             queue.serializer, queue.job_class = JSONSerializer, LastlegJob
 
@@ -117,7 +118,7 @@ class Worker(rq.Worker):
 
     def work(self, *args: Any, **kwargs: Any) -> Any:
         """Work until told to stop."""
-        if self.queues[0].name == "improve":
+        if self.queues[0].name != "repair":
             os.nice(NICE)
         return super().work(*args, **kwargs)
 

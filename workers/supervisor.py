@@ -96,7 +96,7 @@ class Stack:
         for number in range(self.workers):
             suffix = f"-{number + 1}" if self.workers > 1 else ""
             commands[f"repair{suffix}"] = [tool, "worker", "repair"]
-        commands["improve"] = [tool, "worker", "improve"]
+        commands |= {role: [tool, "worker", role] for role in ("improve", "track")}
         return commands
 
     def _spawn(self, name: str) -> None:
@@ -121,9 +121,9 @@ class Stack:
         raise LastlegError("The API did not start.", remedy=f"Look at {self.settings.state / 'log' / 'api.log'}.")
 
     def _await_workers(self, client: Store) -> None:
-        """Wait until somebody listens at both queues, so that the first event is answered at once."""
+        """Wait until somebody listens at each queue, so that the first event is answered at once."""
         until = time.monotonic() + 30
-        while not all(client.scard(keys.rq_workers(role)) for role in ("repair", "improve")):
+        while not all(client.scard(keys.rq_workers(role)) for role in keys.DUE):
             if time.monotonic() > until:
                 raise LastlegError("The workers did not start.", remedy=f"Look at {self.settings.state / 'log' / 'repair.log'}.")
             time.sleep(0.05)
@@ -159,7 +159,7 @@ class Stack:
     def _listening(self) -> dict[str, int]:
         """How many workers are at each queue."""
         client = connect(self.settings)
-        return {role: int(client.scard(keys.rq_workers(role))) for role in ("repair", "improve")}
+        return {role: int(client.scard(keys.rq_workers(role))) for role in keys.DUE}
 
     def _listens(self, name: str, before: dict[str, int]) -> bool:
         """Whether a process that was just started does its work: a worker is at its queue, a dispatcher in its group."""

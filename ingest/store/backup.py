@@ -19,7 +19,7 @@ from routing.errors import LastlegError
 PASSING = ("lease:", "hint:", "queued:", "tries")
 """Keys that say what workers do at the moment."""
 
-SHARED = ("dirty", "improvable", "timers", "heard")
+SHARED = ("dirty", "improvable", "moving", "timers", "heard")
 """What of a depot stands in keys of all."""
 
 TRIES = 20

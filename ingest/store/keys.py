@@ -15,12 +15,16 @@ DEPOT = (
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
-    "closed",
+    "closed", "foreseen",
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "timers", "heard", "keys", "metrics", "schema")
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "timers", "heard", "keys", "metrics",
+          "schema")  # fmt: skip
 """One key each per Redis."""
+
+DUE = {"repair": "dirty", "improve": "improvable", "track": "moving"}
+"""What each role works off: depots, and from when on (real s) they wait for it."""
 
 SCHEMA = "3"
 """Raised when stored data change shape; a start on other data is refused."""

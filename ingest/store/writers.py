@@ -118,6 +118,17 @@ def due(client: Store, depot_id: str, source: str, member: str, kind: str, subje
     return bool(run(client, depot_id, "due", [source, member, kind, subject, now]))
 
 
+def foreseen(client: Store, depot_id: str, rows: list[tuple[str, str, str, int, str, int]], *, version: int, late_after: int,
+             detour_after: int, now: float) -> int:  # fmt: skip
+    """Say what is to be expected of shifts on the road, under the plan `version`; how many re-solves that asked for.
+
+    `rows` are shift, driver, what will be latest ("" if nothing), by how much more than planned (s), the stop being driven to
+    ("" if none), and how far that is (s).
+    """
+    arguments = [now, version, late_after, detour_after, *(part for row in rows for part in row)]
+    return int(run(client, depot_id, "track", arguments))
+
+
 def request(client: Store, depot_id: str, subject: str, now: float) -> int:
     """Ask for a re-solve by hand; the revision that will be answered."""
     return int(run(client, depot_id, "request", [subject, now]))

@@ -218,7 +218,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
         Depot time of the decision.
     freeze
         Depot seconds from `now` for which drivers keep moving while this problem is solved: stops they will
-        be driving to by then are frozen too.
+        be driving to before then are frozen too.
     """
     shifts = [shift for shift in snapshot.shifts.values() if _in_play(shift, snapshot, now)]
     shifts.sort(key=lambda shift: (shift.start, shift.id))
@@ -378,7 +378,7 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
 
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
-    """Move stops that will be driven to by `until` from the base route into the frozen prefix."""
+    """Move stops that will be driven to before `until` from the base route into the frozen prefix."""
     from routing.solve.tour import walk
 
     frozen, base = list(crew.frozen), list(crew.base)
@@ -387,7 +387,7 @@ def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
         leaves = visits[-2].leave if frozen else crew.ready
         at = problem.tasks[frozen[-1]].place if frozen else crew.place
         cut_off = problem.matrix.seconds[at, problem.tasks[base[0]].place] >= UNREACHABLE
-        if cut_off or (frozen and leaves > until):
+        if cut_off or (frozen and leaves >= until):
             break
         frozen.append(base.pop(0))
     return replace(crew, frozen=tuple(frozen), base=tuple(base))

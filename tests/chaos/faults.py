@@ -103,7 +103,7 @@ def install() -> None:
         _take_out(os.environ["LASTLEG_CHAOS_WITHOUT"])
     around(jobs, "_work", before="hint_taken", only=lambda _, role: role == "repair")
     around(readers, "snapshot", after="snapshot_read")
-    around(replan, "_problem", after="problem_built")
+    around(replan, "problem_of", after="problem_built")
     around(engines.ENGINES, "repair", after="plan_solved")
     around(engines.ENGINES, "improve", after="improvement_found")
     around(checker, "check", after="plan_checked")

@@ -157,7 +157,7 @@ def test_a_depot_whose_job_fails_is_left_alone_for_a_while(shop: Shop, monkeypat
     shop.depot()
     shop.order()
     monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
-    monkeypatch.setattr(replan, "_problem", _fails)
+    monkeypatch.setattr(replan, "problem_of", _fails)
     with pytest.raises(ZeroDivisionError):
         jobs.repair("hel")
     raw = redis.Redis.from_url(str(shop.settings.redis_url))

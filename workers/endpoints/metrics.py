@@ -28,6 +28,7 @@ TOLD = {
     "triggers_coalesced": "Triggers that were answered together with an earlier one",
     "commits_refused": "Plans that were not published because the state had moved on",
     "jobs_failed": "Jobs that ended with an error",
+    "looks": "Looks ahead for a depot's drivers on the road",
     "records_set_aside": "Orders and road events found guilty of failing re-solves",
     "timers_dropped": "Timers that could not be fired",
 }
@@ -74,11 +75,14 @@ class _Figures(Collector):
         yield GaugeMetricFamily("lastleg_depots_waiting_for_repair", "Depots with unanswered triggers", len(dirty))
         yield GaugeMetricFamily("lastleg_depots_waiting_for_improvement", "Depots whose plan may be improved",
                                 client.zcard(keys.shared_key("improvable")))  # fmt: skip
+        longest = client.zrange(keys.shared_key("moving"), 0, 0, withscores=True)
+        yield GaugeMetricFamily("lastleg_look_overdue_seconds", "How long a depot with drivers on the road has waited for a look",
+                                max((now - due for _, due in longest), default=0.0))  # fmt: skip
         aside = sum(client.hlen(keys.depot_key(depot, "aside")) for depot in client.smembers(keys.shared_key("depots")))
         yield GaugeMetricFamily("lastleg_records_aside", "Orders and road events that plans are made without", aside)
         jobs = GaugeMetricFamily("lastleg_queue_jobs", "Jobs in RQ's queue", labels=["queue"])
         workers = GaugeMetricFamily("lastleg_workers", "RQ workers at a queue", labels=["queue"])
-        for queue in ("repair", "improve"):
+        for queue in keys.DUE:
             jobs.add_metric([queue], client.llen(keys.rq_queue(queue)))
             workers.add_metric([queue], client.scard(keys.rq_workers(queue)))
         yield jobs

@@ -113,6 +113,7 @@ end
 local function give_back(shift, at, rev)
   redis.call('HSETNX', K.departed, shift, at)
   redis.call('HSET', K.returned, shift, at)
+  redis.call('HDEL', K.foreseen, shift)
   local current = current_of(shift)
   if current then trail_drop(shift, current) end
   local goods = redis.call('HGETALL', K.goods)
@@ -157,6 +158,7 @@ end
 -- A driver was heard of: not silent, and not before `deadline` (real s).
 local function hear(driver, deadline, now)
   redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver)
+  redis.call('ZADD', K.moving, 'NX', now, DEPOT)
   if redis.call('HGET', K.absent, driver) == 'silent' then
     redis.call('HDEL', K.absent, driver)
     local rev = emit('driver.back', cjson.encode({driver_id = driver}))

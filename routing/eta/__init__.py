@@ -1,0 +1,1 @@
+"""What is to be expected: progress, and the times ahead."""

@@ -1,0 +1,78 @@
+"""What lies ahead of drivers on the road as it looks now, against what their plan says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from routing.model import Place, PlannedStop, Position, Route
+from routing.solve.problem import Crew, Problem
+from routing.solve.tour import tour
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A shift on the road: its stops ahead with the times that are to be expected (depot s), and how far it is to the first.
+
+    `overtime` are seconds beyond the end of the shift, `way_home` those from the last stop. `next_stop` is the one being driven
+    to, in `remaining` seconds; None for who serves, or has none.
+    """
+
+    shift_id: str
+    driver_id: str
+    stops: tuple[PlannedStop, ...]
+    overtime: int
+    way_home: int
+    next_stop: str | None
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """By how many seconds a stop (or, at its end, a shift) will be later past what it was due than its plan says."""
+
+    subject: str
+    seconds: int
+
+
+def outlooks(problem: Problem, positions: Mapping[str, Position]) -> list[Outlook]:
+    """What is ahead of every driver who is on the road and heard of, if the plan in force stays.
+
+    `positions` are by driver. A driver goes on from the last one since it was seen, not only since now.
+    """
+    return [_outlook(problem, _since(problem, crew, positions.get(crew.driver_id)))
+            for crew in problem.crews if crew.departed and not crew.absent]  # fmt: skip
+
+
+def _since(problem: Problem, crew: Crew, seen: Position | None) -> Crew:
+    if seen is None or crew.serving or problem.places[crew.place] != Place(seen.location):
+        return crew
+    return replace(crew, ready=min(crew.ready, seen.at))
+
+
+def _outlook(problem: Problem, crew: Crew) -> Outlook:
+    whole = tour(problem, crew, (*crew.frozen, *crew.base))
+    stops = tuple(PlannedStop(task.stop_id, visit.arrive, visit.begin, visit.leave, visit.late)
+                  for task, visit in zip(whole.tasks, whole.visits, strict=True))  # fmt: skip
+    driving = bool(crew.frozen) and not crew.serving
+    return Outlook(
+        shift_id=crew.shift_id, driver_id=crew.driver_id, stops=stops, overtime=max(0, whole.home - crew.shift_end),
+        way_home=whole.way_home[0], next_stop=stops[0].stop_id if driving else None,
+        remaining=whole.visits[0].seconds if driving else 0,
+    )  # fmt: skip
+
+
+def setback(outlook: Outlook, planned: Route, shift_end: int) -> Setback | None:
+    """The worst of what has become later than `planned`, the route as published; None if nothing has.
+
+    Only what comes too late counts: a window that is missed, or the end of the shift. Who is merely later than planned, or was
+    planned as late, is none.
+    """
+    before = {stop.stop_id: stop for stop in planned.stops}
+    found = [Setback(stop.stop_id, stop.late_by - before[stop.stop_id].late_by) for stop in outlook.stops if stop.stop_id in before]
+    last = before.get(outlook.stops[-1].stop_id) if outlook.stops else None
+    if last is not None:
+        expected = max(0, last.leave + outlook.way_home - shift_end)
+        found.append(Setback(outlook.shift_id, outlook.overtime - expected))
+    worst = max(found, key=lambda item: item.seconds, default=None)
+    return worst if worst is not None and worst.seconds > 0 else None

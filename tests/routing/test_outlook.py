@@ -1,0 +1,55 @@
+"""What lies ahead, on random situations, against the plan that is in force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.eta.outlook import outlooks, setback
+from routing.model import Location, Position
+from routing.solve.plan import publishable
+from routing.solve.problem import current
+from tests.builders import HOUR, T0, Situation, order, rich_problem
+
+LATER = st.integers(0, 2 * HOUR)
+
+
+@given(st.integers(0, 10_000), LATER)
+def test_who_loses_time_loses_no_more_than_has_passed(seed: int, later: int) -> None:
+    """Right after planning nothing is later than planned, and afterwards nothing by more than was lost.
+
+    With one window at most: who misses one of several waits for the next.
+    """
+    problem = rich_problem(seed)
+    problem = replace(problem, tasks=tuple(replace(task, windows=task.windows[-1:]) for task in problem.tasks))
+    plan = publishable(problem, current(problem), progress={}, engine="none")
+    crews = tuple(replace(crew, ready=crew.ready if crew.serving else crew.ready + later) for crew in problem.crews)
+    after = replace(problem, now=problem.now + later, crews=crews)
+    ends = {crew.shift_id: crew.shift_end for crew in problem.crews}
+    routes = {route.shift_id: route for route in plan.routes}
+    on_road = [crew.shift_id for crew in problem.crews if crew.departed and not crew.absent]
+    found = outlooks(after, {})
+    assert [outlook.shift_id for outlook in found] == on_road
+    for outlook in found:
+        worst = setback(outlook, routes[outlook.shift_id], ends[outlook.shift_id])
+        assert worst is None or 0 < worst.seconds <= later
+
+
+def test_a_driver_goes_on_from_when_the_phone_was_heard() -> None:
+    """A position of ten minutes ago, 1000 s from the stop, is 400 s from it now."""
+    situation = Situation().add(order("x", 10.0, 0.0, "service")).on_the_road("a", ["d.x.service"])
+    seen = {"d.a": Position(Location(0.0, 0.0), T0)}
+    problem = situation.problem(now=T0 + 600, positions=seen)
+    (ahead,) = outlooks(problem, seen)
+    assert (ahead.stops[0].arrive, ahead.next_stop, ahead.remaining) == (T0 + 1000, "d.x.service", 1000)
+
+
+def test_the_end_of_a_shift_counts() -> None:
+    situation = Situation(hours=1).add(order("x", 10.0, 0.0, "service")).on_the_road("a", ["d.x.service"])
+    plan = publishable(situation.problem(), current(situation.problem()), progress={}, engine="none")
+    (ahead,) = outlooks(situation.problem(now=T0 + 3000), {})
+    worst = setback(ahead, plan.routes[0], T0 + HOUR)
+    assert worst is not None
+    assert (worst.subject, worst.seconds) == ("d.day-a", 3000 + 60 + 1000 - HOUR), "she may be there by now, but no earlier"
