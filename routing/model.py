@@ -178,7 +178,7 @@ class TriggerRule:
     """How a depot answers one kind of trigger."""
 
     asks: bool = True
-    """Whether it asks for a re-solve at all. If not, the next plan that another trigger asks for takes it in."""
+    """Whether it asks for a re-solve itself. If not, the next plan that another trigger asks for answers it, too."""
     wait: float | None = None
     """Real seconds until the repair, in place of the policy's `debounce`: 0 is most urgent."""
     cooldown: float = 0.0

@@ -8,9 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ingest.store import keys
+from ingest.store import keys, readers
 from ingest.store.connection import Store, run
-from ingest.store.readers import SNAPSHOT_EVERY
 from routing import codec
 from routing.model import Diff, Order, Plan, Route, Snapshot, order_of
 from routing.solve.problem import Problem
@@ -53,7 +52,7 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
         "version": snapshot.version, "revision": snapshot.revision, "role": work.role, "began": work.began,
         "again": _again(snapshot, work), "improve": work.improve,
         "plan": codec.dumps(plan).decode(), "planned_on": _planned_on(snapshot, problem),
-        "snapshot": plan.version % SNAPSHOT_EVERY == 0, "keep": _keep(snapshot),
+        "snapshot": plan.version % readers.SNAPSHOT_EVERY == 0, "keep": _keep(snapshot),
         "record": codec.dumps(record).decode(), "over": record.over,
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),
@@ -63,12 +62,16 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
                     for driver in documents},
     }  # fmt: skip
     outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
+    if outcome == Outcome.OUTDATED:  # by itself, perhaps: a commit whose answer was lost is sent again
+        known = readers.version_record(client, plan.depot_id, plan.version)
+        if known is not None and (known.published_at, known.engine) == (plan.published_at, plan.engine):
+            return Outcome.PUBLISHED, str(plan.version)
     return Outcome(outcome), detail
 
 
 def _keep(snapshot: Snapshot) -> int:
     """How many versions stay: the policy's number, rounded up to whole spans between snapshots."""
-    return -(-snapshot.depot.policy.keep_versions // SNAPSHOT_EVERY) * SNAPSHOT_EVERY
+    return -(-snapshot.depot.policy.keep_versions // readers.SNAPSHOT_EVERY) * readers.SNAPSHOT_EVERY
 
 
 def _planned_on(snapshot: Snapshot, problem: Problem) -> str:

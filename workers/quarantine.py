@@ -24,7 +24,7 @@ from routing.model import Snapshot, StopState, Trigger, order_of
 log = logging.getLogger(__name__)
 
 TRIES = 3
-"""Tries in vain after which something goes aside."""
+"""Tries in vain after which something goes aside; of several on trial together it takes one to try fewer."""
 
 BACK_OFF_S = (0.5, 1.0, 2.0, 10.0)
 """How long a depot is left alone after the first, second ... try that failed: the other depots need the worker too."""
@@ -46,9 +46,12 @@ class Tried:
 def begin(client: Store, settings: Settings, depot_id: str, role: str) -> None:
     """A try begins. After too many in vain, what they may have failed on goes aside before it."""
     tries = _tries(depot_id)
-    if client.hincrby(tries, role, 1) <= TRIES:
+    number, failure = client.hincrby(tries, role, 1), client.hget(tries, f"{role}|failure")
+    if number > 1 and failure is None:
+        count(client, "jobs_failed", role=role)  # whoever tried before did not live to say so
+    if number <= (TRIES if _on_trial(client, depot_id) <= 1 else 1):  # of several on trial none is condemned
         return
-    failure = client.hget(tries, f"{role}|failure") or "A process ended, or was stopped, while it planned this."
+    failure = failure or "A process ended, or was stopped, while it planned this."
     kept = _keep(client, settings, depot_id, role, failure)
     if role != "repair":  # the plan in force is a good one
         client.zrem(keys.shared_key(keys.DUE[role]), depot_id)
@@ -70,7 +73,7 @@ def succeeded(client: Store, depot_id: str, role: str) -> None:
     """A try has succeeded: who was on trial is free, and the next are tried."""
     tries = _tries(depot_id)
     client.hdel(tries, role, f"{role}|failure")
-    if role != "repair" or client.zcard(keys.depot_key(depot_id, "triggers")):
+    if role != "repair" or client.zscore(keys.shared_key(keys.DUE[role]), depot_id) is not None:
         return
     aside = readers.aside(client, depot_id)
     if not aside:
@@ -84,6 +87,10 @@ def succeeded(client: Store, depot_id: str, role: str) -> None:
     writers.aside(client, depot_id, waiting[:many], "on_trial", now=time.time())
 
 
+def _on_trial(client: Store, depot_id: str) -> int:
+    return sum(entry.state == "on_trial" for entry in readers.aside(client, depot_id).values())
+
+
 def _tries(depot_id: str) -> str:
     return keys.depot_key(depot_id, "tries")
 
@@ -93,7 +100,7 @@ def _put_aside(client: Store, depot_id: str, failure: str) -> bool:
     aside = readers.aside(client, depot_id)
     suspects = [record for record, entry in aside.items() if entry.state == "on_trial"]
     alone = len(suspects) == 1
-    suspects = suspects or [record for record in _suspects(client, depot_id) if record not in aside]
+    suspects = suspects or _suspects(client, depot_id, set(aside))
     if not suspects:
         return False
     writers.aside(client, depot_id, suspects, "waiting", now=time.time(), failure=failure)
@@ -105,16 +112,24 @@ def _put_aside(client: Store, depot_id: str, failure: str) -> bool:
     return True
 
 
-def _suspects(client: Store, depot_id: str) -> list[str]:
-    """Orders nobody has started and road events that unanswered triggers are about; or else orders that no plan has yet."""
+def _suspects(client: Store, depot_id: str, aside: set[str]) -> list[str]:
+    """Who may be guilty, of what is not aside.
+
+    Those that unanswered triggers are about, road events and orders nobody has started; or else such orders that no plan has yet;
+    or else all of them.
+    """
     texts = client.zrange(keys.depot_key(depot_id, "triggers"), 0, -1)
     subjects = [codec.loads(text, Trigger).subject for text in texts]
     named = [name for subject in subjects for name in (subject, order_of(subject))]
     open_ = set(client.smembers(keys.depot_key(depot_id, "open")))
     planned = {order_of(stop) for stop in client.hkeys(keys.depot_key(depot_id, "stop_shift"))}
     events = set(client.hkeys(keys.depot_key(depot_id, "road_events")))
-    found = [name for name in dict.fromkeys(named) if name in events or (name in open_ and not _started(client, depot_id, name))]
-    return found or sorted(open_ - planned)
+    for some in (dict.fromkeys(named), sorted(open_ - planned), sorted(open_ & planned)):
+        found = [name for name in some if name not in aside
+                 and (name in events or (name in open_ and not _started(client, depot_id, name)))]  # fmt: skip
+        if found:
+            return found
+    return []
 
 
 def _started(client: Store, depot_id: str, order_id: str) -> bool:

@@ -110,10 +110,11 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None:
             break
-        if snapshot.triggers:  # repair first; it will ask for an improvement again
+        if client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id) is not None:  # first that; it asks for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
         problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
+        timings["wait"] = (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000
         outdated = partial(_outdated, client, snapshot)
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
         solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
@@ -203,7 +204,7 @@ def _count(client: Store, work: Work, outcome: Outcome, plan: Plan) -> None:
         tally.count("plans", engine=plan.engine)
         stage = "first" if work.role == "repair" else "improved"
         for trigger in plan.triggers:
-            tally.observe("event_to_plan_seconds", plan.published_at - trigger.at, stage=stage, trigger=trigger.kind)
+            tally.observe("event_to_plan_seconds", time.time() - trigger.at, stage=stage, trigger=trigger.kind)
         for step, milliseconds in plan.timings.items():
             tally.observe("step_seconds", milliseconds / 1000, engine=plan.engine, step=step)
     elif outcome is Outcome.NOTHING:

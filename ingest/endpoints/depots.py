@@ -86,16 +86,19 @@ def one(depot_id: str) -> dict[str, Any]:
 
 @blueprint.patch("/v1/depots/<depot_id>")
 @allow(Role.OPERATOR)
-def change(depot_id: str) -> dict[str, Any]:
+def patch(depot_id: str) -> dict[str, Any]:
     """Change what may change while it runs: name, policy, speeds and time zone."""
     depot = my_depot(depot_id)
     wanted, right, faults = parse(DepotPatch, body())
     faults += _speeds_faults(right.get("speeds"))
     if wanted is None or faults:
         raise invalid(faults)
-    changed = replace(depot, name=wanted.name or depot.name, policy=wanted.policy.policy(depot.policy),
-                      speeds=wanted.speeds or depot.speeds, timezone=wanted.timezone or depot.timezone)  # fmt: skip
-    writers.replace_depot(store(), changed, context.now())
+
+    def change(before: Depot) -> Depot:
+        return replace(before, name=wanted.name or before.name, policy=wanted.policy.policy(before.policy),
+                       speeds=wanted.speeds or before.speeds, timezone=wanted.timezone or before.timezone)  # fmt: skip
+
+    changed = writers.change_depot(store(), depot.id, change, context.now())
     services().recent.pop(depot.id, None)
     return view(changed)
 

@@ -30,6 +30,7 @@ from routing.model import (
     Trigger,
     Unassigned,
     Vehicle,
+    depot_of,
 )
 
 T = TypeVar("T")
@@ -82,6 +83,11 @@ def record(client: Store, family: str, depot_id: str, record_id: str) -> Any | N
     """One driver, vehicle, shift, order or road event, or None."""
     text = client.hget(keys.depot_key(depot_id, family), record_id)
     return None if text is None else codec.loads(text, FAMILIES[family])
+
+
+def record_revision(client: Store, record_id: str) -> int:
+    """The revision of a record's last change; 0 if there is no such record."""
+    return int(client.hget(keys.depot_key(depot_of(record_id), "record_rev"), record_id) or 0)
 
 
 def records(client: Store, family: str, depot_id: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ingest.store import keys
@@ -34,12 +34,16 @@ def _fields(personal: dict[str, str]) -> list[Any]:
 
 def put_depot(client: Store, depot: Depot, now: float) -> bool:
     """Make a depot; False if the id is taken."""
-    return bool(run(client, depot.id, "depot", ["make", codec.dumps(depot), now]))
+    return bool(run(client, depot.id, "depot", [codec.dumps(depot), "", now]))
 
 
-def replace_depot(client: Store, depot: Depot, now: float) -> None:
-    """Store a depot's changed policy or name and ask for a re-solve under it."""
-    run(client, depot.id, "depot", ["replace", codec.dumps(depot), now])
+def change_depot(client: Store, depot_id: str, change: Callable[[Depot], Depot], now: float) -> Depot:
+    """Change a depot that is there, whoever else does so at the same time, and ask for a re-solve under another policy."""
+    while True:
+        before = client.get(keys.depot_key(depot_id, "depot"))
+        changed = change(codec.loads(before, Depot))
+        if run(client, depot_id, "depot", [codec.dumps(changed), before, now]):
+            return changed
 
 
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ import redis
 
 from app import create_app
 from ingest.auth import Role, make_key
-from ingest.store import keys, readers
+from ingest.store import keys, readers, writers
 from ingest.store.connection import WrongSchema, check_schema, connect
+from routing.model import Depot
 from tests.conftest import HOME, SPOTS, Shop, order
 from workers import dispatcher
 
@@ -199,6 +202,51 @@ def test_a_change_and_a_cancellation(shop: Shop) -> None:
     assert shop.call("DELETE", f"/v1/orders/{made['id']}", key=shop.shipper).status_code == 200
     late = shop.call("PATCH", f"/v1/orders/{made['id']}", {"priority": 1}, key=shop.shipper)
     assert (late.status_code, late.json["code"]) == (409, "too_late")
+
+
+def test_of_two_changes_at_once_none_is_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an order: the one that began with what is no longer so is refused. Of a depot: both hold."""
+    shop.depot()
+    made = shop.order()
+    read = readers.record_revision
+
+    def slowly(client: Any, record_id: str) -> int:
+        found = read(client, record_id)
+        monkeypatch.undo()
+        assert shop.call("PATCH", f"/v1/orders/{made['id']}", {"priority": 7}).status_code == 200
+        return found
+
+    monkeypatch.setattr(readers, "record_revision", slowly)
+    late = shop.call("PATCH", f"/v1/orders/{made['id']}", {"service_time": 90})
+    assert (late.status_code, late.json["code"]) == (409, "changed_meanwhile")
+    assert shop.call("GET", f"/v1/orders/{made['id']}").json["priority"] == 7
+
+    def late_price(depot: Depot) -> Depot:
+        return replace(depot, policy=replace(depot.policy, late_price=9))
+
+    def move_price(depot: Depot) -> Depot:
+        if depot.policy.late_price != 9:
+            writers.change_depot(shop.store, "hel", late_price, time.time())
+        return replace(depot, policy=replace(depot.policy, move_price=8))
+
+    writers.change_depot(shop.store, "hel", move_price, time.time())
+    policy = shop.call("GET", "/v1/depots/hel").json["policy"]
+    assert (policy["late_price"], policy["move_price"]) == (9, 8)
+
+
+def test_a_change_that_is_sent_twice_is_made_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when its answer is lost on the way."""
+    shop.depot()
+    made = shop.order()
+    change = writers.change_order
+
+    def twice(*args: Any, **more: Any) -> list[str]:
+        assert change(*args, **more) == ["changed"]
+        return change(*args, **more)
+
+    monkeypatch.setattr(writers, "change_order", twice)
+    answer = shop.call("PATCH", f"/v1/orders/{made['id']}", {"service_time": 90})
+    assert (answer.status_code, answer.json["service_time"]) == (200, 90)
 
 
 def test_a_fleet_that_does_not_fit_is_refused(shop: Shop) -> None:

@@ -34,7 +34,7 @@ def situation(shop: Shop, *, freeze: int = 0) -> tuple[Snapshot, Problem]:
 def publish(shop: Shop, snapshot: Snapshot, problem: Problem, solution: Solution) -> Outcome:
     plan = publishable(problem, solution, progress=snapshot.progress, engine="test")
     assert check(problem, plan) == []
-    plan = replace(plan, triggers=snapshot.triggers)
+    plan = replace(plan, triggers=snapshot.triggers, published_at=random.random())
     return commit.publish(shop.store, snapshot, problem, plan, diff(snapshot, plan), Work("repair", time.time()))[0]
 
 
@@ -42,6 +42,20 @@ def repair(shop: Shop) -> int:
     """What is due, and what tests have let happen in the future."""
     shop.store.zadd(keys.shared_key("dirty"), {"hel": 0}, xx=True)
     return replan.repair(shop.store, shop.settings, "hel")
+
+
+def test_a_commit_that_is_sent_twice_is_published_once(shop: Shop) -> None:
+    """As when its answer is lost on the way: the second time it says what became of it."""
+    shop.depot()
+    shop.crew("anna")
+    shop.order()
+    snapshot, problem = situation(shop)
+    plan = replace(publishable(problem, mending.repair(problem), progress={}, engine="test"), published_at=time.time())
+    work = Work("repair", time.time())
+    twice = [commit.publish(shop.store, snapshot, problem, plan, diff(snapshot, plan), work) for _ in range(2)]
+    assert twice == [(Outcome.PUBLISHED, "1")] * 2
+    other = replace(plan, published_at=plan.published_at + 1)
+    assert commit.publish(shop.store, snapshot, problem, other, diff(snapshot, other), work)[0] is Outcome.OUTDATED
 
 
 def route(shop: Shop, token: str) -> list[tuple[str, str]]:
@@ -324,7 +338,6 @@ def test_what_is_aboard_is_counted_once(shop: Shop) -> None:
 
 def test_older_versions_can_be_read_whole(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put together from a snapshot and the changes since, every version is the plan as it was."""
-    monkeypatch.setattr(commit, "SNAPSHOT_EVERY", 3)
     monkeypatch.setattr(readers, "SNAPSHOT_EVERY", 3)
     shop.depot()
     shop.crew("anna"), shop.crew("bo")

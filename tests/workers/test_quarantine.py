@@ -13,7 +13,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from ingest.store import keys, readers
+from ingest.store import keys, readers, writers
 from ingest.store.connection import connect
 from routing.solve import engines
 from routing.solve.problem import Problem, Solution
@@ -162,6 +162,31 @@ def test_an_improvement_that_fails_is_given_up(depot: Shop, monkeypatch: pytest.
     assert jobs.improve("hel") == 0
     assert depot.store.zscore(keys.shared_key("improvable"), "hel") is None
     assert readers.plan(depot.store, "hel") is not None
+
+
+def test_what_is_aside_is_tried_again_though_nothing_happens(depot: Shop) -> None:
+    """As when the worker that should have let it in was killed after its last commit."""
+    made = depot.order()["id"]
+    writers.aside(depot.store, "hel", [made], "waiting", now=time.time() - 31, failure="x")
+    work_off(depot)
+    depot.store.hset(keys.depot_key("hel", "aside"), made, '{"since":1,"failure":"x","state":"waiting"}')
+    assert depot.store.zscore(keys.shared_key("dirty"), "hel") is None
+    dispatcher._clock(depot.store, time.time())
+    work_off(depot)
+    assert depot.call("GET", f"/v1/orders/{made}").json["status"] == "planned"
+    dispatcher._clock(depot.store, time.time() + 100)
+    assert depot.store.zscore(keys.shared_key("dirty"), "hel") is None, "nothing is aside any more"
+
+
+def test_an_order_that_turns_bad_after_it_was_planned_goes_aside(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that came later are suspected first, and come back."""
+    old = [depot.order(spot)["id"] for spot in SPOTS[:3]]
+    work_off(depot)
+    new = [depot.order(spot)["id"] for spot in SPOTS[3:5]]
+    laid(monkeypatch, poison(old[1]))
+    work_off(depot)
+    assert {order: entry.state for order, entry in readers.aside(depot.store, "hel").items()} == {old[1]: "guilty"}
+    assert {depot.call("GET", f"/v1/orders/{order}").json["status"] for order in (old[0], old[2], *new)} == {"planned"}
 
 
 def test_a_timer_nobody_understands_is_dropped(depot: Shop) -> None:

@@ -209,6 +209,25 @@ def test_stop_events_are_signs_of_life(shop: Shop) -> None:
     assert shop.store.zscore(keys.shared_key("heard"), "hel hel.anna") > first > time.time()
 
 
+def test_who_comes_on_duty_must_be_heard_of_again(shop: Shop) -> None:
+    """And a phone that sends what it kept is heard of, though none of that is new."""
+    shop.depot(policy={"silent_after": 10})
+    anna = shop.crew("anna")
+    service(shop)
+    repair(shop)
+    shop.leave(anna)
+    heard = keys.shared_key("heard")
+    shop.store.delete(heard)  # as when the deadline has passed off duty
+    body = {"event_id": "on", "type": "on_duty", "occurred_at": "2030-01-01T08:00:00Z"}
+    assert shop.call("POST", "/v1/drivers/me/events", body, key=anna).status_code == 200
+    assert shop.store.zscore(heard, "hel hel.anna") > time.time()
+    for seq, second in ((1, 0), (2, -30)):
+        shop.store.delete(heard)
+        at = f"2030-01-01T0{8 if second >= 0 else 7}:{second % 60:02}:00Z"
+        assert shop.call("POST", "/v1/drivers/me/pings", [SPOTS[0] | {"seq": seq, "recorded_at": at}], key=anna).json["stored"] == 1
+        assert shop.store.zscore(heard, "hel hel.anna") > time.time()
+
+
 def test_an_event_id_stands_for_one_event(shop: Shop) -> None:
     """The same id with another stop or type is refused, not swallowed."""
     shop.depot()

@@ -36,7 +36,7 @@ def triggers(shop: Shop) -> list[tuple[str, str]]:
 
 
 def behind(shop: Shop, **policy: Any) -> dict[str, Any]:
-    """Anna is at the first of three stops and does not get on; the last one, which stays the last, is due when it was planned: that one."""
+    """Anna is at the first of three stops and does not get on. The last one (returned) stays the last, and is due when planned."""
     shop.depot(clock={"scale": 1200, "start": "2030-01-01T08:00:00Z"}, policy={"late_after": 600, "silent_after": 86_400} | policy)
     anna = shop.crew("anna")
     for place in SPOTS[:3]:

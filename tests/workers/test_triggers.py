@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ingest.store import keys, metrics, readers
+from routing.solve import engines
 from tests.conftest import SPOTS, Shop
 from workers import replan
 
@@ -32,7 +33,8 @@ def test_a_kind_that_does_not_ask_waits_for_one_that_does(shop: Shop) -> None:
     shop.depot(policy={"triggers": {"order_new": {"asks": False}, "shift_changed": {"asks": False}}})
     shop.crew("anna")
     made = shop.order()
-    assert (due(shop), kinds(shop)) == (None, [])
+    assert (due(shop), kinds(shop)) == (None, ["shift_changed", "order_new"])
+    assert "lastleg_oldest_trigger_age_seconds 0.0" in shop.call("GET", "/metrics").text, "nobody waits for it"
     shop.call("POST", "/v1/depots/hel/resolve")
     assert replan.repair(shop.store, shop.settings, "hel") == 1
     assert shop.call("GET", f"/v1/orders/{made['id']}").json["status"] == "planned"
@@ -60,6 +62,78 @@ def test_a_cooldown_postpones_and_loses_nothing(shop: Shop) -> None:
     shop.order(SPOTS[2])
     assert 58 < (due(shop) or 0) <= 60
     assert kinds(shop) == ["order_new", "order_new"]
+
+
+def test_a_change_that_does_not_ask_reaches_the_driver_with_the_next_plan(shop: Shop) -> None:
+    shop.depot(policy={"triggers": {"order_changed": {"asks": False}}})
+    anna = shop.crew("anna")
+    made = shop.order()
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.call("PATCH", f"/v1/orders/{made['id']}", {"location": SPOTS[1]})
+    assert due(shop) is None
+    shop.call("POST", "/v1/depots/hel/resolve")
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    [stop] = shop.call("GET", "/v1/drivers/me/route", key=anna).json["shifts"][0]["stops"]
+    assert stop["location"] == SPOTS[1]
+
+
+def test_a_person_is_always_heard(shop: Shop) -> None:
+    """Also where the policy says that requests do not ask."""
+    shop.depot(policy={"triggers": {"requested": {"asks": False}}})
+    assert shop.call("POST", "/v1/depots/hel/resolve").status_code == 202
+    assert due(shop) is not None
+
+
+@pytest.mark.parametrize("rule", [{"wait": 30}, {"cooldown": 30}])
+def test_what_comes_while_a_repair_runs_waits_as_its_rule_says(shop: Shop, monkeypatch: pytest.MonkeyPatch, rule: Any) -> None:
+    shop.depot(policy={"triggers": {"requested": rule}})
+    shop.crew("anna")
+    shop.order()
+    if "cooldown" in rule:
+        shop.call("POST", "/v1/depots/hel/resolve")
+    solve = engines.ENGINES["repair"]
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        shop.call("POST", "/v1/depots/hel/resolve")
+        return solve(*args, **more)
+
+    monkeypatch.setitem(engines.ENGINES, "repair", slowly)
+    replan.repair(shop.store, shop.settings, "hel")
+    assert kinds(shop) == ["requested"]
+    assert 28 < (due(shop) or 0) <= 30
+
+
+def test_a_shorter_cooldown_counts_at_once(shop: Shop) -> None:
+    shop.depot(policy={"triggers": {"order_new": {"cooldown": 86_400}}})
+    shop.crew("anna")
+    shop.order()
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.order()
+    assert (due(shop) or 0) > 86_000
+    set_policy(shop, triggers={"order_new": {"cooldown": 5}})
+    shop.store.delete(keys.shared_key("dirty"))
+    shop.order()
+    assert 4 < (due(shop) or 0) <= 5
+
+
+def test_a_clock_that_was_ahead_holds_nothing_up(shop: Shop) -> None:
+    """Another machine's last repair, an hour in the future of ours."""
+    shop.depot(policy={"max_wait": 2})
+    shop.store.set(keys.depot_key("hel", "repaired"), time.time() + 3600)
+    shop.order()
+    assert (due(shop) or 0) <= 2
+
+
+def test_only_another_policy_asks_for_a_re_solve(shop: Shop) -> None:
+    """Another name does not, nor does it start the period again."""
+    shop.depot(policy={"periodic": 100})
+    [(_, when)] = shop.store.zrange(keys.shared_key("timers"), 0, -1, withscores=True)
+    shop.call("PATCH", "/v1/depots/hel", {"name": "Helsinki"})
+    assert due(shop) is None
+    assert shop.store.zrange(keys.shared_key("timers"), 0, -1, withscores=True)[0][1] == when
+    set_policy(shop, late_price=7)
+    assert due(shop) is not None
 
 
 def test_a_burst_waits_for_the_repair_before_it(shop: Shop) -> None:
@@ -120,7 +194,8 @@ def test_an_improvement_answers_the_triggers_of_the_repairs_before_it(shop: Shop
     before = readers.snapshot(shop.store, "hel")
     assert before is not None
     assert [trigger.kind for trigger in before.improving] == ["shift_changed"] + ["order_new"] * len(SPOTS)
-    replan.improve(shop.store, shop.settings, "hel")
+    assert replan.improve(shop.store, shop.settings, "hel") == 1
+    assert readers.version_record(shop.store, "hel", 2).timings["wait"] > 0  # type: ignore[union-attr]  # just published
     after = readers.snapshot(shop.store, "hel")
     assert after is not None
     assert after.improving == ()

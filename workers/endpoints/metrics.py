@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -13,8 +14,6 @@ from prometheus_client.registry import Collector
 from ingest.context import store
 from ingest.store import keys, metrics
 from ingest.store.connection import Store
-from routing import codec
-from routing.model import Trigger
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -69,9 +68,9 @@ class _Figures(Collector):
     def _now(self) -> Iterator[Metric]:
         client, now = self._client, time.time()
         dirty = client.zrange(keys.shared_key("dirty"), 0, -1)
-        oldest = [client.zrange(keys.depot_key(depot, "triggers"), 0, 0) for depot in dirty]
+        oldest = [found for depot in dirty if (found := _oldest(client, depot)) is not None]
         yield GaugeMetricFamily("lastleg_oldest_trigger_age_seconds", "Age of the oldest unanswered trigger",
-                                max((now - _at(rows[0]) for rows in oldest if rows), default=0.0))  # fmt: skip
+                                max((now - at for at in oldest), default=0.0))  # fmt: skip
         yield GaugeMetricFamily("lastleg_depots_waiting_for_repair", "Depots with unanswered triggers", len(dirty))
         yield GaugeMetricFamily("lastleg_depots_waiting_for_improvement", "Depots whose plan may be improved",
                                 client.zcard(keys.shared_key("improvable")))  # fmt: skip
@@ -94,8 +93,10 @@ class _Figures(Collector):
         yield GaugeMetricFamily("lastleg_redis_memory_bytes", "Memory in use by Redis", client.info("memory")["used_memory"])
 
 
-def _at(trigger: str) -> float:
-    return codec.loads(trigger, Trigger).at
+def _oldest(client: Store, depot_id: str) -> float | None:
+    """When the oldest of a depot's triggers came that asks for a repair."""
+    reasons = map(json.loads, client.zrange(keys.depot_key(depot_id, "triggers"), 0, -1))
+    return min((float(reason["at"]) for reason in reasons if reason.get("asks", True)), default=None)
 
 
 def _family(found: metrics.Series) -> CounterMetricFamily | HistogramMetricFamily:

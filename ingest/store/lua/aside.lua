@@ -11,6 +11,7 @@ for i = 4, #ARGV do
   if not there or state == 'free' then redis.call('HDEL', K.aside, id) end
 end
 if #found == 0 then return found end
+if state == 'waiting' then redis.call('ZADD', K.timers, tonumber(now) + READMIT_S, DEPOT .. ' order_readmitted ' .. DEPOT) end
 local rev = emit('aside.' .. state, cjson.encode({ids = found}))
 for _, id in ipairs(found) do
   if state ~= 'free' then touch(id, rev) end

@@ -27,6 +27,7 @@ elseif kind == 'off_duty' or kind == 'broken_down' then
 else
   redis.call('HDEL', K.absent, driver)
   touch(driver, rev)
+  hear(driver, deadline, now)
   trigger('driver_on_duty', driver, rev, now)
 end
 redis.call('SET', ONCE, 'recorded ' .. kind, 'EX', ttl)

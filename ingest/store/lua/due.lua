@@ -20,6 +20,12 @@ elseif kind == 'road_start' or kind == 'road_end' then
   if kind == 'road_end' then redis.call('HDEL', K.road_events, subject) end
   kind = 'roads_changed'
 end
+if kind == 'order_readmitted' then
+  local waits = false
+  for _, text in ipairs(redis.call('HVALS', K.aside)) do waits = waits or cjson.decode(text).state ~= 'guilty' end
+  if not waits then return 0 end
+  redis.call('ZADD', K.timers, tonumber(now) + READMIT_S, member)
+end
 if kind == 'periodic' then
   local every = cjson.decode(redis.call('GET', K.depot)).policy.periodic
   if type(every) ~= 'number' then return 0 end

@@ -29,6 +29,6 @@ redis.call('XADD', K.pings, '*', 'depot', DEPOT, 'driver', driver, 'pings', '[' 
 if position then
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
-  hear(driver, deadline, now)
 end
+hear(driver, deadline, now)
 return {#fresh, duplicates, late}

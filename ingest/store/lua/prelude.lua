@@ -7,22 +7,28 @@ local function emit(kind, body)
   return rev
 end
 
--- Ask for a re-solve, when and if the depot's policy says so for this kind: the trigger waits until a plan, or a no-op,
--- has answered revision `rev`. The depot is dirty from the moment on at which a repair is due.
+-- Note a reason to re-solve: it waits until a plan, or a no-op, has answered revision `rev`. When and if it asks for a repair itself
+-- is the depot's policy for this kind; a person always does. The depot is dirty from the moment on at which a repair is due.
 local function trigger(kind, subject, rev, now)
   now = tonumber(now)
   local policy = cjson.decode(redis.call('GET', K.depot)).policy
   local rule = policy.triggers[kind] or {}
-  if rule.asks == false then return end
-  local due = now + (type(rule.wait) == 'number' and rule.wait or policy.debounce)
-  if rule.cooldown and rule.cooldown > 0 then
-    local asked = tonumber(redis.call('HGET', K.asked, kind) or '-inf')
-    due = asked >= now and asked or math.max(due, asked + rule.cooldown)  -- with one that waits already, or after it
-    redis.call('HSET', K.asked, kind, due)
+  local reason = {kind = kind, subject = subject, revision = rev, at = now}
+  if rule.asks == false and kind ~= 'requested' then
+    reason.asks = false
+  else
+    local wait = type(rule.wait) == 'number' and rule.wait or policy.debounce
+    local due = now + wait
+    if rule.cooldown and rule.cooldown > 0 then
+      local asked = tonumber(redis.call('HGET', K.asked, kind) or '-inf')  -- with one that waits already, or after it
+      due = asked >= now and math.min(asked, now + math.max(wait, rule.cooldown)) or math.max(due, asked + rule.cooldown)
+      redis.call('HSET', K.asked, kind, due)
+    end
+    due = math.max(due, math.min(tonumber(redis.call('GET', K.repaired) or '0'), now) + policy.max_wait)  -- clocks differ
+    reason.due = due
+    redis.call('ZADD', K.dirty, 'LT', due, DEPOT)
   end
-  due = math.max(due, tonumber(redis.call('GET', K.repaired) or '0') + policy.max_wait)
-  redis.call('ZADD', K.triggers, rev, cjson.encode({kind = kind, subject = subject, revision = rev, at = now}))
-  redis.call('ZADD', K.dirty, 'LT', due, DEPOT)
+  redis.call('ZADD', K.triggers, rev, cjson.encode(reason))
 end
 
 -- A repair that began at `began` has answered all triggers up to a revision; what came since waits its turn.
@@ -36,10 +42,15 @@ local function repaired(revision, began, again, improve)
     redis.call('ZADD', K.improvable, again, DEPOT)
   end
   redis.call('ZREMRANGEBYSCORE', K.triggers, '-inf', revision)
-  if redis.call('ZCARD', K.triggers) == 0 then
-    redis.call('ZREM', K.dirty, DEPOT)
+  local due = math.huge
+  for _, text in ipairs(redis.call('ZRANGE', K.triggers, 0, -1)) do
+    local reason = cjson.decode(text)
+    if reason.asks ~= false then due = math.min(due, math.max(reason.due or 0, tonumber(again))) end
+  end
+  if due < math.huge then
+    redis.call('ZADD', K.dirty, due, DEPOT)
   else
-    redis.call('ZADD', K.dirty, again, DEPOT)
+    redis.call('ZREM', K.dirty, DEPOT)
   end
 end
 
@@ -166,6 +177,9 @@ local function hear(driver, deadline, now)
     trigger('driver_back', driver, rev, now)
   end
 end
+
+-- So long (s) may what is aside wait for a success that lets it in on trial; then a re-solve is asked for that may be one.
+local READMIT_S = 30
 
 -- Say where something that is aside stands. -> whether it is aside
 local function aside_as(id, state, failure)
