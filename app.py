@@ -19,7 +19,7 @@ from ingest.endpoints import access, depots, drivers, fleet, orders, roads
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
-from ingest.store.connection import AWAY, RETRY_AFTER_S, check_schema, connect
+from ingest.store.connection import AWAY, RETRY_AFTER_S, away, check_schema, connect, unable
 from routing.errors import LastlegError
 from workers.endpoints import health, metrics, plans, routes
 from workers.front import Front
@@ -51,7 +51,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     client = connect(settings)
     try:
         check_schema(client)
-    except redis.ConnectionError:
+    except redis.RedisError as error:
+        if not away(error):
+            raise
         log.warning("Redis does not answer yet; serving 503 until it does")
     app = Flask("lastleg", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
@@ -66,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for kind in AWAY:
         app.register_error_handler(kind, _redis_away)
     app.register_error_handler(redis.OutOfMemoryError, _redis_full)
+    app.register_error_handler(redis.ResponseError, _redis_unable)
     app.register_error_handler(Exception, _defect)
     return app
 
@@ -98,6 +101,15 @@ def _redis_full(error: Exception) -> Response:
     return render(ApiProblem(503, "redis_full", "The store has no memory left for more; what it has is served as before.",
                              "Tell whoever runs this; send the same request again later.",
                              headers={"Retry-After": "60"}))  # fmt: skip
+
+
+def _redis_unable(error: Exception) -> Response:
+    if not unable(error):
+        return _defect(error)
+    log.error("Redis takes no writes: %s", error)
+    return render(ApiProblem(503, "redis_read_only", "The store takes no changes for now; what it has is served as before.",
+                             "Send the same request again, with the same ids.",
+                             headers={"Retry-After": str(RETRY_AFTER_S)}))  # fmt: skip
 
 
 def _defect(error: Exception) -> Response:

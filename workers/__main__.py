@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+import redis
+
 from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
@@ -52,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     except LastlegError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1
+    except redis.RedisError as error:
+        print(f"redis: {error}", file=sys.stderr)
+        return 1
     except OSError as error:  # a file that is not there, or may not be read or written
         print(f"file: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1
@@ -82,7 +87,7 @@ def _run(arguments: argparse.Namespace) -> None:
             stack.watch()
             if anew.is_set():
                 anew.clear()
-                stack.roll()
+                stack.roll(stop.is_set)
                 print("started anew", flush=True)
         print("stopping", flush=True)
 

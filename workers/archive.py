@@ -19,7 +19,7 @@ import redis
 
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
-from ingest.store.connection import AWAY, Store, check_schema, connect
+from ingest.store.connection import Store, away, check_schema, connect
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +51,22 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
                     ours = True
                 while archive(client, settings.archive, name) == BATCH:
                     pass
-            except AWAY as error:
-                log.warning("Redis is away: %s", error)
+            except redis.RedisError as error:
+                _told(error)
         try:
             for depot_id in readers.depots(client) if ours else ():
                 while retire(client, settings.archive, depot_id) == RETIRED:
                     pass
-        except AWAY as error:
-            log.warning("Redis is away: %s", error)
+        except redis.RedisError as error:
+            _told(error)
         if last:
             return
+
+
+def _told(error: redis.RedisError) -> None:
+    if not away(error):
+        raise error
+    log.warning("Redis is away: %s", error)
 
 
 def retire(client: Store, folder: Path, depot_id: str, *, now: float | None = None) -> int:

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import Settings
 from ingest.store import embedded, keys, writers
-from ingest.store.connection import AWAY, Store, check_schema, connect
+from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ DEAD_S = 3600.0
 QUEUED_S = 24 * 3600
 """How long it is remembered which job was queued last."""
 
-JOB_TIMEOUT_S = {"repair": 30, "improve": 120, "track": 30}
+JOB_TIMEOUT_S = {"repair": 10, "improve": 120, "track": 30}
 """What takes longer hangs: it is stopped, and counts as a try in vain."""
 
 FAILED_JOB_TTL_S = 3600
@@ -65,13 +65,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
             now = time.time()
             _clock(client, now)
             wait = _wake(client, queues, now)
-        except AWAY as error:
-            log.warning("Redis is away: %s", error)
+        except redis.RedisError as error:
+            if "NOGROUP" in str(error):
+                ours = False
+            elif away(error):
+                log.warning("Redis is away: %s", error)
+            else:
+                log.exception("a round failed")  # the next one finds what there is to do, and every other depot's
             stop.wait(0.5)
-        except redis.ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            ours = False
 
 
 def consumer(pid: int) -> str:

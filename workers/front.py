@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -42,6 +43,9 @@ DEAF_S = 60.0
 """After so long without hearing of what is published some of it may be gone: streams are ended, and resume from what is kept of
 each driver's versions."""
 
+HOOK_S = 0.2
+"""After so long the server runs, and has its own handlers of signals."""
+
 _BLOCK_MS = 5000
 
 
@@ -52,12 +56,20 @@ class Hub:
         self._url = embedded.url(settings)
         self._subscribers: dict[str, set[asyncio.Queue[tuple[int, str] | None]]] = {}
         self._last = ""
+        self._ending = False
 
     def subscribe(self, driver: str) -> asyncio.Queue[tuple[int, str] | None]:
         """A queue of (route version, document); None means: too slow, or the end."""
         queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
         self._subscribers.setdefault(driver, set()).add(queue)
+        if self._ending:
+            queue.put_nowait(None)
         return queue
+
+    def end(self) -> None:
+        """The process is to end: nobody waits here any more."""
+        self._ending = True
+        self.close()
 
     def unsubscribe(self, driver: str, queue: asyncio.Queue[tuple[int, str] | None]) -> None:
         """Stop delivering to a queue."""
@@ -67,7 +79,7 @@ class Hub:
             self._subscribers.pop(driver, None)
 
     def close(self) -> None:
-        """End all streams, so that their clients go elsewhere."""
+        """End all streams and long polls, so that their clients ask again: somebody else, if this process is to end."""
         for queues in self._subscribers.values():
             for queue in queues:
                 queue.put_nowait(None)
@@ -124,6 +136,7 @@ class Front:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self._reader = asyncio.create_task(self._hub.run())
+                asyncio.get_running_loop().call_later(HOOK_S, _before_the_server, self._hub.end)
             else:
                 self._hub.close()
                 if self._reader is not None:
@@ -218,6 +231,23 @@ class Front:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._hub.unsubscribe(driver, queue)
+
+
+def _before_the_server(first: Callable[[], None]) -> None:
+    """Do something when the process is told to stop, before the server waits for all calls it has begun.
+
+    ASGI tells of the end only after that wait, which streams and long polls would outlast. asyncio has no way to add to a handler
+    but to find it.
+    """
+    loop = asyncio.get_running_loop()
+    handlers: dict[int, asyncio.Handle] = loop._signal_handlers  # type: ignore[attr-defined]  # see above
+
+    def both(theirs: asyncio.Handle) -> None:
+        first()
+        theirs._run()
+
+    for number in {signal.SIGTERM, signal.SIGINT} & handlers.keys():
+        loop.add_signal_handler(number, both, handlers[number])
 
 
 async def _pump(queue: asyncio.Queue[tuple[int, str] | None], version: int, send: Send) -> None:

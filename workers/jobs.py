@@ -7,7 +7,7 @@ import time
 
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import AWAY, Store, check_schema, connect
+from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
 from workers import quarantine, replan, tracking, travel
@@ -65,9 +65,9 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
         try:
             quarantine.begin(client, settings, depot_id, role)
             published = WORK[role](client, settings, depot_id)
-        except AWAY:
-            raise  # not the depot's fault
         except Exception as error:
+            if away(error):
+                raise  # not the depot's fault
             quarantine.failed(client, depot_id, role, error)
             count(client, "jobs_failed", role=role)
             raise

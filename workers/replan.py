@@ -33,6 +33,9 @@ AROUND_S = 1.0
 """Real seconds that pass around an improvement's search. Stops driven to by then are frozen; a repair freezes only what has begun:
 it is over so soon that the commit may refuse what has begun since."""
 
+REPAIR_BUDGET_S = 0.5
+"""Real seconds after which a repair, which takes milliseconds, no longer looks for places for what is left out."""
+
 LEAST_IMPROVE_S = 0.25
 """Real seconds below which a search is hardly worth its preparation."""
 
@@ -64,7 +67,7 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
             break
         problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=0.0)
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
-        solve = partial(engines.ENGINES["repair"], problem, budget=1.0, stop=never)
+        solve = partial(engines.ENGINES["repair"], problem, budget=REPAIR_BUDGET_S, stop=never)
         solution = _timed(timings, "solve", solve)
         elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
         work = Work("repair", begin, improve=not elsewhere)
@@ -134,7 +137,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
 def _share(client: Store, budget: float) -> float:
     """A fair part of a depot's budget (s), so that a better answer comes in time where many depots wait for one."""
     waiting = int(client.zcount(keys.shared_key("improvable"), "-inf", time.time()))
-    workers = max(1, int(client.scard(keys.rq_workers("improve"))))
+    workers = max(1, len(readers.worker_pids(client, "improve")))
     return min(budget, max(LEAST_IMPROVE_S, budget * workers / max(1, waiting)))
 
 

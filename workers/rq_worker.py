@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import time
 from typing import Any
 
+import redis
 import rq
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from ingest import logs
+from ingest.parent import die_with_parent
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import AWAY
+from ingest.store.connection import away
 from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
@@ -57,6 +61,14 @@ NICE = 10
 """How far all others stand back behind repairs: they take what those leave of the processors."""
 
 
+WORKER_TTL_S = 18
+"""So long after its last beat a worker counts as gone. RQ waits 15 s less than that for a job before it beats again: so soon a
+connection that died without a word is noticed."""
+
+HANGS_S = 5
+"""Seconds of processor time beyond its timeout after which a job is stopped that does not hear of it, as in compiled code."""
+
+
 def patient(name: str, *, again: bool = True) -> Any:
     """A method of RQ's worker that waits while Redis is away, and is called again then.
 
@@ -68,8 +80,11 @@ def patient(name: str, *, again: bool = True) -> Any:
         while True:
             try:
                 return method(self, *args, **kwargs)
-            except AWAY as error:
+            except redis.RedisError as error:
+                if not away(error):
+                    raise
                 self.log.warning("Redis is away in %s: %s", name, error)
+                time.sleep(0.2)
                 self.wait_for_redis()
             if not again:
                 return None
@@ -91,11 +106,12 @@ class Worker(rq.Worker):
 
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
         kwargs.pop("default_worker_ttl", None)
-        kwargs.update(serializer=JSONSerializer, job_class=LastlegJob, worker_ttl=30, default_result_ttl=0,
+        kwargs.update(serializer=JSONSerializer, job_class=LastlegJob, worker_ttl=WORKER_TTL_S, default_result_ttl=0,
                       job_monitoring_interval=5, maintenance_interval=5)  # fmt: skip
         super().__init__(queues, *args, **kwargs)
         self.connection.set_retry(ONCE_MORE)
-        if len(self.queues) != 1:
+        working = kwargs.get("prepare_for_work", True)  # else it is looked at: `rq info` makes workers that have no queue
+        if working and len(self.queues) != 1:
             raise SystemExit(f"rq: give exactly one queue to a worker: {', '.join(keys.DUE)}")
         for queue in self.queues:
             queue.serializer, queue.job_class = JSONSerializer, LastlegJob
@@ -113,7 +129,9 @@ class Worker(rq.Worker):
                 if not self.connection.exists(self.key):
                     self.register_birth()  # type: ignore[no-untyped-call]  # RQ does not annotate it
                 return
-            except AWAY:
+            except redis.RedisError as error:
+                if not away(error):
+                    raise
                 time.sleep(0.2)
 
     def work(self, *args: Any, **kwargs: Any) -> Any:
@@ -121,6 +139,14 @@ class Worker(rq.Worker):
         if self.queues[0].name != "repair":
             os.nice(NICE)
         return super().work(*args, **kwargs)
+
+    def main_work_horse(self, job: Any, queue: Any) -> None:
+        """What a job's process does: its worker's end is its own, and it has only so much processor time."""
+        die_with_parent(signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
+        used = int(time.process_time()) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (used + int(job.timeout or 0) + HANGS_S, resource.RLIM_INFINITY))
+        super().main_work_horse(job, queue)
 
 
 logs.setup(Settings.read().log)

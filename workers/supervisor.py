@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import redis
+
 from ingest.auth import Role, make_key, principal_of
 from ingest.parent import die_with_parent
 from ingest.settings import ROOT, Settings
-from ingest.store import embedded, keys
+from ingest.store import embedded, keys, readers
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
 from workers import dispatcher
@@ -31,6 +33,13 @@ FINISH_WITHIN_S = 90.0
 
 BACKLOG = "16384"
 """Requests an API process works on at a time; each stream and each long poll is one all the while."""
+
+
+DRAIN_S = "5"
+"""Seconds that an API process which is to end has for the calls it has begun."""
+
+TAKE_OVER_S = "8"
+"""Seconds after which a new API process has certainly taken over from the one before: it is not asked."""
 
 
 class PortTaken(LastlegError):
@@ -88,8 +97,8 @@ class Stack:
         granian = str(Path(sys.executable).with_name("granian"))
         commands = {
             "api": [granian, "--interface", "asgi", "--factory", "app:create_front", "--host", host, "--port", port,
-                    "--workers", "1", "--workers-kill-timeout", "1", "--no-ws", "--log-level", "warning",
-                    "--backlog", BACKLOG, "--backpressure", BACKLOG],
+                    "--workers", "1", "--workers-kill-timeout", DRAIN_S, "--respawn-interval", TAKE_OVER_S, "--no-ws",
+                    "--loop", "asyncio", "--log-level", "warning", "--backlog", BACKLOG, "--backpressure", BACKLOG],
             "dispatcher": [python, "-m", "workers", "dispatch"],
             "archiver": [python, "-m", "workers", "archive"],
         }  # fmt: skip
@@ -123,59 +132,67 @@ class Stack:
     def _await_workers(self, client: Store) -> None:
         """Wait until somebody listens at each queue, so that the first event is answered at once."""
         until = time.monotonic() + 30
-        while not all(client.scard(keys.rq_workers(role)) for role in keys.DUE):
+        while not all(readers.worker_pids(client, role) for role in keys.DUE):
             if time.monotonic() > until:
                 raise LastlegError("The workers did not start.", remedy=f"Look at {self.settings.state / 'log' / 'repair.log'}.")
             time.sleep(0.05)
 
     def watch(self) -> None:
-        """Restart what has died; call it now and then."""
+        """Restart what has died; call it now and then. A store that does not come up is started again the next time."""
         for name, process in list(self.processes.items()):
             if process.poll() is not None and time.monotonic() - self.started[name] > RESTART_AFTER_S:
                 self.say(f"{name} ended with status {process.returncode}; starting it again")
                 self._spawn(name)
         if self.server is not None and self.server.poll() is not None:
             self.say("the store ended; starting it again")
-            self.server = embedded.ensure(self.settings)
+            try:
+                self.server = embedded.ensure(self.settings)
+            except embedded.NoServer as error:
+                self.say(str(error))
 
-    def roll(self) -> None:
+    def roll(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Start every process anew, on the code and maps as they are now, one after the other; nobody who calls notices.
 
         The API's server starts a new worker, lets it take over and the old one end. All others are replaced by a twin that is
-        there before they go; what they had begun they finish.
+        there before they go; what they had begun they finish. Meanwhile what dies is started again, and `stopped` ends it.
         """
+        compiled = [sys.executable, "-m", "routing.jit"]  # so that all start soon
+        subprocess.run(compiled, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
         _signal(self.processes["api"], signal.SIGHUP)
         for name in [name for name in self.commands() if name != "api"]:
             before = self.processes[name]
-            listening = self._listening()
             if name == "archiver":  # the only one of which there is one
-                self._end(before)
+                self._end(before, stopped)
             self._spawn(name)
-            until = time.monotonic() + 30
-            while not self._listens(name, listening) and time.monotonic() < until:
-                time.sleep(0.05)
-            self._end(before)
+            self._watch_until(lambda name=name: self._listens(name) or stopped(), 60)  # type: ignore[misc]  # mypy wants no default
+            self._end(before, stopped)
 
-    def _listening(self) -> dict[str, int]:
-        """How many workers are at each queue."""
-        client = connect(self.settings)
-        return {role: int(client.scard(keys.rq_workers(role))) for role in keys.DUE}
+    def _watch_until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Watch over all processes until something is done; False if it is not in time."""
+        until = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > until:
+                return False
+            self.watch()
+            time.sleep(0.05)
+        return True
 
-    def _listens(self, name: str, before: dict[str, int]) -> bool:
-        """Whether a process that was just started does its work: a worker is at its queue, a dispatcher in its group."""
-        role = name.split("-")[0]
-        if role == "dispatcher":
-            found = connect(self.settings).xinfo_consumers(keys.shared_key("events"), dispatcher.GROUP)
-            return dispatcher.consumer(self.processes[name].pid) in [consumer["name"] for consumer in found]
-        return role not in before or self._listening()[role] > before[role]
+    def _listens(self, name: str) -> bool:
+        """Whether a process does its work: a worker is at its queue, a dispatcher in its group."""
+        client, pid = connect(self.settings), self.processes[name].pid
+        try:
+            if name.startswith("dispatcher"):
+                found = client.xinfo_consumers(keys.shared_key("events"), dispatcher.GROUP)
+                return dispatcher.consumer(pid) in [consumer["name"] for consumer in found]
+            role = name.split("-")[0]
+            return role not in keys.DUE or pid in readers.worker_pids(client, role)
+        except redis.RedisError:
+            return False
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> None:
         """Let a process finish what it does."""
         _signal(process, signal.SIGTERM)
-        try:
-            process.wait(FINISH_WITHIN_S)
-        except subprocess.TimeoutExpired:
+        if not self._watch_until(lambda: process.poll() is not None or stopped(), FINISH_WITHIN_S) or stopped():
             _signal_group(process, signal.SIGKILL)
             process.wait()
 

@@ -18,9 +18,23 @@ Store: TypeAlias = Any
 AWAY = (redis.ConnectionError, redis.TimeoutError)
 """What is raised while Redis is away, or still loading its data."""
 
+_UNABLE = ("NOREPLICAS", "MISCONF", "MASTERDOWN", "LOADING")
+"""How errors of a Redis begin that takes no writes for now, where redis-py has no class for them."""
+
 LUA = Path(__file__).parent / "lua"
 RETRY_AFTER_S = 2
 """What a client is told to wait when Redis is away."""
+
+
+def unable(error: Exception) -> bool:
+    """Whether Redis answers, but takes no writes for now: it is full, has become a replica, or lacks replicas or a disk."""
+    return isinstance(error, (redis.ReadOnlyError, redis.OutOfMemoryError)) or (
+        isinstance(error, redis.ResponseError) and str(error).startswith(_UNABLE))  # fmt: skip
+
+
+def away(error: Exception) -> bool:
+    """Whether what failed may be tried again as it is, when Redis is well."""
+    return isinstance(error, AWAY) or unable(error)
 
 
 class WrongSchema(LastlegError):

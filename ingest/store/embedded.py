@@ -23,9 +23,9 @@ from ingest import parent
 from ingest.settings import Settings
 from routing.errors import LastlegError
 
-ONCE_MORE = Retry(ConstantBackoff(0.05), 1)
-"""How often a command is sent again: once, for connections that were cut while nobody used them. redis-py's ten times would keep
-callers waiting for seconds, who know better what to do meanwhile."""
+ONCE_MORE = Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,))
+"""How often a command is sent again: once, for connections that were cut while nobody used them. redis-py's ten times, or waiting
+twice for a server that hangs, would keep callers waiting for seconds, who know better what to do meanwhile."""
 
 _SOCKET_PATH_LIMIT = 100
 """Bytes: a Unix socket's path may have 107 on Linux and 103 on macOS."""
@@ -94,13 +94,19 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _answers(folder: Path) -> bool:
+    return _state(folder) == "up"
+
+
+def _state(folder: Path) -> str:
+    """`up`, `loading` its log, or `down`."""
     client = redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=0.5, retry=ONCE_MORE)
     try:
-        return bool(client.ping())
+        client.ping()
+        return "up"
     except redis.BusyLoadingError:
-        return False  # alive, replaying its log: worth waiting for
+        return "loading"
     except (redis.ConnectionError, redis.TimeoutError, OSError):
-        return False
+        return "down"
     finally:
         client.close()
 
@@ -131,11 +137,13 @@ def _start(folder: Path, lock: int, until: float, die_with_parent: bool) -> subp
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
             pass_fds=(lock,), preexec_fn=parent.die_with_parent if die_with_parent else None,
         )  # fmt: skip
-    while not _answers(folder):
+    while (state := _state(folder)) != "up":
         if process.poll() is not None:
             raise NoServer(f"The embedded server stopped at once (status {process.returncode}).",
                            remedy=f"Look at {folder / 'server.log'}.")  # fmt: skip
-        if time.monotonic() > until:
+        if time.monotonic() > until and state == "down":  # a long log may take its time
+            process.kill()
+            process.wait()
             raise NoServer("The embedded server does not answer.", remedy=f"Look at {folder / 'server.log'}.")
         time.sleep(0.01)
     return process

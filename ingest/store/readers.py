@@ -275,6 +275,12 @@ def missed_routes(client: Store, depot_id: str, driver_id: str, after: int, limi
     return [(int(entry.split("-")[0]), fields["route"]) for entry, fields in rows]
 
 
+def worker_pids(client: Store, role: str) -> list[int]:
+    """The processes that work at a role's queue; RQ's set of workers names the dead as well."""
+    found = [client.hget(name, "pid") for name in client.smembers(keys.rq_workers(role))]
+    return [int(pid) for pid in found if pid]
+
+
 def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:
     """All events of this Redis after an id, oldest first."""
     while rows := client.xrange(keys.shared_key("events"), min=f"({after}" if after != "0" else "-", count=1000):

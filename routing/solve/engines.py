@@ -8,7 +8,7 @@ from routing.solve import improve, repair
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
-from routing.solve.stopping import Stop
+from routing.solve.stopping import Stop, within
 
 
 class Engine(Protocol):
@@ -23,8 +23,8 @@ class Engine(Protocol):
 
 
 def _repair(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
-    del budget, stop, seed  # it takes milliseconds
-    return repair.repair(problem, initial)
+    del seed
+    return repair.repair(problem, initial, stop=within(budget, stop))
 
 
 def _improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:

@@ -20,8 +20,9 @@ from routing.solve.tour import Breach, tour
 MANY = 25
 """So many drivers are named for an order at most: those who come nearest to taking it."""
 
-MEASURED = 2000
-"""So many pairs of order and driver are measured at most: of many orders fewer drivers each, but always one."""
+WALKED = 40_000
+"""So many stops are walked past at most to measure what is missing: of many orders, or in long routes, fewer drivers each. Where
+that is not enough for one each, the shortfalls of the last orders are not told."""
 
 
 def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
@@ -33,8 +34,11 @@ def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
         return ()
     arrays = Arrays(problem, neighbours=False)
     begin(arrays, solution)
-    many = min(MANY, max(1, MEASURED // len(first)))
-    return tuple(Unassigned(problem.tasks[task].order_id, _reasons(arrays, solution, task, many)) for task in first)
+    length = 1 + sum(map(len, solution.routes)) // len(solution.routes)
+    many = min(MANY, max(1, WALKED // (length * len(first))))
+    measured = first[: WALKED // (length * many)]
+    return tuple(Unassigned(problem.tasks[task].order_id, _reasons(arrays, solution, task, many, measured=number < len(measured)))
+                 for number, task in enumerate(first))  # fmt: skip
 
 
 def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
@@ -53,7 +57,7 @@ def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
     return tuple(found)
 
 
-def _reasons(arrays: Arrays, solution: Solution, task: int, many: int) -> tuple[Reason, ...]:
+def _reasons(arrays: Arrays, solution: Solution, task: int, many: int, *, measured: bool) -> tuple[Reason, ...]:
     problem = arrays.problem
     least = np.empty((len(problem.crews), 2), np.int64)
     u = arrays.number[task]
@@ -72,19 +76,22 @@ def _reasons(arrays: Arrays, solution: Solution, task: int, many: int) -> tuple[
         after = int(least[v, 1])
         route = solution.routes[v]
         position = route.index(arrays.tasks[after]) + 1 if after < arrays.constants.n else len(crew.frozen)
-        reasons.append(_reason(problem, solution, v, task, position))
+        reasons.append(_reason(problem, solution, v, task, position if measured else None))
         if reasons[-1].code is ReasonCode.SOLVER_TIMEOUT and not kernel.allowed(arrays.constants, arrays.live, u, v):
             reasons[-1] = Reason(ReasonCode.DISRUPTION_BUDGET, crew.driver_id)
     return tuple(reasons)
 
 
-def _reason(problem: Problem, solution: Solution, v: int, task: int, position: int) -> Reason:
+def _reason(problem: Problem, solution: Solution, v: int, task: int, position: int | None) -> Reason:
+    """Why a crew does not take a task, at a position of its route; None tells only whether it could if it had no other."""
     crew, route, left = problem.crews[v], solution.routes[v], set(solution.unassigned)
     pair = problem.tasks[task].pair
     wanted = [task, pair] if pair in left else [task]
     alone = _breach(problem, v, [*crew.frozen, *wanted])
     if alone is not None:
         return _as_reason(alone, alone.code, crew.driver_id)
+    if position is None:
+        return Reason(ReasonCode.OUTPRIORITISED, crew.driver_id)
     crowded = _breach(problem, v, [*route[:position], *wanted, *route[position:]])
     if crowded is None:  # it would fit: the engine ran out of time
         return Reason(ReasonCode.SOLVER_TIMEOUT, crew.driver_id)

@@ -24,11 +24,12 @@ MANY = 300
 """Above so many tasks to place, as in a plan from scratch, they are not compared with each other but placed in turn."""
 
 
-def repair(problem: Problem, initial: Solution | None = None) -> Solution:
+def repair(problem: Problem, initial: Solution | None = None, *, stop: Stop = never) -> Solution:
     """Mend a solution (default: the plan in force) with as few changes as possible.
 
     Stops that a rule now forbids are ejected; they, what is new and what was unassigned are inserted where it costs least,
-    the most important and the hardest to place first; stops that are late move if that pays for the change.
+    the most important and the hardest to place first; stops that are late move if that pays for the change. It takes milliseconds;
+    where routes are long and more is left out than fits, `stop` ends the last search for places by the hour.
     """
     arrays = Arrays(problem, neighbours=False)
     mend(arrays, initial)
@@ -39,7 +40,8 @@ def repair(problem: Problem, initial: Solution | None = None) -> Solution:
     if found.unassigned and arrays.live.total[kernel.COSTS] != before:  # what has moved may have made room
         mend(arrays, found)
         found = arrays.solution()
-    return settle(problem, found, again=[task for task in found.unassigned if not problem.tasks[task].was_unassigned])
+    new = [task for task in found.unassigned if not problem.tasks[task].was_unassigned]
+    return settle(problem, found, stop=stop, again=new)
 
 
 def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: Collection[int] = ()) -> Solution:
@@ -100,7 +102,7 @@ def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int],
             halves = [arrays.number[half] for half in (task, problem.tasks[task].pair) if half in arrays.number]
             open_ = [v for v in np.argsort(offers[0, :, 0], kind="stable").tolist() if not arrays.bar[v, halves].any()]
             found = [(cost - price(v, routes[v]), v, way)
-                     for v in open_[:PLACES] for cost, way in insertions(problem, mine, v, routes[v], task)
+                     for v in open_[:PLACES] for cost, way in insertions(problem, mine, v, routes[v], task, stop=stop)
                      if within_budget(problem, [*routes[:v], way, *routes[v + 1 :]], mine)]  # fmt: skip
         if found:
             _, v, route = min(found)
@@ -119,11 +121,11 @@ def inserted(arrays: Arrays, route: Sequence[int], task: int, first: int, second
     return found
 
 
-def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int],
-               task: int) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
+def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequence[int], task: int, *,
+               stop: Stop = never) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
     """Each way to put a task, or a pickup with its delivery, into one crew's route that keeps all rules, and what it costs then.
 
-    Changes of the plan in force are in the price; `mine` is `changes.held(problem)`.
+    Changes of the plan in force are in the price; `mine` is `changes.held(problem)`. Places after `stop` says so are not tried.
     """
     crew, pair = problem.crews[number], problem.tasks[task].pair
     ends_by = deadline(problem, crew)
@@ -132,6 +134,8 @@ def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequ
         if pair is not None and not problem.tasks[task].second and pair not in problem.fixed:
             ways = [[*ways[0][:second], pair, *ways[0][second:]] for second in range(position + 1, len(route) + 2)]
         for way in ways:
+            if stop():
+                return
             after = evaluate(problem, crew, way, ends_by=ends_by)
             if after.breach is None:
                 yield after.cost + changed(problem, mine, number, way).price, way

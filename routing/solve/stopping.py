@@ -21,6 +21,12 @@ def never() -> bool:
     return False
 
 
+def within(seconds: float, stop: Stop = never) -> Stop:
+    """Stop after so many seconds from now, or when `stop` says so."""
+    until = time.perf_counter() + seconds
+    return lambda: time.perf_counter() > until or stop()
+
+
 def slices(count: int, stop: Stop) -> Iterator[tuple[int, int]]:
     """Ranges of `count` steps, each as long as may pass between two questions whether to stop.
 

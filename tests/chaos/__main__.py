@@ -77,10 +77,7 @@ class Chaos:
     def watch(self) -> None:
         """Restart what dies, as `make run` does."""
         while not self._over.wait(0.1):
-            try:
-                self.stack.watch()
-            except Exception as error:  # the store may be killed again while it starts
-                print(f"watch: {error!r}", file=sys.stderr)
+            self.stack.watch()
 
     def close(self) -> None:
         """No more restarts."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from demo.api import Api
+from ingest.settings import ROOT
+from ingest.store import embedded
 from tests.conftest import HOME, SPOTS, wait_for
 from tests.e2e.test_day import DEPOT, Day, Phone
+from workers.supervisor import rq_environment
 
 
 class Caller(threading.Thread):
@@ -42,6 +51,25 @@ class Caller(threading.Thread):
                 self.failed.append(repr(error))
 
 
+class Waiting(threading.Thread):
+    """A long poll of a driver whom nothing happens to."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(daemon=True)
+        self.status: int | str = 0
+        self._api, self._url, self._key = Api(url, key), url, key
+
+    def run(self) -> None:
+        """Wait."""
+        self._api.post("/v1/drivers", {"depot_id": DEPOT, "id": "idle", "name": "Idle"})
+        headers = {"Authorization": f"Bearer {self._key}", "If-None-Match": '"0"'}
+        try:
+            answer = requests.get(f"{self._url}/v1/drivers/{DEPOT}.idle/route?wait=60", headers=headers, timeout=70)
+            self.status = answer.status_code
+        except requests.RequestException as error:
+            self.status = repr(error)
+
+
 @pytest.mark.timeout(180)
 def test_a_rolling_restart_fails_no_call(stack: Any) -> None:
     """API, dispatcher, archiver and workers are all replaced under load; streams go on where they were."""
@@ -50,6 +78,8 @@ def test_a_rolling_restart_fails_no_call(stack: Any) -> None:
     callers = [Caller(day, stack.url, stack.operator_key) for _ in range(2)]
     for caller in callers:
         caller.start()
+    waiting = Waiting(stack.url, stack.operator_key)
+    waiting.start()
     try:
         time.sleep(1)
         stack.roll()
@@ -58,6 +88,8 @@ def test_a_rolling_restart_fails_no_call(stack: Any) -> None:
         for caller in callers:
             caller.over.set()
             caller.join()
+    waiting.join(30)
+    assert waiting.status == 304, "a long poll is answered, sooner than it asked"
     assert [failure for caller in callers for failure in caller.failed] == []
     orders = [order for caller in callers for order in caller.orders]
     assert len(orders) > 20
@@ -79,6 +111,57 @@ def _has_heard_all(stack: Any, phone: Phone) -> None:
     newest = Api(stack.url, stack.operator_key).get(f"/v1/drivers/{phone.driver}/route")["route_version"]
     wait_for(lambda: not newest or phone.streamed[-1:] == [newest], what=f"version {newest} at {phone.driver}")
     assert phone.streamed == sorted(set(phone.streamed))
+
+
+@pytest.mark.timeout(120)
+def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any) -> None:
+    """And again while it starts: everything is there in the end, and a plan comes."""
+    day = Day(stack)
+    pid = stack.settings.state / "redis" / "server.pid"
+
+    def strike() -> None:
+        for pause in (5.0, 0.3, 0.3):
+            time.sleep(pause)
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    striking = threading.Thread(target=strike)
+    striking.start()
+    stack.roll()
+    striking.join()
+    ready = f"{stack.url}/readyz"
+    wait_for(lambda: stack.watch() or requests.get(ready, timeout=9).status_code == 200, seconds=30, what="the store")
+    order = day.api.post("/v1/orders", {"depot_id": DEPOT, "kind": "service", "location": SPOTS[0]})["id"]
+    wait_for(lambda: stack.watch() or day.api.get(f"/v1/orders/{order}")["status"] == "planned", what="a plan")
+    assert all(process.poll() is None for process in stack.processes.values())
+    for phone in day.phones.values():
+        phone.done.set()
+
+
+def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    stack.say = said.append
+
+    def fails(settings: object) -> None:
+        raise embedded.NoServer("It stopped at once.")
+
+    stack.server.kill()
+    stack.server.wait()
+    with monkeypatch.context() as broken:
+        broken.setattr(embedded, "ensure", fails)
+        stack.watch()
+    assert said[-1] == "It stopped at once."
+    stack.watch()
+    wait_for(lambda: requests.get(f"{stack.url}/readyz", timeout=9).status_code == 200, what="the store")
+
+
+def test_rq_lists_the_workers(stack: Any) -> None:
+    """`rq info` of an operator, while they work."""
+    environment = os.environ | rq_environment() | {"LASTLEG_STATE": str(stack.settings.state), "PYTHONPATH": str(ROOT)}
+    told = subprocess.run([str(Path(sys.executable).with_name("rq")), "info"], env=environment, capture_output=True, text=True,
+                          cwd=ROOT, timeout=60, check=True)  # fmt: skip
+    assert "3 workers" in told.stdout
+    assert 'lastleg_workers{queue="repair"} 1.0' in requests.get(f"{stack.url}/metrics", timeout=5).text
 
 
 def test_a_worker_that_is_told_to_stop_finishes(stack: Any) -> None:

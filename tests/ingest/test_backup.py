@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ingest.settings import ROOT
-from ingest.store import backup, keys, migrations
+from ingest.store import backup, keys, migrations, readers
 from ingest.store.connection import WrongSchema, check_schema
 from tests.conftest import SPOTS, Shop
 from workers import replan
@@ -26,7 +26,7 @@ def seen(shop: Shop, depot: str = "hel") -> dict[str, Any]:
     """All that people see of a depot."""
     paths = [f"/v1/depots/{depot}/plan", f"/v1/depots/{depot}/plans", f"/v1/drivers/{depot}.anna/route"]
     paths += [f"/v1/{family}?depot_id={depot}" for family in ("orders", "drivers", "shifts")]
-    return {path: shop.call("GET", path).json for path in paths}
+    return {path: shop.call("GET", path).json | {"version": 0} for path in paths}
 
 
 def busy(shop: Shop) -> None:
@@ -52,7 +52,49 @@ def test_a_depot_comes_back_as_it_was(shop: Shop) -> None:
     assert seen(shop) == before
     assert shop.order(SPOTS[5], kind="collection")["status"] == "accepted"
     assert replan.repair(shop.store, shop.settings, "hel") == 1
-    assert shop.call("GET", "/v1/depots/hel/plan").json["version"] == before["/v1/depots/hel/plan"]["version"] + 1
+    plan = shop.call("GET", "/v1/depots/hel/plan").json
+    assert plan["version"] > 1000
+    assert shop.call("GET", f"/v1/depots/hel/plans/{plan['version']}").json["routes"] == plan["routes"]
+
+
+def test_no_version_is_given_out_twice(shop: Shop) -> None:
+    """A depot that goes back to an older state tells every driver, under a version above all that they have heard of."""
+    shop.depot()
+    anna = shop.crew("anna")
+    shop.order(SPOTS[0])
+    replan.repair(shop.store, shop.settings, "hel")
+    lines = list(backup.dump(shop.store, "hel"))
+    for spot in SPOTS[1:4]:
+        shop.order(spot)
+        replan.repair(shop.store, shop.settings, "hel")
+    heard = shop.call("GET", "/v1/drivers/me/route", key=anna)
+    backup.load(shop.store, lines, replace=True)
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    route = shop.call("GET", "/v1/drivers/me/route", key=anna, headers={"If-None-Match": heard.headers["ETag"]})
+    assert route.status_code == 200
+    assert route.json["route_version"] > heard.json["route_version"]
+    assert len(route.json["shifts"][0]["stops"]) == 1
+    later = readers.missed_routes(shop.store, "hel", "hel.anna", heard.json["route_version"], 100)
+    assert [version for version, _ in later or []] == [route.json["route_version"]]
+
+
+def test_what_is_sent_again_after_a_restore_counts_once(shop: Shop) -> None:
+    """An order with its idempotency key, and a report with its id."""
+    shop.depot()
+    anna = shop.crew("anna")
+    body = {"depot_id": "hel", "kind": "collection", "location": SPOTS[0]}
+    made = shop.call("POST", "/v1/orders", body, headers={"Idempotency-Key": "k1"}).json
+    replan.repair(shop.store, shop.settings, "hel")
+    assert shop.event(anna, made["stop_id"], "arrived", event_id="1").status_code == 200
+    lines = list(backup.dump(shop.store, "hel"))
+    keys_ = shop.store.hgetall(keys.shared_key("keys"))
+    shop.store.flushdb()
+    shop.store.hset(keys.shared_key("keys"), mapping=keys_)
+    backup.load(shop.store, lines)
+    again = shop.call("POST", "/v1/orders", body, headers={"Idempotency-Key": "k1"})
+    assert (again.status_code, again.json["id"]) == (200, made["id"])
+    assert shop.event(anna, made["stop_id"], "arrived", event_id="1").json["replayed"] is True
+    assert not [line for line in lines if "foreseen" in line or "lease" in line]
 
 
 def test_nothing_is_overwritten_unasked(shop: Shop) -> None:
@@ -60,11 +102,22 @@ def test_nothing_is_overwritten_unasked(shop: Shop) -> None:
     busy(shop)
     lines = list(backup.dump(shop.store, "hel"))
     later = shop.order(SPOTS[5])["id"]
-    newer = json.dumps(json.loads(lines[0]) | {"schema": "99"})
-    for wrong in (lines, [*lines[:3], "{"], [], ["{}"], [*lines[:2], '{"key": 1}'], [newer],
-                  [lines[0]], [*lines, '{"key": "lastleg:keys", "type": "string", "value": "x"}'],
-                  [*lines, '{"key": "lastleg:{hel}:x", "type": "module", "value": "x"}'],
-                  [*lines, '{"key": "lastleg:{hel}:x", "type": "hash", "value": 1}']):  # fmt: skip
+    head = json.loads(lines[0])
+    heads = [head | {"schema": schema} for schema in ("99", "0", "²")]
+    heads += [head | {"shared": shared} for shared in (1, {"dirty": [1]})]
+    depot = next(number for number, line in enumerate(lines) if '"lastleg:{hel}:depot"' in line)
+    document = json.loads(lines[depot])
+    strange = [document | {"value": value} for value in ("{}", "garbage", 1, ["x"])]
+    strange += [document | {"expires_at": "soon"}, document | {"type": "list"}, document | {"type": []}]
+    more = [{"key": "lastleg:keys", "type": "string", "value": "x"}, {"key": "lastleg:{hel}:x", "type": "module", "value": "x"},
+            {"key": "lastleg:{hel}:x", "type": "hash", "value": 1}, {"key": 1, "type": "string", "value": "x"},
+            {"key": "lastleg:{hel}:x", "type": "zset", "value": [["a", "b"]]},
+            {"key": "lastleg:{hel}:x", "type": "stream", "value": [["1-x", {"a": "b"}]]},
+            {"key": "lastleg:{-}:once:order:x", "type": "string", "value": "x other.o1"}]  # fmt: skip
+    for wrong in (lines, [*lines[:3], "{"], [], ["{}"], [*lines[:2], '{"key": 1}'], [lines[0]], lines[:-1], lines[: depot + 1],
+                  *([json.dumps(other), *lines[1:]] for other in heads),
+                  *([*lines[:depot], json.dumps(other), *lines[depot + 1 :]] for other in strange),
+                  *([json.dumps(head | {"keys": len(lines)}), *lines[1:], json.dumps(other)] for other in more)):  # fmt: skip
         with pytest.raises(backup.BackupFault):
             backup.load(shop.store, wrong, replace=wrong is not lines)
     assert shop.call("GET", f"/v1/orders/{later}").status_code == 200
@@ -146,7 +199,7 @@ def test_an_old_backup_is_brought_up_too(shop: Shop) -> None:
 
 def _works(shop: Shop) -> None:
     before = seen(shop, "old")
-    assert before["/v1/depots/old/plan"]["version"] == 1
+    assert len(before["/v1/depots/old/plans"]["plans"]) == 1
     statuses = {order["external_id"] or "new": order["status"] for order in before["/v1/orders?depot_id=old"]["orders"]}
     assert sorted(statuses.values()) == ["accepted", "en_route", "planned", "planned", "planned"]
     assert statuses["new"] == "accepted"

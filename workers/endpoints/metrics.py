@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ingest.context import store
-from ingest.store import keys, metrics
+from ingest.store import keys, metrics, readers
 from ingest.store.connection import Store
 
 blueprint = Blueprint("metrics", __name__)
@@ -83,7 +83,7 @@ class _Figures(Collector):
         workers = GaugeMetricFamily("lastleg_workers", "RQ workers at a queue", labels=["queue"])
         for queue in keys.DUE:
             jobs.add_metric([queue], client.llen(keys.rq_queue(queue)))
-            workers.add_metric([queue], client.scard(keys.rq_workers(queue)))
+            workers.add_metric([queue], len(readers.worker_pids(client, queue)))
         yield jobs
         yield workers
         entries = GaugeMetricFamily("lastleg_stream_entries", "Entries in a stream", labels=["stream"])
