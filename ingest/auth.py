@@ -88,6 +88,13 @@ def enter(client: Store, secret: str, rates: dict[str, tuple[float, int]]) -> tu
     return principal, Allowance(float(found[1]), int(found[2]), float(found[3])) if len(found) > 1 else None
 
 
+def forget_expired(client: Store) -> int:
+    """Remove keys that have expired; how many."""
+    every, now = client.hscan_iter(keys.shared_key("keys"), count=1000), time.time()
+    over = [digest for digest, text in every if (codec.loads(text, Principal).expires_at or now) < now]
+    return int(client.hdel(keys.shared_key("keys"), *over)) if over else 0
+
+
 def principals(client: Store, tenant: str) -> list[Principal]:
     """All principals of a tenant, oldest first."""
     rows = (codec.loads(text, Principal) for text in client.hvals(keys.shared_key("keys")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from flask import Response, json
@@ -35,9 +36,13 @@ class ApiProblem(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
 
+MOST_FAULTS = 100
+"""So many faults of one request are listed."""
+
+
 def invalid(faults: Iterable[Fault]) -> ApiProblem:
-    """422 with all faults; the top-level code is the only fault's own, or `invalid`."""
-    listed = list(faults)
+    """422 with all faults (the first hundred); the top-level code is the only fault's own, or `invalid`."""
+    listed = list(islice(faults, MOST_FAULTS))
     code = listed[0].code if len({fault.code for fault in listed}) == 1 else "invalid"
     detail = listed[0].detail if len(listed) == 1 else f"The request has {len(listed)} faults."
     return ApiProblem(422, code, detail, faults=listed)
@@ -50,7 +55,7 @@ def not_found(what: str, record_id: str) -> ApiProblem:
 
 def full(detail: str, policy: str) -> ApiProblem:
     """409 at a limit of the depot's policy."""
-    return ApiProblem(409, "depot_full", detail, f"Wait until some are done, or raise `{policy}` in the depot's policy.")
+    return ApiProblem(409, "depot_full", detail, f"Raise `{policy}` in the depot's policy, or wait for orders and shifts to end.")
 
 
 def from_core(error: LastlegError) -> ApiProblem:

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from ingest.problems import ApiProblem, Fault, invalid
+from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid
 from routing.model import Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
 
 DAY_S = 86_400
@@ -393,8 +393,12 @@ def body() -> Any:
     """
     import json
 
+    raw = request.get_data()
     try:
-        return json.loads(request.get_data())
+        data = json.loads(raw)
+        if rb"\ud" in raw.lower():  # half a character can be written so, and cannot be stored
+            json.dumps(data, ensure_ascii=False).encode()
+        return data
     except RecursionError:
         raise ApiProblem(400, "malformed_json", "The body is nested too deeply.", "A few levels are enough.") from None
     except ValueError as error:
@@ -409,8 +413,9 @@ def parse(kind: type[M], data: Any) -> tuple[M | None, dict[str, Any], list[Faul
     try:
         model = kind.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors(include_url=False)]
-        wrong = {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
+        items = error.errors(include_url=False, include_input=False, include_context=False)
+        faults = [_fault(item) for item in items[:MOST_FAULTS]]
+        wrong = {str(item["loc"][0]) for item in items if item["loc"]}
         return None, _right_fields(kind, data, wrong), faults
     return model, dict(model), []
 

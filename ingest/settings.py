@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.connection import parse_url
+
+from routing.errors import LastlegError
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class BadSettings(LastlegError):
+    """A setting that means nothing."""
+
+    code = "settings"
 
 
 RATES = {"shipper": (50.0, 500), "driver": (20.0, 100), "operator": (0.0, 0)}
@@ -31,17 +41,35 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment (or any mapping)."""
+        """Read the environment (or any mapping).
+
+        Raises
+        ------
+        BadSettings
+            If one of them means nothing.
+        """
         env = os.environ if environment is None else environment
         state = Path(env.get("LASTLEG_STATE") or ROOT / "var").resolve()
         extra = [Path(path).resolve() for path in env.get("LASTLEG_MAPS", "").split(os.pathsep) if path]
         return cls(
-            redis_url=env.get("REDIS_URL") or None, state=state, maps=(*extra, state / "maps", ROOT / "data"),
+            redis_url=_redis_url(env.get("REDIS_URL")), state=state, maps=(*extra, state / "maps", ROOT / "data"),
             host=env.get("LASTLEG_HOST", "127.0.0.1"), port=int(env.get("LASTLEG_PORT", "8080")),
             body_limit=int(env.get("LASTLEG_BODY_LIMIT", str(1 << 20))),
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
             rates=_rates(env.get("LASTLEG_RATES", "")),
         )  # fmt: skip
+
+
+def _redis_url(url: str | None) -> str | None:
+    """What `REDIS_URL` says; what is wrong with it is told without its password."""
+    if not url:
+        return None
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]  # redis-py does not annotate it
+    except ValueError:
+        raise BadSettings("REDIS_URL is no redis://, rediss:// or unix:// URL.",
+                          remedy="Write `/`, `#`, `?`, `@`, `:` and `%` in a password as %2F, %23, %3F, %40, %3A, %25.") from None
+    return url
 
 
 def _rates(text: str) -> dict[str, tuple[float, int]]:
@@ -50,6 +78,6 @@ def _rates(text: str) -> dict[str, tuple[float, int]]:
     for part in text.split():
         told = re.fullmatch(rf"({'|'.join(RATES)})=(\d+(?:\.\d+)?)(?:/([1-9]\d*))?", part)
         if told is None:
-            raise ValueError(f"LASTLEG_RATES: {part!r} is not like shipper=50/500, for one of {', '.join(RATES)}")
+            raise BadSettings(f"LASTLEG_RATES: {part!r} is not like shipper=50/500.", remedy=f"For {', '.join(RATES)}.")
         found[told[1]] = (float(told[2]), int(told[3] or max(1.0, float(told[2]))))
     return found

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -15,15 +17,14 @@ import redis
 from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
-from ingest.store import backup, keys, migrations
-from ingest.store.connection import check_schema, connect
+from ingest.store import backup, embedded, keys, migrations
+from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
 from workers import archive, dispatcher, supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors are one line on stderr and exit status 1."""
-    logs.setup(Settings.read().log)
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run, text in (
@@ -39,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("replay", help="plan again, without Redis, what a worker has failed on")
     command.add_argument("file", type=Path, help="of <state>/aside")
     command.set_defaults(run=_replay)
-    commands.add_parser("migrate", help="bring data of an older version up to this one").set_defaults(run=_migrate)
+    command = commands.add_parser("migrate", help="bring data of an older version up to this one")
+    command.add_argument("--anyway", action="store_true", help="though others are connected")
+    command.set_defaults(run=_migrate)
     command = commands.add_parser("backup", help="write a depot to a file")
     command.add_argument("depot")
     command.add_argument("--out", type=Path, required=True)
@@ -50,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=_restore)
     arguments = parser.parse_args(argv)
     try:
+        logs.setup(Settings.read().log)
         arguments.run(arguments)
     except LastlegError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
@@ -63,6 +67,19 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    """The store; an embedded one that does not run is started for as long as it is needed."""
+    settings = Settings.read()
+    server = embedded.ensure(settings)
+    try:
+        yield connect(settings)
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait()
 
 
 def _stop_on_signal() -> threading.Event:
@@ -115,15 +132,17 @@ def _replay(arguments: argparse.Namespace) -> None:
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
-    del arguments
-    found, depots = migrations.migrate(connect(Settings.read()))
-    print(f"schema {found} -> {keys.SCHEMA}, {depots} depots")
+    with _store() as client:
+        if not arguments.anyway:
+            migrations.check_alone(client)
+        found, depots = migrations.migrate(client)
+        print(f"schema {found} -> {keys.SCHEMA}, {depots} depots")
 
 
 def _backup(arguments: argparse.Namespace) -> None:
-    client = connect(Settings.read())
-    check_schema(client)
-    lines = list(backup.dump(client, arguments.depot))
+    with _store() as client:
+        check_schema(client)
+        lines = list(backup.dump(client, arguments.depot))
     part = arguments.out.with_name(arguments.out.name + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # names and phones are in it
     with os.fdopen(descriptor, "w") as file:
@@ -133,16 +152,15 @@ def _backup(arguments: argparse.Namespace) -> None:
 
 
 def _restore(arguments: argparse.Namespace) -> None:
-    client = connect(Settings.read())
-    check_schema(client)
-    with arguments.file.open() as file:
+    with _store() as client, arguments.file.open() as file:
+        check_schema(client)
         print(f"depot {backup.load(client, file, replace=arguments.replace)} is back; a plan is asked for")
 
 
 def _key(arguments: argparse.Namespace) -> None:
-    client = connect(Settings.read())
-    check_schema(client)
-    secret, principal = make_key(client, Role.OPERATOR, tenant=arguments.tenant, name=f"cli {time.strftime('%F')}")
+    with _store() as client:
+        check_schema(client)
+        secret, principal = make_key(client, Role.OPERATOR, tenant=arguments.tenant, name=f"cli {time.strftime('%F')}")
     print(f"{secret}  (operator of tenant {principal.tenant}; shown once)")
 
 

@@ -11,12 +11,14 @@ import json
 import logging
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 import redis
 
+from ingest import auth
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
 from ingest.store.connection import Store, away, check_schema, connect
@@ -28,6 +30,9 @@ CONSUMER = "archive"
 BATCH = 10_000
 EVERY_S = 30.0
 """Batches are written at most this often, so that files are worth reading."""
+
+TIDY_S = 3600.0
+"""How often keys of callers that have expired are removed."""
 
 RETIRED = 500
 """Orders and shifts are forgotten so many at a time."""
@@ -41,7 +46,7 @@ STREAMS = {"events": ("depot", "rev", "type", "data"), "pings": ("depot", "drive
 def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) -> None:
     """Archive until `stop` is set, and once more then."""
     client = connect(settings)
-    ours = False
+    ours, looked = False, 0.0
     while True:
         last = stop.wait(every)
         for name in STREAMS:
@@ -57,6 +62,10 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             for depot_id in readers.depots(client) if ours else ():
                 while retire(client, settings.archive, depot_id) == RETIRED:
                     pass
+            if ours and time.monotonic() - looked > TIDY_S:
+                with suppress(redis.exceptions.NoPermissionError):  # a user with few rights; the API does it as well
+                    auth.forget_expired(client)
+                looked = time.monotonic()
         except redis.RedisError as error:
             _told(error)
         if last:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import redis
@@ -35,7 +37,16 @@ Send = Callable[[Message], Awaitable[None]]
 THREADS = 16
 """Requests Flask works on at a time."""
 
+BODY_S = 30.0
+"""So long a request's body may take."""
+
+HELD = 64 << 20
+"""Bytes of bodies that are not complete yet, of all callers together."""
+
 HEARTBEAT_S = 15.0
+KNOWN_S = 60.0
+"""After so long it is asked again whether a stream's caller may still read it."""
+
 BACKLOG = 100
 """Versions a slow client may be behind before its stream is closed; it resumes by Last-Event-ID."""
 
@@ -47,6 +58,10 @@ HOOK_S = 0.2
 """After so long the server runs, and has its own handlers of signals."""
 
 _BLOCK_MS = 5000
+
+
+class Busy(Exception):
+    """There is no room for a body at the moment."""
 
 
 class Hub:
@@ -122,6 +137,7 @@ class Front:
         self._flask = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # Flask is a WSGI application
         self._hub = Hub(settings)
         self._limit = settings.body_limit
+        self._held = 0
         self._reader: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -146,10 +162,20 @@ class Front:
                 return
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        body = await self._body(receive)
+        if scope["path"] == "/healthz":  # whether this process answers, whatever Flask waits for
+            await _answer(send, 200, [(b"content-type", b"application/json")], b'{"status":"alive"}')
+            return
+        try:
+            body = await self._body(receive)
+        except TimeoutError:
+            await _refuse(send, 408, "body_too_slow", f"The body did not come within {BODY_S:.0f} s.")
+            return
+        except Busy:
+            await _refuse(send, 503, "busy", "Too much is being sent at the moment.", retry_after=True)
+            return
         if body is None:
             return
-        own = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-lastleg-")
+        own = [(name, value) for name, value in scope["headers"] if not name.replace(b"_", b"-").startswith(b"x-lastleg-")
                and name not in {b"content-length", b"transfer-encoding"}]  # fmt: skip
         scope = {**scope, "headers": [*own, (b"content-length", str(len(body)).encode())]}
         status, headers, text = await self._ask_flask(scope, body)
@@ -164,17 +190,31 @@ class Front:
             await _answer(send, status, headers, text)
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """The body, cut just above the limit (Flask then refuses it); None if the client left."""
+        """The body, cut just above the limit (Flask then refuses it); None if the client left.
+
+        Raises
+        ------
+        TimeoutError
+            If it does not come in time.
+        Busy
+            If too much of all bodies is held already.
+        """
         parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            if size <= self._limit:
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-            if not message.get("more_body", False):
-                return b"".join(parts)[: self._limit + 1]
+        try:
+            async with asyncio.timeout(BODY_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    self._held += len(parts[-1])
+                    if size > self._limit or not message.get("more_body", False):
+                        return b"".join(parts)[: self._limit + 1]
+                    if self._held > HELD:
+                        raise Busy
+        finally:
+            self._held -= size
 
     async def _ask_flask(self, scope: dict[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         messages: list[Message] = []
@@ -222,7 +262,7 @@ class Front:
             sse = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
             await send({"type": "http.response.start", "status": 200, "headers": sse})
             await _chunk(send, b"retry: 1000\n\n" + text)
-            pump = asyncio.ensure_future(_pump(queue, version, send))
+            pump = asyncio.ensure_future(self._pump(scope, queue, version, send))
             gone = asyncio.ensure_future(_left(receive))
             await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
@@ -231,6 +271,37 @@ class Front:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._hub.unsubscribe(driver, queue)
+
+    async def _pump(self, scope: dict[str, Any], queue: asyncio.Queue[tuple[int, str] | None], version: int, send: Send) -> None:
+        """Send what is published after `version`; end when the client is too slow, or may not read it any more."""
+        asked = time.monotonic() - KNOWN_S * random.random()  # not all of them at once
+        while True:
+            try:
+                item = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
+            except TimeoutError:
+                item = (version, "")
+                await _chunk(send, b": alive\n\n")
+            if item is None or (time.monotonic() - asked > KNOWN_S and not await self._may(scope, version)):
+                return
+            if time.monotonic() - asked > KNOWN_S:
+                asked = time.monotonic()
+            if item[0] > version:
+                version = item[0]
+                await _chunk(send, event("route", version, item[1]).encode())
+
+    async def _may(self, scope: dict[str, Any], version: int) -> bool:
+        """Whether a stream's caller may still read it; nothing is read for that if there is nothing new."""
+        headers = [header for header in scope["headers"] if header[0] != b"last-event-id"]
+        status, _, _ = await self._ask_flask({**scope, "headers": [*headers, (b"last-event-id", str(version).encode())]}, b"")
+        return status not in (401, 403, 404)
+
+
+async def _refuse(send: Send, status: int, code: str, detail: str, *, retry_after: bool = False) -> None:
+    """An error that Flask is not asked about."""
+    text = json.dumps({"type": f"urn:lastleg:error:{code}", "title": HTTPStatus(status).phrase, "status": status, "code": code,
+                       "detail": detail, "remedy": "Send the same request again, with the same ids."})  # fmt: skip
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    await _answer(send, status, headers + [(b"retry-after", b"2")] * retry_after, text.encode())
 
 
 def _before_the_server(first: Callable[[], None]) -> None:
@@ -248,21 +319,6 @@ def _before_the_server(first: Callable[[], None]) -> None:
 
     for number in {signal.SIGTERM, signal.SIGINT} & handlers.keys():
         loop.add_signal_handler(number, both, handlers[number])
-
-
-async def _pump(queue: asyncio.Queue[tuple[int, str] | None], version: int, send: Send) -> None:
-    """Send what is published after `version`; end when the client is too slow."""
-    while True:
-        try:
-            item = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
-        except TimeoutError:
-            await _chunk(send, b": alive\n\n")
-            continue
-        if item is None:
-            return
-        if item[0] > version:
-            version = item[0]
-            await _chunk(send, event("route", version, item[1]).encode())
 
 
 async def _left(receive: Receive) -> None:

@@ -18,7 +18,7 @@ from ingest import logs
 from ingest.parent import die_with_parent
 from ingest.settings import Settings
 from ingest.store import keys
-from ingest.store.connection import away
+from ingest.store.connection import WrongSchema, away, check_schema, connect
 from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
@@ -134,8 +134,19 @@ class Worker(rq.Worker):
                     raise
                 time.sleep(0.2)
 
+    @property
+    def connection_timeout(self) -> int:
+        """How long (s) an answer may take, with the wait for a job in it."""
+        return int(self.dequeue_timeout) + 2
+
     def work(self, *args: Any, **kwargs: Any) -> Any:
-        """Work until told to stop."""
+        """Work until told to stop; not at all on data of another version."""
+        try:
+            check_schema(connect(Settings.read()))
+        except WrongSchema as error:
+            raise SystemExit(f"rq: {error}") from None
+        except redis.RedisError as error:
+            self.log.warning("Redis is away: %s", error)
         if self.queues[0].name != "repair":
             os.nice(NICE)
         return super().work(*args, **kwargs)

@@ -34,7 +34,8 @@ def make() -> tuple[dict[str, Any], int]:
 @blueprint.get("/v1/keys")
 @allow(Role.OPERATOR)
 def listing() -> dict[str, Any]:
-    """All keys of the tenant, without their secrets."""
+    """All keys of the tenant, without their secrets; those that have expired are gone."""
+    auth.forget_expired(store())
     return {"keys": [_view(principal) for principal in auth.principals(store(), caller().tenant)]}
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, request
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_driver, store
-from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import readers, writers
 from ingest.store.metrics import Tally
@@ -78,8 +78,12 @@ def _decode(raw: bytes) -> list[Ping]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise ApiProblem(400, "malformed_json", f"The body is not JSON: {error}.", "Send an array of pings.") from None
     if len(batch) > MAX_PINGS:
-        raise invalid([Fault("out_of_range", "", f"{len(batch)} pings are too many.", f"Send at most {MAX_PINGS}.")])
+        raise invalid([_too_many(len(batch))])
     return batch
+
+
+def _too_many(count: int) -> Fault:
+    return Fault("out_of_range", "", f"{count} pings are too many.", f"Send at most {MAX_PINGS}.")
 
 
 def _ping_faults(raw: bytes) -> list[Fault]:
@@ -88,6 +92,8 @@ def _ping_faults(raw: bytes) -> list[Fault]:
         items = _RAW.decode(raw)
     except (msgspec.ValidationError, RecursionError):
         return [Fault("wrong_type", "", "The body must be an array of pings.", "[{lat, lon, recorded_at, seq}]")]
+    if len(items) > MAX_PINGS:
+        return [_too_many(len(items))]
     faults = []
     for number, item in enumerate(items):
         try:
@@ -97,6 +103,8 @@ def _ping_faults(raw: bytes) -> list[Fault]:
             where = f"/{number}" + path.rstrip("`").replace(".", "/")
             code = "missing" if "missing required" in message else "wrong_value"
             faults.append(Fault(code, where, message + "."))
+            if len(faults) == MOST_FAULTS:
+                break
     return faults
 
 

@@ -19,9 +19,8 @@ DEPOT = (
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "timers", "heard", "keys", "metrics",
-          "schema")  # fmt: skip
-"""One key each per Redis."""
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "timers", "heard", "metrics", "schema")
+"""One key each per Redis that scripts get; `keys`, who may call, is the API's alone."""
 
 DUE = {"repair": "dirty", "improve": "improvable", "track": "moving"}
 """What each role works off: depots, and from when on (real s) they wait for it."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import redis
+
 from ingest.store import keys
 from ingest.store.connection import Store, WrongSchema
 from routing import codec
+from routing.errors import LastlegError
 from routing.model import Depot
 
 
@@ -42,6 +45,22 @@ def bring_up(client: Store, depot_id: str, schema: int) -> None:
     client.set(keys.depot_key(depot_id, "depot"), codec.dumps(codec.loads(document, Depot)))
     for number in range(schema, int(keys.SCHEMA)):
         STEPS[number](client, depot_id)
+
+
+class StillConnected(LastlegError):
+    """Somebody may still write data of the older schema."""
+
+    code = "connected"
+
+
+def check_alone(client: Store) -> None:
+    """Raise `StillConnected` if others are connected; who may not look (a user with few rights) is believed."""
+    try:
+        others = [row for row in client.client_list() if row["id"] != str(client.client_id())]
+    except redis.exceptions.NoPermissionError:
+        return
+    if others:
+        raise StillConnected(f"{len(others)} others are connected.", remedy="Stop all processes first; or use --anyway.")
 
 
 def migrate(client: Store) -> tuple[int, int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
+from app import create_app
 from tests.conftest import HOME, SPOTS, Shop, wait_for
-from workers import replan
+from workers import front, replan
 
 
 def version_after(shop: Shop, number: int) -> None:
@@ -115,3 +118,94 @@ def _iso(moment: float) -> str:
     from demo.api import iso
 
     return iso(moment)
+
+
+class Caller:
+    """An HTTP connection to a front in this process: what it sends, and what it got."""
+
+    def __init__(self, app: front.Front, path: str, token: str, *parts: bytes, method: str = "GET", endless: bool = False) -> None:
+        self._parts, self._endless = list(parts), endless
+        self.gone = asyncio.Event()
+        self.got: list[dict[str, Any]] = []
+        headers = [(b"authorization", b"Bearer " + token.encode()), (b"content-type", b"application/json")]
+        scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+                 "scheme": "http", "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers,
+                 "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}  # fmt: skip
+        self.call = asyncio.ensure_future(app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._parts:
+            part = self._parts.pop(0)
+            return {"type": "http.request", "body": part, "more_body": self._endless or bool(self._parts)}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.got.append(message)
+
+    async def told(self) -> tuple[int, Any]:
+        """Status and JSON of the answer."""
+        await asyncio.wait_for(self.call, 10)
+        return self.got[0]["status"], json.loads(b"".join(message.get("body", b"") for message in self.got[1:]))
+
+
+def test_a_stream_ends_with_its_key(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revoked one, or one that has expired, though nothing happens on it; others go on."""
+    monkeypatch.setattr(front, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(front, "KNOWN_S", 0.2)
+    shop.depot()
+    anna, bo = shop.crew("anna"), shop.crew("bo")
+
+    async def scenario() -> None:
+        app = front.Front(shop.app, shop.settings)
+        one, other = (Caller(app, "/v1/drivers/me/stream", token, b"") for token in (anna, bo))
+        await asyncio.sleep(0.5)
+        assert not one.call.done()
+        [key] = [row["id"] for row in shop.call("GET", "/v1/keys").json["keys"] if row["driver_id"] == "hel.anna"]
+        assert shop.call("DELETE", f"/v1/keys/{key}").status_code == 204
+        await asyncio.wait_for(one.call, 2)
+        assert not other.call.done()
+        other.gone.set()
+        await other.call
+
+    asyncio.run(scenario())
+
+
+def test_bodies_that_do_not_come_or_do_not_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither holds a connection, or memory, for ever; and whether the process lives is told without Flask."""
+    monkeypatch.setattr(front, "BODY_S", 0.3)
+    monkeypatch.setattr(front, "HELD", 3000)
+    small = replace(shop.settings, body_limit=1000)
+
+    async def scenario() -> None:
+        app = front.Front(create_app(small), small)
+        slow = Caller(app, "/v1/orders", shop.operator, b"{", method="POST", endless=True)
+        endless = Caller(app, "/v1/orders", shop.operator, *[b" " * 400] * 50, method="POST", endless=True)
+        assert (await endless.told())[1]["code"] == "body_too_large"
+        status, problem = await slow.told()
+        assert (status, problem["code"]) == (408, "body_too_slow")
+        many = [Caller(app, "/v1/orders", shop.operator, b" " * 900, method="POST", endless=True) for _ in range(5)]
+        answers = [(await caller.told()) for caller in many]
+        assert sorted({problem["code"] for _, problem in answers}) == ["body_too_slow", "busy"]
+        assert await Caller(app, "/healthz", "", b"").told() == (200, {"status": "alive"})
+        assert app._held == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_is_one_call(shop: Shop) -> None:
+    """Though the front asks more than once for it."""
+    shop.depot()
+    anna = shop.crew("anna")
+    shop.app.extensions["lastleg"].settings.rates["driver"] = (0.001, 1)
+
+    async def scenario() -> None:
+        app = front.Front(shop.app, shop.settings)
+        caller = Caller(app, "/v1/drivers/me/stream", anna, b"")
+        await asyncio.sleep(0.5)
+        assert caller.got[0]["status"] == 200
+        assert (await Caller(app, "/v1/drivers/me/stream", anna, b"").told())[0] == 429
+        caller.gone.set()
+        await caller.call
+
+    asyncio.run(scenario())

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from ingest.settings import ROOT, Settings
-from ingest.store import backup, keys
-from tests.conftest import Shop, free_port, need, wait_for
+from ingest import auth
+from ingest.auth import Role, make_key
+from ingest.settings import ROOT, BadSettings, Settings
+from ingest.store import backup, keys, writers
+from tests.conftest import HOME, Shop, alive, free_port, need, wait_for
 from workers.supervisor import rq_environment
 
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -82,13 +84,19 @@ def test_every_process_works_as_its_own_user_over_tls(guarded: Guarded, tmp_path
                                                 "LASTLEG_STATE": str(tmp_path / user)}  # fmt: skip
         return subprocess.Popen(command, env=told, cwd=ROOT, stdout=log, stderr=log)
 
-    running = [start("worker", RQ, "worker", queue) for queue in ("repair", "improve")]
+    running = [start("worker", RQ, "worker", queue) for queue in keys.DUE]
     running += [start("dispatcher", sys.executable, "-m", "workers", what) for what in ("dispatch", "archive")]
     try:
         wait_for(lambda: shop.call("GET", f"/v1/orders/{order}").json["status"] == "planned", seconds=30, what="a plan")
         shop.leave(token)
         assert shop.call("GET", "/v1/drivers/me/route", key=token).json["route_version"] >= 1
-        assert "lastleg_plans_total" in shop.call("GET", "/metrics").text
+        wait_for(lambda: "lastleg_looks_total 1" in shop.call("GET", "/metrics").text, what="a look ahead")
+        info = subprocess.run([RQ, "info"], env=os.environ | rq_environment() | {"REDIS_URL": guarded.url("worker")}, cwd=ROOT,
+                              capture_output=True, text=True)  # fmt: skip
+        assert "3 workers" in info.stdout, info.stderr
+        metrics = guarded.client("metrics")
+        assert metrics.hgetall(keys.shared_key("metrics"))
+        assert metrics.scard(keys.rq_workers("track")) == 1
         wait_for(lambda: not guarded.client("metrics").zcard(keys.shared_key("improvable")), seconds=30, what="an improvement")
     finally:
         for process in running:
@@ -108,12 +116,79 @@ def test_every_process_works_as_its_own_user_over_tls(guarded: Guarded, tmp_path
     ("worker", ["FLUSHALL"]), ("worker", ["GET", "other"]), ("worker", ["ACL", "LIST"]), ("dispatcher", ["KEYS", "*"]),
     ("dispatcher", ["SHUTDOWN"]), ("metrics", ["SET", "lastleg:schema", "x"]), ("metrics", ["EVAL", "return 1", "0"]),
     ("metrics", ["GET", "other"]), ("phone", ["GET", "lastleg:schema"]), ("phone", ["SUBSCRIBE", "rq:pubsub:x"]),
-    ("phone", ["PUBLISH", "lastleg:hel:route:hel.anna", "x"]),
+    ("phone", ["PUBLISH", "lastleg:hel:route:hel.anna", "x"]), ("phone", ["SUBSCRIBE", "lastleg:hel:route:hel.bo"]),
+    ("phone", ["PSUBSCRIBE", "lastleg:*:route:*"]), *((user, ["CLIENT", "PAUSE", "1", "ALL"]) for user in USERS),
+    *((user, ["CLIENT", "KILL", "TYPE", "normal"]) for user in USERS), ("phone", ["CLIENT", "LIST"]),
+    ("worker", ["HSET", "lastleg:keys", "x", "y"]), ("dispatcher", ["HSET", "lastleg:keys", "x", "y"]),
+    ("worker", ["HGETALL", "lastleg:keys"]), ("metrics", ["HGETALL", "lastleg:keys"]),
+    ("metrics", ["HGETALL", "lastleg:{hel}:personal:hel.anna"]), ("metrics", ["HGETALL", "lastleg:{hel}:routes"]),
 ])  # fmt: skip
 def test_no_user_may_do_more_than_it_must(guarded: Guarded, user: str, command: list[str]) -> None:
     """Other keys, other people's queues, and what would end or empty the server."""
     with pytest.raises(redis.exceptions.NoPermissionError):
         guarded.client(user).execute_command(*command)
+
+
+def test_a_url_that_is_none_is_told_without_its_password(tmp_path: Path) -> None:
+    """By every command, in one line."""
+    told = os.environ | {"REDIS_URL": "redis://worker:SEKRET/x@127.0.0.1:6379/0", "LASTLEG_STATE": str(tmp_path)}
+    for command in ("key", "dispatch", "migrate"):
+        done = subprocess.run([sys.executable, "-m", "workers", command], env=told, cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("settings: REDIS_URL")
+        assert "SEKRET" not in done.stderr
+    info = subprocess.run([RQ, "info"], env=told | rq_environment(), cwd=ROOT, capture_output=True, text=True)
+    assert info.returncode != 0
+    assert "SEKRET" not in info.stdout + info.stderr
+
+
+def test_commands_start_the_embedded_store_where_none_runs(tmp_path: Path) -> None:
+    """As after a start that was refused for the data's schema; and end it again."""
+    told = os.environ | {"LASTLEG_STATE": str(tmp_path)}
+    told.pop("REDIS_URL", None)
+    for command in ("key", "migrate"):
+        done = subprocess.run([sys.executable, "-m", "workers", command], env=told, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert alive(str(tmp_path)) == []
+
+
+def test_data_are_not_migrated_under_others(shop: Shop) -> None:
+    told = os.environ | {"REDIS_URL": str(shop.settings.redis_url)}
+    command = [sys.executable, "-m", "workers", "migrate"]
+    refused = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr[:10]) == (1, "connected:")
+    assert subprocess.run([*command, "--anyway"], env=told, cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_a_worker_of_another_schema_takes_no_job(shop: Shop) -> None:
+    shop.store.set(keys.shared_key("schema"), "2")
+    told = os.environ | rq_environment() | {"REDIS_URL": str(shop.settings.redis_url)}
+    done = subprocess.run([RQ, "worker", "--burst", "repair"], env=told, cwd=ROOT, capture_output=True, text=True)
+    shop.store.set(keys.shared_key("schema"), keys.SCHEMA)
+    assert done.returncode != 0
+    assert "schema 2" in done.stderr
+
+
+def test_keys_that_have_expired_are_removed(shop: Shop) -> None:
+    make_key(shop.store, Role.DRIVER, tenant="acme", driver_id="hel.anna", ttl=-1)
+    make_key(shop.store, Role.DRIVER, tenant="acme", driver_id="hel.anna", ttl=60)
+    before = shop.store.hlen(keys.shared_key("keys"))
+    assert auth.forget_expired(shop.store) == 1
+    assert shop.store.hlen(keys.shared_key("keys")) == before - 1
+
+
+@pytest.mark.parametrize("answer", ["READONLY It is a replica.", "NOREPLICAS Not enough good replicas."])
+def test_a_redis_that_takes_no_writes_is_no_defect(shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """The API says when to come again, as its errors do that are about to be written."""
+    shop.depot()
+    error = redis.ReadOnlyError(answer) if answer.startswith("READONLY") else redis.ResponseError(answer)
+
+    def refuses(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(writers, "create_order", refuses)
+    told = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": HOME})
+    assert (told.status_code, told.json["code"], told.headers["Retry-After"]) == (503, "redis_read_only", "2")
 
 
 def test_a_key_may_only_call_so_often(shop: Shop) -> None:
@@ -134,7 +209,7 @@ def test_a_key_may_only_call_so_often(shop: Shop) -> None:
 @pytest.mark.parametrize("text", ["shipper", "shipper=x", "shipper=5/0", "nobody=5/5", "shipper=-1/5"])
 def test_a_rate_that_is_none_is_refused(text: str) -> None:
     """At the start, with what it should look like."""
-    with pytest.raises(ValueError, match="shipper=50/500"):
+    with pytest.raises(BadSettings, match="shipper=50/500"):
         Settings.read({"LASTLEG_RATES": text})
 
 

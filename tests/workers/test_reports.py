@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -292,6 +293,26 @@ def test_deep_json_is_refused(shop: Shop) -> None:
     for path, key in (("/v1/orders", shop.shipper), ("/v1/drivers/me/pings", anna)):
         answer = shop.call("POST", path, key=key, data=b"[" * 100_000)
         assert answer.status_code in {400, 422}, answer.text
+
+
+@pytest.mark.parametrize("text", ['"hel.\\ud800"', '"\\uDFFF"'])
+def test_half_a_character_is_refused(shop: Shop, text: str) -> None:
+    """Which JSON can write, but nobody can store."""
+    shop.depot()
+    body = f'{{"depot_id": "hel", "kind": "service", "location": {json.dumps(SPOTS[0])}, "pin": {{"driver_id": {text}}}}}'
+    answer = shop.call("POST", "/v1/orders", data=body.encode())
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_json")
+
+
+def test_faults_are_told_up_to_a_hundred(shop: Shop) -> None:
+    """However many there are: an answer is not much longer than its question."""
+    shop.depot()
+    anna = shop.crew("anna")
+    body = {f"field{number}": 1 for number in range(500)} | {"depot_id": "hel"}
+    assert len(shop.call("POST", "/v1/orders", body).json["errors"]) == 100
+    assert len(shop.call("POST", "/v1/drivers/me/pings", [{}] * 500, key=anna).json["errors"]) == 100
+    [fault] = shop.call("POST", "/v1/drivers/me/pings", [{}] * 5000, key=anna).json["errors"]
+    assert fault["code"] == "out_of_range"
 
 
 def test_an_idempotency_key_is_the_shippers_own_at_every_depot(shop: Shop) -> None:
