@@ -67,7 +67,8 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
             published = WORK[role](client, settings, depot_id)
         except Exception as error:
             if away(error):
-                raise  # not the depot's fault
+                quarantine.interrupted(client, depot_id, role)
+                raise
             quarantine.failed(client, depot_id, role, error)
             count(client, "jobs_failed", role=role)
             raise

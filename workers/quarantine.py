@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import redis
 
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
@@ -67,6 +70,12 @@ def failed(client: Store, depot_id: str, role: str, error: Exception) -> None:
     client.hset(tries, f"{role}|failure", f"{type(error).__name__}: {error}"[:500])
     number = int(client.hget(tries, role) or 1)
     client.set(keys.hint(depot_id, role), "failed", px=int(1000 * BACK_OFF_S[min(number, len(BACK_OFF_S)) - 1]))
+
+
+def interrupted(client: Store, depot_id: str, role: str) -> None:
+    """A try has ended because Redis was away, which is not the depot's fault."""
+    with suppress(redis.RedisError):  # else it is counted as if its process had been killed
+        client.hincrby(_tries(depot_id), role, -1)
 
 
 def succeeded(client: Store, depot_id: str, role: str) -> None:

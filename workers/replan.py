@@ -103,7 +103,8 @@ def _due(client: Store, role: str, depot_id: str) -> bool:
 def improve(client: Store, settings: Settings, depot_id: str) -> int:
     """Search for a better plan within the depot's budget; published only if it pays for its disruption.
 
-    A repair takes the depot over: when its version appears the search ends, and starts again from there.
+    A repair takes the depot over: when one is asked for the search ends with what it has, and when a version has appeared meanwhile
+    it starts again from there.
     """
     published = 0
     for _ in range(MAX_TRIES):
@@ -113,19 +114,21 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None:
             break
-        if client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id) is not None:  # first that; it asks for an improvement again
+        if _asked(client, depot_id):  # first that; it asks for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
         problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
         timings["wait"] = (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000
         outdated = partial(_outdated, client, snapshot)
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
-        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=outdated)
+        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=lambda: _asked(client, depot_id) or outdated())  # noqa: B023
         found = _timed(timings, "solve", solve)
         if outdated():
             continue
         work = Work("improve", begin)
         if not engines.pays(problem, found):
+            if _asked(client, depot_id):  # it was not given its time
+                break
             commit.answered(client, snapshot, work)
             count(client, "noops", role="improve")
             continue
@@ -139,6 +142,11 @@ def _share(client: Store, budget: float) -> float:
     waiting = int(client.zcount(keys.shared_key("improvable"), "-inf", time.time()))
     workers = max(1, len(readers.worker_pids(client, "improve")))
     return min(budget, max(LEAST_IMPROVE_S, budget * workers / max(1, waiting)))
+
+
+def _asked(client: Store, depot_id: str) -> bool:
+    """Whether a repair is asked for."""
+    return client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id) is not None
 
 
 def _outdated(client: Store, snapshot: Snapshot) -> bool:

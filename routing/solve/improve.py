@@ -22,7 +22,7 @@ FIRST = 4
 """Iterations of the first slice; later ones are as long as the time allows."""
 
 GRACE_S = 0.02
-"""How far beyond its budget a plan may still be held to the hours of the day."""
+"""How long after its end a search may still hold what it found to the hours of the day."""
 
 COLD, WARM, END = 1.0, 0.3, 0.03
 """Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
@@ -41,8 +41,8 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
     """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
 
     The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms; where it comes before there
-    is anything to search from, what came in comes back, and by the hour of the day, where all that is found has to be held to the
-    hours first, what the search began with. The same seed and iterations give the same plan. Never returns anything worse than
+    is anything to search from, what came in comes back, else the best that was found: by the hour of the day if that can be held
+    to the hours within `GRACE_S`. The same seed and iterations give the same plan. Never returns anything worse than
     `initial`, if that keeps the rules.
     """
     began = clock()
@@ -87,11 +87,9 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         size = int(min(4 * size, max(1, size * min(SLICE_S, left) / taken)))
     if problem.hours is None:
         return arrays.solution()
-    if stop():
-        return start
-    late = budget + GRACE_S
+    late = min(clock() - began, budget) + GRACE_S
     best = arrays.solution()
-    found = settle(problem, best, stop=lambda: stop() or (iterations is None and clock() - began >= late), again=best.unassigned)
+    found = settle(problem, best, stop=lambda: iterations is None and clock() - began >= late, again=best.unassigned)
     return min(start, found, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
 
 

@@ -18,6 +18,8 @@ class Heard:
     accepted: dict[str, str] = field(default_factory=dict)
     """Idempotency key → the order's id, of every order that was answered with success."""
     cancelled: set[str] = field(default_factory=set)
+    changed: dict[str, int] = field(default_factory=dict)
+    """Order → its service time, by the last change that was answered with success."""
     routes: dict[str, list[int]] = field(default_factory=dict)
     """Driver → the route versions that came through the stream, in the order they came."""
     failed: list[str] = field(default_factory=list)
@@ -50,16 +52,21 @@ def judge(heard: Heard, statuses: dict[str, str], orders: Iterable[dict[str, Any
     Parameters
     ----------
     statuses
-        Of each accepted order, as the API tells at the end; missing if it knows none.
+        Of each accepted order, as the API tells at the end; `set_aside` if planning is said to fail on it, none if it knows none.
     orders
         All that the API lists: the client's key is in `external_id`'s place, the recipient's note.
     depots
         All versions in the order of their numbers and all events in the order of their revisions, by depot.
     """
     found = Found()
-    for order in heard.accepted.values():
-        if statuses.get(order, "lost") in {"lost", "accepted"} or (statuses[order] == "cancelled" and order not in heard.cancelled):
-            found.lost.add(order)
+    for accepted in heard.accepted.values():
+        status = statuses.get(accepted, "lost")
+        if status in {"lost", "accepted", "set_aside"} or (status == "cancelled" and accepted not in heard.cancelled):
+            found.lost.add(accepted)
+    orders = list(orders)
+    for order in orders:
+        if heard.changed.get(order["id"], order["service_time"]) != order["service_time"]:
+            found.lost.add(order["id"])
     keys = Counter(order["recipient"].get("note") for order in orders)
     found.doubled |= {str(key) for key, count in keys.items() if count > 1}
     for driver, versions in heard.routes.items():

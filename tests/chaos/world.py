@@ -119,7 +119,23 @@ class World:
                 victim = luck.choice(mine[-5:])
                 with self._lock:
                     self.heard.cancelled.add(victim)  # before it is sent: it may be done though no answer comes
-                self._call(session, "DELETE", f"/v1/orders/{victim}")
+                self._check(self._call(session, "DELETE", f"/v1/orders/{victim}"))
+            if mine and luck.random() < 0.2:
+                self._change(session, luck.choice(mine[-5:]), luck.randrange(30, 90))
+
+    def _change(self, session: requests.Session, order: str, seconds: int) -> None:
+        """Nobody else changes it: who is told of success finds it so at the end."""
+        answer = self._check(self._call(session, "PATCH", f"/v1/orders/{order}", {"service_time": seconds}))
+        if answer is not None and answer.status_code == 200:
+            with self._lock:
+                self.heard.changed[order] = seconds
+
+    def _check(self, answer: requests.Response | None) -> requests.Response | None:
+        """An answer that says yes, or that it is too late; any other is wrong."""
+        if answer is not None and answer.status_code not in {200, 409}:
+            with self._lock:
+                self.heard.failed.append(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:200]}")
+        return answer
 
     def _drive(self, driver: str, token: str) -> None:
         """Leave, and make stop after stop; each report has its id and is sent until it is answered."""
@@ -136,7 +152,7 @@ class World:
                 continue
             kind = "arrived" if current["state"] == "en_route" else "completed"
             event = {"event_id": f"{kind} {current['stop_id']}", "type": kind, "occurred_at": iso(self._clock.now())}
-            self._call(session, "POST", f"/v1/stops/{current['stop_id']}/events", event)
+            self._check(self._call(session, "POST", f"/v1/stops/{current['stop_id']}/events", event))
 
     def _listen(self, driver: str, token: str) -> None:
         """Hold the stream open, and go on where it broke off."""

@@ -10,14 +10,14 @@ import pytest
 
 from routing.model import Flag, Location, Pin, Plan, Policy, Reason, ReasonCode, TimeWindow, Turn
 from routing.roads.travel import UNREACHABLE
-from routing.solve import engines, improve, quote, repair
+from routing.solve import engines, explain, improve, quote, repair
 from routing.solve.arrays import Arrays
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES
 from routing.solve.evaluation import drivable, parts, total
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution, current
-from tests.builders import HOUR, T0, Situation, order, with_hours
+from tests.builders import HOUR, T0, Situation, order, rich_problem, with_hours
 
 Solve = Callable[[Problem], Solution]
 
@@ -200,6 +200,30 @@ def test_an_impossible_day_is_told_and_not_searched_for_ever(name: str) -> None:
     assert {name: told["a"] for name, told in reasons(plan).items()} == {
         "big": ReasonCode.CAPACITY, "past": ReasonCode.TIME_WINDOW, "cut": ReasonCode.CLOSED_ROAD, "skilled": ReasonCode.SKILL,
         "long": ReasonCode.SHIFT_END}  # fmt: skip
+
+
+def test_of_many_orders_left_out_the_last_are_told_without_a_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who could take one that had nothing else to do is still told apart from who cannot at all."""
+    situation = Situation(drivers=2, hours=2)
+    situation.add(*(order(f"o{number}", 1.0, 0.0, "service", service_time=3000) for number in range(8)))
+    situation.add(order("x", 1.0, 0.0, "service", skills=("crane",)))
+    whole = planned(situation.problem())
+    monkeypatch.setattr(explain, "WALKED", 8)
+    found = planned(situation.problem())
+    assert [item.order_id for item in found.unassigned] == [item.order_id for item in whole.unassigned]
+    crowded = [item.reasons[0] for item in found.unassigned if item.order_id != "d.x"]
+    assert {reason.code for reason in crowded} == {ReasonCode.OUTPRIORITISED}
+    assert [reason.shortfall is None for reason in crowded] == sorted(reason.shortfall is None for reason in crowded)
+    assert {True, False} == {reason.shortfall is None for reason in crowded}
+    assert set(reasons(found)["x"].values()) == {ReasonCode.SKILL}
+
+
+def test_a_repair_that_is_stopped_keeps_what_it_has() -> None:
+    """By the hour of the day: all that was planned stays so, and no rule is broken."""
+    for seed in range(20):
+        problem = with_hours(rich_problem(seed), seed)
+        plan = planned(problem, lambda problem: repair.repair(problem, stop=lambda: True))
+        assert check(problem, plan) == []
 
 
 def test_prices_are_what_the_policy_says() -> None:

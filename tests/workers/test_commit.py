@@ -58,6 +58,41 @@ def test_a_commit_that_is_sent_twice_is_published_once(shop: Shop) -> None:
     assert commit.publish(shop.store, snapshot, problem, other, diff(snapshot, other), work)[0] is Outcome.OUTDATED
 
 
+def test_a_no_op_of_an_older_plan_answers_nothing(shop: Shop) -> None:
+    shop.depot()
+    shop.crew("anna")
+    shop.order()
+    snapshot, problem = situation(shop)
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.PUBLISHED
+    shop.order(SPOTS[1])
+    waiting = shop.store.zcard(keys.depot_key("hel", "triggers"))
+    assert not commit.answered(shop.store, replace(snapshot, revision=99), Work("repair", time.time()))
+    assert shop.store.zcard(keys.depot_key("hel", "triggers")) == waiting == 1
+
+
+def test_a_shift_that_is_over_gets_no_stops(shop: Shop) -> None:
+    """Its driver has reported the return while the plan was made."""
+    shop.depot()
+    anna = shop.crew("anna")
+    repair(shop)
+    shop.leave(anna)
+    shop.order(kind="collection")
+    snapshot, problem = situation(shop)
+    body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}
+    shop.call("POST", "/v1/drivers/me/events", body, key=anna)
+    shop.store.hset(keys.depot_key("hel", "record_rev"), mapping=snapshot.record_revisions)  # what else would tell
+    assert publish(shop, snapshot, problem, mending.repair(problem)) is Outcome.MOVED
+
+
+def test_a_lease_is_let_go_by_its_holder_only(shop: Shop) -> None:
+    from workers.lease import hold
+
+    with hold(shop.store, "hel", "repair") as mine:
+        assert mine
+        shop.store.set(keys.lease("hel", "repair"), "another's")  # it had run out
+    assert shop.store.get(keys.lease("hel", "repair")) == "another's"
+
+
 def route(shop: Shop, token: str) -> list[tuple[str, str]]:
     """(stop, state) of a driver's route as the driver reads it."""
     document = shop.call("GET", "/v1/drivers/me/route", key=token).json

@@ -189,6 +189,24 @@ def test_an_order_that_turns_bad_after_it_was_planned_goes_aside(depot: Shop, mo
     assert {depot.call("GET", f"/v1/orders/{order}").json["status"] for order in (old[0], old[2], *new)} == {"planned"}
 
 
+def test_a_store_that_is_away_condemns_nobody(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = depot.order()["id"]
+
+    def away(*_: object) -> int:
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setitem(jobs.WORK, "repair", away)
+    for _ in range(5):
+        with pytest.raises(redis.ConnectionError):
+            jobs.repair("hel")
+        assert depot.store.hgetall(keys.depot_key("hel", "tries")) == {"repair": "0"}
+    monkeypatch.undo()
+    monkeypatch.setenv("REDIS_URL", str(depot.settings.redis_url))
+    monkeypatch.setenv("LASTLEG_STATE", str(depot.settings.state))
+    work_off(depot)
+    assert depot.call("GET", f"/v1/orders/{made}").json["status"] == "planned"
+
+
 def test_a_timer_nobody_understands_is_dropped(depot: Shop) -> None:
     """And those behind it fire."""
     depot.store.zadd(keys.shared_key("timers"), {"nonsense": 1, "gone periodic depot": 2, "hel shift_started hel.day-anna": 3})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.store import keys, readers
+from ingest.store import keys, readers, writers
 from tests.conftest import SPOTS, Shop
 from tests.workers.test_commit import repair, route, situation
 
@@ -208,6 +208,17 @@ def test_stop_events_are_signs_of_life(shop: Shop) -> None:
     time.sleep(0.02)
     shop.event(anna, made["stop_id"], "arrived", event_id="2")
     assert shop.store.zscore(keys.shared_key("heard"), "hel hel.anna") > first > time.time()
+
+
+def test_who_is_not_on_the_road_is_not_missed(shop: Shop) -> None:
+    shop.depot(policy={"silent_after": 10})
+    anna = shop.crew("anna")
+    at = "2030-01-01T08:00:00Z"
+    shop.call("POST", "/v1/drivers/me/pings", [SPOTS[0] | {"seq": 1, "recorded_at": at}], key=anna)
+    member = "hel hel.anna"
+    when = shop.store.zscore(keys.shared_key("heard"), member)
+    assert not writers.due(shop.store, "hel", "silence", member, "driver_silent", "hel.anna", when + 1)
+    assert readers.availability(shop.store, "hel", "hel.anna") == "available"
 
 
 def test_who_comes_on_duty_must_be_heard_of_again(shop: Shop) -> None:

@@ -150,6 +150,24 @@ def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
     assert queues["repair"].count == 1
 
 
+def test_a_job_that_hangs_in_compiled_code_is_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no signal is heard of: it has its timeout, and a little more, of processor time."""
+    from workers import jobs, rq_worker
+
+    monkeypatch.setattr(rq_worker, "HANGS_S", 0)
+    monkeypatch.setitem(jobs.WORK, "repair", lambda *_: sum(range(10**13)))
+    monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
+    shop.depot()
+    shop.order()
+    raw = redis.Redis.from_url(str(shop.settings.redis_url))
+    queue = Queue("repair", connection=raw, serializer=JSONSerializer)
+    job = queue.enqueue_call("workers.jobs.repair", args=("hel",), timeout=1)
+    begun = time.monotonic()
+    rq_worker.Worker([queue], connection=raw).work(burst=True, logging_level="CRITICAL")
+    assert time.monotonic() - begun < 20
+    assert job.get_status() == "failed"
+
+
 def test_a_depot_whose_job_fails_is_left_alone_for_a_while(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trigger stays, but the others get the worker first."""
     from workers import dispatcher, jobs, replan

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from ingest.store import keys, metrics, readers
 from routing.solve import engines
@@ -104,6 +108,66 @@ def test_what_comes_while_a_repair_runs_waits_as_its_rule_says(shop: Shop, monke
     assert 28 < (due(shop) or 0) <= 30
 
 
+def test_what_follows_does_not_put_a_repair_off(shop: Shop) -> None:
+    """The first of a burst says when the repair is due."""
+    shop.depot(policy={"debounce": 5})
+    shop.order()
+    first = shop.store.zscore(keys.shared_key("dirty"), "hel")
+    time.sleep(0.05)
+    shop.order(SPOTS[1])
+    assert shop.store.zscore(keys.shared_key("dirty"), "hel") == first
+
+
+def test_what_comes_while_a_repair_runs_keeps_the_distance(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `max_wait` from its beginning."""
+    shop.depot(policy={"max_wait": 20})
+    shop.crew("anna")
+    solve = engines.ENGINES["repair"]
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        shop.order()
+        return solve(*args, **more)
+
+    monkeypatch.setitem(engines.ENGINES, "repair", slowly)
+    replan.repair(shop.store, shop.settings, "hel")
+    assert 18 < (due(shop) or 0) <= 20
+
+
+def test_no_depot_is_improved_while_it_waits_for_a_repair(shop: Shop) -> None:
+    from workers import dispatcher
+
+    shop.depot(policy={"debounce": 60})
+    shop.order()
+    shop.store.zadd(keys.shared_key("improvable"), {"hel": 0})
+    raw = redis.Redis.from_url(str(shop.settings.redis_url))
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in keys.DUE}
+    dispatcher._wake(shop.store, queues, time.time())
+    assert [queue.count for queue in queues.values()] == [0, 0, 0]
+
+
+def test_metrics_tell_of_waits_and_improvements(shop: Shop) -> None:
+    shop.depot(policy={"improve_budget": 0.2, "min_gain": 0})
+    shop.crew("anna")
+    for spot in SPOTS:
+        shop.order(spot)
+    time.sleep(0.3)
+    replan.repair(shop.store, shop.settings, "hel")
+    assert replan.improve(shop.store, shop.settings, "hel") == 1
+    plans = shop.call("GET", "/v1/depots/hel/plans").json["plans"]
+    assert all(plan["timings"]["wait"] >= 300 for plan in plans)
+    told = shop.call("GET", "/metrics").text
+    assert f'lastleg_event_to_plan_seconds_count{{stage="improved",trigger="order_new"}} {float(len(SPOTS))}' in told
+    waits = 'lastleg_step_seconds_sum{engine="repair",step="wait"} '
+    assert float(told.split(waits)[1].split("\n")[0]) >= 0.3
+
+
+@pytest.mark.parametrize(("waiting", "share"), [(1, 2.0), (4, 0.5), (100, replan.LEAST_IMPROVE_S)])
+def test_depots_that_wait_share_what_there_is_of_a_search(shop: Shop, waiting: int, share: float) -> None:
+    shop.store.zadd(keys.shared_key("improvable"), {f"d{number}": 0 for number in range(waiting)})
+    assert replan._share(shop.store, 2.0) == share
+
+
 def test_a_shorter_cooldown_counts_at_once(shop: Shop) -> None:
     shop.depot(policy={"triggers": {"order_new": {"cooldown": 86_400}}})
     shop.crew("anna")
@@ -199,6 +263,22 @@ def test_an_improvement_answers_the_triggers_of_the_repairs_before_it(shop: Shop
     after = readers.snapshot(shop.store, "hel")
     assert after is not None
     assert after.improving == ()
+
+
+def test_an_improvement_ends_with_what_it_has_when_something_happens(shop: Shop) -> None:
+    """It does not wait for its budget, and what it has found is not lost."""
+    shop.depot(policy={"improve_budget": 30, "min_gain": 0})
+    shop.crew("anna")
+    for spot in SPOTS:
+        shop.order(spot)
+    replan.repair(shop.store, shop.settings, "hel")
+    later = threading.Timer(1.0, shop.order, [SPOTS[0]])
+    later.start()
+    begun = time.monotonic()
+    assert replan.improve(shop.store, shop.settings, "hel") == 1
+    assert time.monotonic() - begun < 15
+    later.join()
+    assert kinds(shop) == ["order_new"]
 
 
 def test_a_broken_vehicle_loses_its_open_stops(shop: Shop) -> None:
