@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -73,14 +74,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def create_front() -> Front:
+def create_front(make: Callable[[Settings], Flask] = create_app) -> Front:
     """What the server runs: the application behind the front that holds streams and long polls."""
     die_with_parent(signal.SIGKILL)  # the server forks its workers; an orphan would go on listening
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each stream is an open file, and many systems begin with 1024
     settings = Settings.read()
     logs.setup(settings.log, logging.WARNING)
-    return Front(create_app(settings), settings)
+    return Front(make(settings), settings)
 
 
 def _http(error: HTTPException) -> Response:

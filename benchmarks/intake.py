@@ -1,7 +1,7 @@
 """`python -m benchmarks.intake`: how many pings and orders one API process takes in through HTTP.
 
 One API process has a core of its own; the store, which gets what it accepts, shares the other with the client. Beside it, in the
-same run: the same server answering an endpoint that does nothing (`GET /healthz`), and the store alone, getting the same pings from
+same run: the same server answering a Flask endpoint that does nothing, and the store alone, getting the same pings from
 one connection without HTTP. Then all of it again while `--streams` drivers hold a stream and `--polls` wait for a new route.
 """
 
@@ -20,12 +20,15 @@ from typing import Any
 
 import aiohttp
 import psutil
+from flask import Flask
 
+import app
 from benchmarks.load import Client, Town, at, running, tell
 from ingest.settings import ROOT, Settings
 from ingest.store import keys
 from ingest.store.connection import LUA, connect, source
 from routing.roads.network import Network
+from workers.front import Front
 from workers.supervisor import Stack
 
 BATCH = 100
@@ -35,12 +38,24 @@ Request = tuple[str, str, str, bytes]
 """Method, path, key, body."""
 
 
+def create_front() -> Front:
+    """What the server runs here: the product, with one endpoint more."""
+    return app.create_front(_with_an_empty_endpoint)
+
+
+def _with_an_empty_endpoint(settings: Settings) -> Flask:
+    made = app.create_app(settings)
+    made.add_url_rule("/empty", "empty", lambda: {})
+    return made
+
+
 class Alone(Stack):
     """The store and one API process: nothing reads what comes in."""
 
     def commands(self) -> dict[str, list[str]]:
         """What runs, by name."""
-        return {"api": super().commands()["api"]}
+        served = super().commands()["api"]
+        return {"api": ["benchmarks.intake:create_front" if part == "app:create_front" else part for part in served]}
 
     def _await_workers(self, client: Any) -> None:
         del client
@@ -108,7 +123,7 @@ async def _measured(stack: Stack, town: Town, tokens: dict[str, str], arguments:
 
     def empty() -> Iterator[Request]:
         while True:
-            yield "GET", "/healthz", "", b""
+            yield "GET", "/empty", "", b""
 
     def pings() -> Iterator[Request]:
         while True:
@@ -122,6 +137,7 @@ async def _measured(stack: Stack, town: Town, tokens: dict[str, str], arguments:
             yield "POST", "/v1/orders", stack.operator_key, json.dumps(body).encode()
 
     told: dict[str, Any] = {}
+    await _pressed(host, port, orders, arguments.connections, min(1.0, arguments.seconds))  # what comes first is slower
     for name, requests, each in (("empty_endpoint", empty, 1), ("pings", pings, BATCH), ("orders", orders, 1)):
         rate, times = await _pressed(host, port, requests, arguments.connections, arguments.seconds)
         told |= {f"{name}_per_s": round(each * rate), f"{name}_p50_ms": _ms(times, 0.5), f"{name}_p99_ms": _ms(times, 0.99)}

@@ -57,7 +57,7 @@ each driver's versions."""
 HOOK_S = 0.2
 """After so long the server runs, and has its own handlers of signals."""
 
-_BLOCK_MS = 5000
+_BLOCK_MS = 2000
 
 
 class Busy(Exception):
@@ -103,7 +103,7 @@ class Hub:
         """Read what is published, for ever."""
         retry = redis.asyncio.retry.Retry(ConstantBackoff(0.05), 1)
         client: Store = redis.asyncio.Redis.from_url(
-            self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 5, retry=retry)  # fmt: skip
+            self._url, decode_responses=True, socket_timeout=_BLOCK_MS / 1000 + 2, retry=retry)  # fmt: skip
         heard = time.monotonic()
         while True:
             try:

@@ -119,11 +119,10 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = _share(client, snapshot.depot.policy.improve_budget)
         problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
         timings["wait"] = (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000
-        outdated = partial(_outdated, client, snapshot)
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
-        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=lambda: _asked(client, depot_id) or outdated())  # noqa: B023
+        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=partial(_interrupted, client, snapshot))
         found = _timed(timings, "solve", solve)
-        if outdated():
+        if _outdated(client, snapshot):
             continue
         work = Work("improve", begin)
         if not engines.pays(problem, found):
@@ -147,6 +146,11 @@ def _share(client: Store, budget: float) -> float:
 def _asked(client: Store, depot_id: str) -> bool:
     """Whether a repair is asked for."""
     return client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id) is not None
+
+
+def _interrupted(client: Store, snapshot: Snapshot) -> bool:
+    """Whether a search has to end."""
+    return _asked(client, snapshot.depot.id) or _outdated(client, snapshot)
 
 
 def _outdated(client: Store, snapshot: Snapshot) -> bool:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,9 @@ from workers import dispatcher
 TENANT = "default"
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 8.0
+
+UP_WITHIN_S = 60.0
+"""So long a new process may take to be there before the one before is ended all the same."""
 
 FINISH_WITHIN_S = 90.0
 """So long a worker may take to finish its job when it is replaced: longer than any improvement searches."""
@@ -164,18 +168,15 @@ class Stack:
             if name == "archiver":  # the only one of which there is one
                 self._end(before, stopped)
             self._spawn(name)
-            self._watch_until(lambda name=name: self._listens(name) or stopped(), 60)  # type: ignore[misc]  # mypy wants no default
+            self._watch_until(partial(self._listens, name), UP_WITHIN_S, stopped)
             self._end(before, stopped)
 
-    def _watch_until(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Watch over all processes until something is done; False if it is not in time."""
+    def _watch_until(self, done: Callable[[], bool], seconds: float, stopped: Callable[[], bool]) -> None:
+        """Watch over all processes until something is done, or for so long, or until all is to stop."""
         until = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > until:
-                return False
+        while not done() and not stopped() and time.monotonic() < until:
             self.watch()
             time.sleep(0.05)
-        return True
 
     def _listens(self, name: str) -> bool:
         """Whether a process does its work: a worker is at its queue, a dispatcher in its group."""
@@ -192,7 +193,8 @@ class Stack:
     def _end(self, process: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> None:
         """Let a process finish what it does."""
         _signal(process, signal.SIGTERM)
-        if not self._watch_until(lambda: process.poll() is not None or stopped(), FINISH_WITHIN_S) or stopped():
+        self._watch_until(lambda: process.poll() is not None, FINISH_WITHIN_S, stopped)
+        if process.poll() is None:
             _signal_group(process, signal.SIGKILL)
             process.wait()
 

@@ -265,12 +265,12 @@ def route_document(client: Store, depot_id: str, driver_id: str) -> dict[str, An
 
 
 def missed_routes(client: Store, depot_id: str, driver_id: str, after: int, limit: int) -> list[tuple[int, str]] | None:
-    """(version, document) of a driver's route versions after one, or None if they are too many or trimmed away."""
+    """(version, document) of a driver's route versions after one, or None if they are too many or not kept any more."""
     stream = keys.route_stream(depot_id, driver_id)
     rows = client.xrange(stream, min=f"({after}-0", max="+", count=limit + 1)
     first = client.xrange(stream, count=1)
     trimmed = bool(first) and after > 0 and int(first[0][0].split("-")[0]) > after
-    if len(rows) > limit or trimmed:
+    if not rows or len(rows) > limit or trimmed:
         return None
     return [(int(entry.split("-")[0]), fields["route"]) for entry, fields in rows]
 

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from app import create_app
+from ingest.store import keys
 from tests.conftest import HOME, SPOTS, Shop, wait_for
 from workers import front, replan
 
@@ -60,6 +61,13 @@ def test_a_stream_resumes_where_it_was(shop: Shop, monkeypatch: pytest.MonkeyPat
     assert catch_up(shop, anna, "2") == [("route", 3), ("route", 4), ("route", 5)]
     assert catch_up(shop, anna, "5") == []
     assert catch_up(shop, anna, "99") == [("snapshot", 5)]
+    stream = keys.route_stream("hel", "hel.anna")
+    assert 0 < shop.store.ttl(stream) <= 7 * 86_400
+    kept = shop.store.xrange(stream)
+    shop.store.delete(stream)
+    assert catch_up(shop, anna, "2") == [("snapshot", 5)], "as when they have expired"
+    for entry, fields in kept:
+        shop.store.xadd(stream, fields, id=entry)
     monkeypatch.setattr(routes, "MAX_MISSED", 3)
     assert catch_up(shop, anna, "2") == [("route", 3), ("route", 4), ("route", 5)]
     assert catch_up(shop, anna, "1") == [("snapshot", 5)]
