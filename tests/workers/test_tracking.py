@@ -99,7 +99,7 @@ def test_a_driver_who_goes_astray_asks_for_a_re_solve(shop: Shop) -> None:
 
 
 def test_who_is_looked_at(shop: Shop) -> None:
-    """A depot is looked at from the first sign of a driver on the road until the last is back."""
+    """A depot is looked at from soon after the first sign of a driver until the last is back."""
     shop.depot()
     moving = keys.shared_key("moving")
     anna = shop.crew("anna")
@@ -107,7 +107,10 @@ def test_who_is_looked_at(shop: Shop) -> None:
     repair(shop)
     assert shop.store.zscore(moving, "hel") is None
     shop.leave(anna)
-    assert shop.store.zscore(moving, "hel") <= time.time()
+    first = shop.store.zscore(moving, "hel")
+    assert 0 < first - time.time() <= tracking.EVERY_S
+    ping(shop, anna, 1, SPOTS[0], "2030-01-01T08:00:00Z")
+    assert shop.store.zscore(moving, "hel") == first, "nobody puts it off"
     look(shop)
     assert 0 < shop.store.zscore(moving, "hel") - time.time() <= tracking.EVERY_S
     body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}

@@ -166,10 +166,13 @@ local function depart(shift, at, except)
   return true
 end
 
+-- So long (s) after a driver was heard of the depot's drivers are looked at, as `workers/tracking.py` goes on to do.
+local LOOK_S = 5
+
 -- A driver was heard of: not silent, and not before `deadline` (real s).
 local function hear(driver, deadline, now)
   redis.call('ZADD', K.heard, deadline, DEPOT .. ' ' .. driver)
-  redis.call('ZADD', K.moving, 'NX', now, DEPOT)
+  redis.call('ZADD', K.moving, 'NX', tonumber(now) + LOOK_S, DEPOT)
   if redis.call('HGET', K.absent, driver) == 'silent' then
     redis.call('HDEL', K.absent, driver)
     local rev = emit('driver.back', cjson.encode({driver_id = driver}))
