@@ -112,6 +112,10 @@ def settings(request: pytest.FixtureRequest, embedded_url: str, redis_server_url
     return found
 
 
+one_server = pytest.mark.parametrize("settings", ["embedded"], indirect=True)
+"""For tests that take seconds and are not about what a server does: `@one_server`."""
+
+
 class Shop:
     """An application in this process, its keys, and one depot in Helsinki with a slow clock."""
 

@@ -139,6 +139,7 @@ def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any) -> Non
 
 
 def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And `rq info` of an operator lists the workers."""
     said: list[str] = []
     stack.say = said.append
 
@@ -153,14 +154,10 @@ def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch:
     assert said[-1] == "It stopped at once."
     stack.watch()
     wait_for(lambda: requests.get(f"{stack.url}/readyz", timeout=9).status_code == 200, what="the store")
-
-
-def test_rq_lists_the_workers(stack: Any) -> None:
-    """`rq info` of an operator, while they work."""
     environment = os.environ | rq_environment() | {"LASTLEG_STATE": str(stack.settings.state), "PYTHONPATH": str(ROOT)}
     told = subprocess.run([str(Path(sys.executable).with_name("rq")), "info"], env=environment, capture_output=True, text=True,
                           cwd=ROOT, timeout=60, check=True)  # fmt: skip
-    assert "3 workers" in told.stdout
+    assert "3 workers" in told.stdout, told.stderr
     assert 'lastleg_workers{queue="repair"} 1.0' in requests.get(f"{stack.url}/metrics", timeout=5).text
 
 

@@ -15,7 +15,7 @@ import requests
 
 from app import create_app
 from ingest.store import keys
-from tests.conftest import HOME, SPOTS, Shop, wait_for
+from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
 from workers import front, replan
 
 
@@ -157,6 +157,7 @@ class Caller:
         return self.got[0]["status"], json.loads(b"".join(message.get("body", b"") for message in self.got[1:]))
 
 
+@one_server
 def test_a_stream_ends_with_its_key(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revoked one, or one that has expired, though nothing happens on it; others go on."""
     monkeypatch.setattr(front, "HEARTBEAT_S", 0.05)
@@ -179,6 +180,7 @@ def test_a_stream_ends_with_its_key(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     asyncio.run(scenario())
 
 
+@one_server
 def test_bodies_that_do_not_come_or_do_not_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither holds a connection, or memory, for ever; and whether the process lives is told without Flask."""
     monkeypatch.setattr(front, "BODY_S", 0.3)
@@ -201,6 +203,7 @@ def test_bodies_that_do_not_come_or_do_not_end(shop: Shop, monkeypatch: pytest.M
     asyncio.run(scenario())
 
 
+@one_server
 def test_a_stream_is_one_call(shop: Shop) -> None:
     """Though the front asks more than once for it."""
     shop.depot()

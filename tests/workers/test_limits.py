@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.store import keys, readers
-from tests.conftest import SPOTS, Shop
+from tests.conftest import SPOTS, Shop, one_server
 from workers import archive, replan
 
 DAY = 86_400
@@ -54,6 +54,7 @@ def test_a_shift_that_lasts_keeps_its_orders(shop: Shop, tmp_path: Path) -> None
     assert shop.call("GET", f"/v1/orders/{order}").json["status"] == "completed"
 
 
+@one_server
 def test_old_versions_go(shop: Shop) -> None:
     """All but the newest, up to the last snapshot before them; each that stays can be put together."""
     shop.depot(policy={"keep_versions": 100})

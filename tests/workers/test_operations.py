@@ -18,7 +18,7 @@ from ingest import auth
 from ingest.auth import Role, make_key
 from ingest.settings import ROOT, BadSettings, Settings
 from ingest.store import backup, keys, writers
-from tests.conftest import HOME, Shop, alive, free_port, need, wait_for
+from tests.conftest import HOME, Shop, alive, free_port, need, one_server, wait_for
 from workers.supervisor import rq_environment
 
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -152,6 +152,7 @@ def test_commands_start_the_embedded_store_where_none_runs(tmp_path: Path) -> No
     assert alive(str(tmp_path)) == []
 
 
+@one_server
 def test_data_are_not_migrated_under_others(shop: Shop) -> None:
     told = os.environ | {"REDIS_URL": str(shop.settings.redis_url)}
     command = [sys.executable, "-m", "workers", "migrate"]
@@ -160,6 +161,7 @@ def test_data_are_not_migrated_under_others(shop: Shop) -> None:
     assert subprocess.run([*command, "--anyway"], env=told, cwd=ROOT, capture_output=True).returncode == 0
 
 
+@one_server
 def test_a_worker_of_another_schema_takes_no_job(shop: Shop) -> None:
     shop.store.set(keys.shared_key("schema"), "2")
     told = os.environ | rq_environment() | {"REDIS_URL": str(shop.settings.redis_url)}

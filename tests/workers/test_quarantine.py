@@ -17,7 +17,7 @@ from ingest.store import keys, readers, writers
 from ingest.store.connection import connect
 from routing.solve import engines
 from routing.solve.problem import Problem, Solution
-from tests.conftest import SPOTS, Shop
+from tests.conftest import SPOTS, Shop, one_server
 from workers import dispatcher, jobs, replan
 from workers.rq_worker import Worker
 
@@ -127,6 +127,7 @@ def test_what_was_tried_can_be_replayed(depot: Shop, monkeypatch: pytest.MonkeyP
     assert replan.replay(depot.settings, kept[0]) == "repair: 1 stops, 0 left out, 0 violations"
 
 
+@one_server
 def test_an_order_that_takes_the_process_down_goes_aside(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real worker and dispatcher, a work horse that dies of one order: the others are planned within seconds."""
     made = [depot.order(spot)["id"] for spot in SPOTS[:3]]

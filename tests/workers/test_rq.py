@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import ROOT
 from ingest.store import keys
-from tests.conftest import Shop, wait_for
+from tests.conftest import Shop, one_server, wait_for
 from workers.lease import hold
 from workers.rq_worker import LastlegJob, NotAllowed, Worker
 from workers.supervisor import rq_environment
@@ -33,6 +33,7 @@ def hint(shop: Shop, role: str) -> None:
     Queue(role, connection=raw, serializer=JSONSerializer).enqueue_call(f"workers.jobs.{role}", args=("hel",), result_ttl=0)
 
 
+@one_server
 @pytest.mark.parametrize("words", [["worker", "--burst", "repair"], ["worker-pool", "--burst", "-n", "2", "repair"]])
 def test_the_stock_command_line_runs_the_jobs(shop: Shop, words: list[str]) -> None:
     """`rq worker repair` and `rq worker-pool repair`, told once by the environment."""
@@ -49,6 +50,7 @@ def test_the_stock_command_line_runs_the_jobs(shop: Shop, words: list[str]) -> N
     assert lines[0]["job"]
 
 
+@one_server
 def test_without_our_class_the_worker_says_what_to_do(shop: Shop) -> None:
     """RQ's own class would fail every job; it does not start."""
     done = subprocess.run([RQ, "worker", "-c", "workers.rq_settings", "--burst", "repair"], env=environment(shop), cwd=ROOT,
@@ -93,6 +95,7 @@ def test_an_improvement_runs_as_a_job_and_clears_its_mark(shop: Shop) -> None:
     assert shop.store.zscore(keys.shared_key("improvable"), "hel") is None
 
 
+@one_server
 def test_a_suspended_queue_does_not_fill_up(shop: Shop) -> None:
     """`rq suspend`: workers take nothing, `rq info` tells what waits, which stays one job a depot; after `rq resume` it is done."""
     from workers import dispatcher
@@ -150,6 +153,7 @@ def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
     assert queues["repair"].count == 1
 
 
+@one_server
 def test_a_job_that_hangs_in_compiled_code_is_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no signal is heard of: it has its timeout, and a little more, of processor time."""
     from workers import jobs, rq_worker

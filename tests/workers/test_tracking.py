@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ingest.store import keys, readers
-from tests.conftest import HOME, SPOTS, Shop, wait_for
+from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
 from workers import replan, tracking
 
 
@@ -54,6 +54,7 @@ def behind(shop: Shop, **policy: Any) -> dict[str, Any]:
     return last
 
 
+@one_server
 def test_lateness_is_foreseen_and_mended_before_it_happens(shop: Shop) -> None:
     last = behind(shop)
     assert look(shop) == 0, "nothing is late yet"
@@ -71,6 +72,7 @@ def test_lateness_is_foreseen_and_mended_before_it_happens(shop: Shop) -> None:
     assert all(change["because"] == [revision] for change in told["diff"]["routes"])
 
 
+@one_server
 def test_how_much_is_too_late_is_a_policy(shop: Shop) -> None:
     behind(shop, late_after=20_000)
     wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > "2030-01-01T09:20")

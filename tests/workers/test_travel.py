@@ -18,7 +18,7 @@ from routing.roads.travel import UNREACHABLE
 from routing.solve import engines
 from routing.solve.evaluation import total
 from routing.solve.problem import Problem, Solution, current
-from tests.conftest import HOME, SPOTS, Shop, order, wait_for
+from tests.conftest import HOME, SPOTS, Shop, one_server, order, wait_for
 from tests.workers.test_commit import situation
 from tests.workers.test_reports import service
 from workers import replan, travel
@@ -145,6 +145,7 @@ def test_the_hour_is_nobodys_news(shop: Shop, helsinki: Network) -> None:
     assert here.versions()["bo"] > before["bo"]
 
 
+@one_server
 def test_a_closure_that_begins_before_its_trigger_is_told_all_the_same(shop: Shop) -> None:
     """Its hour has come, the clock's trigger has not, and an order for Bo is planned on the new roads: Anna hears of it now."""
     here = Round(shop)
@@ -253,6 +254,7 @@ def test_a_place_far_off_the_map_is_reached_by_nobody(shop: Shop) -> None:
     assert travel.of(shop.settings, snapshot, EIGHT).matrix(places).seconds[0, 1] == UNREACHABLE
 
 
+@one_server
 def test_an_improvement_swallows_no_closure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A closure on Anna's way begins, its trigger is late, and an improvement for Bo comes first: she is told with that."""
     here = Round(shop)
