@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from redis.connection import parse_url
 
@@ -53,11 +54,18 @@ class Settings:
         extra = [Path(path).resolve() for path in env.get("LASTLEG_MAPS", "").split(os.pathsep) if path]
         return cls(
             redis_url=_redis_url(env.get("REDIS_URL")), state=state, maps=(*extra, state / "maps", ROOT / "data"),
-            host=env.get("LASTLEG_HOST", "127.0.0.1"), port=int(env.get("LASTLEG_PORT", "8080")),
-            body_limit=int(env.get("LASTLEG_BODY_LIMIT", str(1 << 20))),
+            host=env.get("LASTLEG_HOST", "127.0.0.1"), port=_number(env, "LASTLEG_PORT", 8080),
+            body_limit=_number(env, "LASTLEG_BODY_LIMIT", 1 << 20),
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
             rates=_rates(env.get("LASTLEG_RATES", "")),
         )  # fmt: skip
+
+
+def _number(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise BadSettings(f"{name}: {text!r} is no whole number.")
+    return int(text)
 
 
 def _redis_url(url: str | None) -> str | None:
@@ -66,6 +74,9 @@ def _redis_url(url: str | None) -> str | None:
         return None
     try:
         parse_url(url)  # type: ignore[no-untyped-call]  # redis-py does not annotate it
+        parts = urlsplit(url)
+        if parts.fragment or "@" in parts.path + parts.query:  # the rest of a password
+            raise ValueError
     except ValueError:
         raise BadSettings("REDIS_URL is no redis://, rediss:// or unix:// URL.",
                           remedy="Write `/`, `#`, `?`, `@`, `:` and `%` in a password as %2F, %23, %3F, %40, %3A, %25.") from None

@@ -27,6 +27,9 @@ GROUP = "dispatch"
 TICK_S = 0.1
 """How long to wait for an event before looking at the clock."""
 
+SOON_S = 1.0
+"""So long before a repair is due nobody begins an improvement, and one that runs ends with what it has."""
+
 HINT_S = 2.0
 """A hint that no worker has taken by then counts as lost."""
 
@@ -36,7 +39,7 @@ DEAD_S = 3600.0
 QUEUED_S = 24 * 3600
 """How long it is remembered which job was queued last."""
 
-JOB_TIMEOUT_S = {"repair": 10, "improve": 120, "track": 30}
+JOB_TIMEOUT_S = {"repair": 30, "improve": 120, "track": 30}
 """What takes longer hangs: it is stopped, and counts as a try in vain."""
 
 FAILED_JOB_TTL_S = 3600
@@ -131,7 +134,7 @@ def _wake(client: Store, queues: dict[str, Queue], now: float) -> float:
     dirty = client.zrange(keys.shared_key("dirty"), 0, -1, withscores=True)
     for role, queue in queues.items():
         for depot_id in client.zrangebyscore(keys.shared_key(keys.DUE[role]), "-inf", now):
-            if role != "improve" or depot_id not in {waiting for waiting, _ in dirty}:
+            if role != "improve" or depot_id not in {waiting for waiting, due in dirty if due <= now + SOON_S}:
                 _hint(client, queue, depot_id, role)
     return min((float(due) - now for _, due in dirty if now < due < now + TICK_S), default=TICK_S)
 

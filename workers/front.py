@@ -41,7 +41,7 @@ BODY_S = 30.0
 """So long a request's body may take."""
 
 HELD = 64 << 20
-"""Bytes of bodies that are not complete yet, of all callers together."""
+"""Bytes of bodies that Flask has not answered yet, of all callers together."""
 
 HEARTBEAT_S = 15.0
 KNOWN_S = 60.0
@@ -165,8 +165,15 @@ class Front:
         if scope["path"] == "/healthz":  # whether this process answers, whatever Flask waits for
             await _answer(send, 200, [(b"content-type", b"application/json")], b'{"status":"alive"}')
             return
+        held: list[int] = []
         try:
-            body = await self._body(receive)
+            await self._answered(scope, receive, send, held)
+        finally:
+            self._held -= sum(held)
+
+    async def _answered(self, scope: dict[str, Any], receive: Receive, send: Send, held: list[int]) -> None:
+        try:
+            body = await self._body(receive, held)
         except TimeoutError:
             await _refuse(send, 408, "body_too_slow", f"The body did not come within {BODY_S:.0f} s.")
             return
@@ -179,6 +186,8 @@ class Front:
                and name not in {b"content-length", b"transfer-encoding"}]  # fmt: skip
         scope = {**scope, "headers": [*own, (b"content-length", str(len(body)).encode())]}
         status, headers, text = await self._ask_flask(scope, body)
+        self._held -= sum(held)
+        held.clear()
         told = {name: value.decode() for name, value in headers if name.startswith(b"x-lastleg-")}
         subscribed = {**scope, "headers": [*scope["headers"], (b"x-lastleg-subscribed", b"1")]}
         if b"x-lastleg-wait" in told:
@@ -189,8 +198,8 @@ class Front:
         else:
             await _answer(send, status, headers, text)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The body, cut just above the limit (Flask then refuses it); None if the client left.
+    async def _body(self, receive: Receive, held: list[int]) -> bytes | None:
+        """The body, cut just above the limit (Flask then refuses it); None if the client left. `held` gets the sizes of its parts.
 
         Raises
         ------
@@ -200,21 +209,19 @@ class Front:
             If too much of all bodies is held already.
         """
         parts, size = [], 0
-        try:
-            async with asyncio.timeout(BODY_S):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    self._held += len(parts[-1])
-                    if size > self._limit or not message.get("more_body", False):
-                        return b"".join(parts)[: self._limit + 1]
-                    if self._held > HELD:
-                        raise Busy
-        finally:
-            self._held -= size
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                held.append(len(parts[-1]))
+                self._held += held[-1]
+                if self._held > HELD:
+                    raise Busy
+                if size > self._limit or not message.get("more_body", False):
+                    return b"".join(parts)[: self._limit + 1]
 
     async def _ask_flask(self, scope: dict[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         messages: list[Message] = []

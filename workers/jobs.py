@@ -15,8 +15,8 @@ from workers.lease import hold
 
 log = logging.getLogger(__name__)
 
-TURN_S = 2.0
-"""How long a job goes on with other depots that are due: to start another one costs as much as a repair."""
+ENVIRONMENT = (OSError, MemoryError, MapFileError)
+"""What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
 WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track}
 """What is done for a depot in each role."""
@@ -42,7 +42,7 @@ def _work(depot_id: str, role: str) -> int:
     client = connect(settings)
     check_schema(client)
     client.delete(keys.hint(depot_id, role))
-    published, failed, until = 0, [], time.monotonic() + TURN_S
+    published, failed, until = 0, [], time.monotonic() + replan.TURN_S
     tried: dict[str, float] = {}
     todo: str | None = depot_id
     while todo is not None:
@@ -62,17 +62,18 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
     with hold(client, depot_id, role) as mine:
         if not mine:
             return 0
+        due = client.zscore(keys.shared_key(keys.DUE[role]), depot_id)
         try:
-            quarantine.begin(client, settings, depot_id, role)
+            quarantine.begin(client, settings, depot_id, role, replan.attempt)
             published = WORK[role](client, settings, depot_id)
         except Exception as error:
-            if away(error):
-                quarantine.interrupted(client, depot_id, role)
+            if away(error) or isinstance(error, ENVIRONMENT):
+                quarantine.interrupted(client, depot_id, role, wait=not away(error))
                 raise
             quarantine.failed(client, depot_id, role, error)
             count(client, "jobs_failed", role=role)
             raise
-        quarantine.succeeded(client, depot_id, role)
+        quarantine.succeeded(client, depot_id, role, answered=due is not None and due <= time.time())
         return published
 
 

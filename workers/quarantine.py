@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -46,7 +48,11 @@ class Tried:
     snapshot: Snapshot
 
 
-def begin(client: Store, settings: Settings, depot_id: str, role: str) -> None:
+Attempt = Callable[[Settings, Snapshot, float], None]
+"""Plans a snapshot at a real time without publishing; raises what planning it raises."""
+
+
+def begin(client: Store, settings: Settings, depot_id: str, role: str, attempt: Attempt) -> None:
     """A try begins. After too many in vain, what they may have failed on goes aside before it."""
     tries = _tries(depot_id)
     number, failure = client.hincrby(tries, role, 1), client.hget(tries, f"{role}|failure")
@@ -57,11 +63,15 @@ def begin(client: Store, settings: Settings, depot_id: str, role: str) -> None:
     failure = failure or "A process ended, or was stopped, while it planned this."
     kept = _keep(client, settings, depot_id, role, failure)
     if role != "repair":  # the plan in force is a good one
-        client.zrem(keys.shared_key(keys.DUE[role]), depot_id)
+        client.zadd(keys.shared_key(keys.DUE[role]), {depot_id: time.time() + GIVEN_UP_S}, xx=True)
         client.hset(tries, role, 1)
         log.error("gave up %s for now: %s", role, failure, extra={"depot": depot_id, "kept": str(kept)})
-    elif _put_aside(client, depot_id, failure):
+    elif _put_aside(client, depot_id, failure, partial(attempt, settings)):
         client.hset(tries, role, 1)
+
+
+GIVEN_UP_S = 300.0
+"""So long an improvement or a look ahead that fails again and again is left alone."""
 
 
 def failed(client: Store, depot_id: str, role: str, error: Exception) -> None:
@@ -72,17 +82,20 @@ def failed(client: Store, depot_id: str, role: str, error: Exception) -> None:
     client.set(keys.hint(depot_id, role), "failed", px=int(1000 * BACK_OFF_S[min(number, len(BACK_OFF_S)) - 1]))
 
 
-def interrupted(client: Store, depot_id: str, role: str) -> None:
-    """A try has ended because Redis was away, which is not the depot's fault."""
+def interrupted(client: Store, depot_id: str, role: str, *, wait: bool) -> None:
+    """A try has ended for what is not the depot's fault: it does not count. The next one may have to `wait` a little."""
     with suppress(redis.RedisError):  # else it is counted as if its process had been killed
-        client.hincrby(_tries(depot_id), role, -1)
+        if int(client.hget(_tries(depot_id), role) or 0) > 0:
+            client.hincrby(_tries(depot_id), role, -1)
+        if wait:
+            client.set(keys.hint(depot_id, role), "failed", px=int(1000 * BACK_OFF_S[-2]))
 
 
-def succeeded(client: Store, depot_id: str, role: str) -> None:
-    """A try has succeeded: who was on trial is free, and the next are tried."""
+def succeeded(client: Store, depot_id: str, role: str, *, answered: bool) -> None:
+    """A try has succeeded: who was on trial is free, and the next are tried, if it has `answered` triggers at all."""
     tries = _tries(depot_id)
     client.hdel(tries, role, f"{role}|failure")
-    if role != "repair" or client.zscore(keys.shared_key(keys.DUE[role]), depot_id) is not None:
+    if role != "repair" or not answered or client.zscore(keys.shared_key(keys.DUE[role]), depot_id) is not None:
         return
     aside = readers.aside(client, depot_id)
     if not aside:
@@ -104,12 +117,12 @@ def _tries(depot_id: str) -> str:
     return keys.depot_key(depot_id, "tries")
 
 
-def _put_aside(client: Store, depot_id: str, failure: str) -> bool:
+def _put_aside(client: Store, depot_id: str, failure: str, attempt: Callable[[Snapshot, float], None]) -> bool:
     """Put the suspects aside: those on trial, or else all; False if there is nobody to suspect."""
     aside = readers.aside(client, depot_id)
     suspects = [record for record, entry in aside.items() if entry.state == "on_trial"]
     alone = len(suspects) == 1
-    suspects = suspects or _suspects(client, depot_id, set(aside))
+    suspects = suspects or _suspects(client, depot_id, set(aside)) or _guilty(client, depot_id, attempt)
     if not suspects:
         return False
     writers.aside(client, depot_id, suspects, "waiting", now=time.time(), failure=failure)
@@ -124,8 +137,7 @@ def _put_aside(client: Store, depot_id: str, failure: str) -> bool:
 def _suspects(client: Store, depot_id: str, aside: set[str]) -> list[str]:
     """Who may be guilty, of what is not aside.
 
-    Those that unanswered triggers are about, road events and orders nobody has started; or else such orders that no plan has yet;
-    or else all of them.
+    Those that unanswered triggers are about, road events and orders nobody has started; or else such orders that no plan has yet.
     """
     texts = client.zrange(keys.depot_key(depot_id, "triggers"), 0, -1)
     subjects = [codec.loads(text, Trigger).subject for text in texts]
@@ -133,12 +145,44 @@ def _suspects(client: Store, depot_id: str, aside: set[str]) -> list[str]:
     open_ = set(client.smembers(keys.depot_key(depot_id, "open")))
     planned = {order_of(stop) for stop in client.hkeys(keys.depot_key(depot_id, "stop_shift"))}
     events = set(client.hkeys(keys.depot_key(depot_id, "road_events")))
-    for some in (dict.fromkeys(named), sorted(open_ - planned), sorted(open_ & planned)):
+    for some in (dict.fromkeys(named), sorted(open_ - planned)):
         found = [name for name in some if name not in aside
                  and (name in events or (name in open_ and not _started(client, depot_id, name)))]  # fmt: skip
         if found:
             return found
     return []
+
+
+def _guilty(client: Store, depot_id: str, attempt: Callable[[Snapshot, float], None]) -> list[str]:
+    """Planned orders that planning fails with and does not without, found by halves; none if it fails without all of them, too.
+
+    Nobody has begun them. They are told by what is raised: of what ends the process nothing is learnt here.
+    """
+    snapshot, now = readers.snapshot(client, depot_id), time.time()
+    if snapshot is None:
+        return []
+    known = sorted(order for order in snapshot.orders if not _started(client, depot_id, order))
+
+    def fails(without: Collection[str]) -> bool:
+        rest = {key: order for key, order in snapshot.orders.items() if key not in without}
+        try:
+            attempt(replace(snapshot, orders=rest), now)
+        except Exception as error:
+            if type(error).__module__.startswith("rq."):  # the job's own timeout
+                raise
+            return True
+        return False
+
+    found: list[str] = []
+    if not known or fails(known):
+        return found
+    while fails(found):
+        low, high = 0, len(known)  # without the first `high` it is well, without the first `low` it is not
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fails([*found, *known[:middle]]) else (low, middle)
+        found.append(known[high - 1])
+    return found
 
 
 def _started(client: Store, depot_id: str, order_id: str) -> bool:

@@ -23,6 +23,7 @@ from routing.solve.problem import Problem, Solution, build
 from routing.solve.stopping import never
 from workers import commit, travel
 from workers.commit import Outcome, Work
+from workers.dispatcher import SOON_S
 from workers.quarantine import Tried
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ REPAIR_BUDGET_S = 0.5
 
 LEAST_IMPROVE_S = 0.25
 """Real seconds below which a search is hardly worth its preparation."""
+
+TURN_S = 2.0
+"""How long a job goes on with what has come since: each answers for one try only, and others wait."""
 
 MAX_TRIES = 20
 """Refused commits in a row before a job gives up; the sweep then tries in a new one."""
@@ -57,9 +61,9 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
     PlanRefused
         If the checker refuses a plan; the triggers stay, and so does the plan in force.
     """
-    published = 0
+    published, until = 0, time.monotonic() + TURN_S
     for _ in range(MAX_TRIES):
-        if not _due(client, "repair", depot_id):
+        if not _due(client, "repair", depot_id) or (published and time.monotonic() > until):
             break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
@@ -74,6 +78,14 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         done = _settle(client, settings, snapshot, problem, solution, "repair", timings, work, touched=touched)
         published += done is Outcome.PUBLISHED
     return published
+
+
+def attempt(settings: Settings, snapshot: Snapshot, at: float) -> None:
+    """Plan a snapshot as a repair would, and throw the plan away: whether that fails."""
+    problem, _, _ = problem_of(settings, snapshot, at=at, freeze=0.0)
+    found = engines.ENGINES["repair"](problem, budget=REPAIR_BUDGET_S, stop=never)
+    if checker.check(problem, publishable(problem, found, progress=snapshot.progress, engine="repair")):
+        raise PlanRefused("The checker refuses the plan.")
 
 
 def replay(settings: Settings, path: Path) -> str:
@@ -139,13 +151,14 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
 def _share(client: Store, budget: float) -> float:
     """A fair part of a depot's budget (s), so that a better answer comes in time where many depots wait for one."""
     waiting = int(client.zcount(keys.shared_key("improvable"), "-inf", time.time()))
-    workers = max(1, len(readers.worker_pids(client, "improve")))
+    workers = max(1, len(readers.workers_at(client, "improve")))
     return min(budget, max(LEAST_IMPROVE_S, budget * workers / max(1, waiting)))
 
 
 def _asked(client: Store, depot_id: str) -> bool:
-    """Whether a repair is asked for."""
-    return client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id) is not None
+    """Whether a repair is due, or about to be."""
+    due = client.zscore(keys.shared_key(keys.DUE["repair"]), depot_id)
+    return due is not None and due <= time.time() + SOON_S
 
 
 def _interrupted(client: Store, snapshot: Snapshot) -> bool:

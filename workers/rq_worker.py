@@ -92,6 +92,12 @@ def patient(name: str, *, again: bool = True) -> Any:
     return waits
 
 
+def _limit(what: int, most: int) -> None:
+    """Limit what this process may use, within what it may use at all."""
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 class Worker(rq.Worker):
     """Runs this project's jobs from exactly one queue (RQ loses no job only then), and lives through any outage of Redis."""
 
@@ -154,9 +160,8 @@ class Worker(rq.Worker):
     def main_work_horse(self, job: Any, queue: Any) -> None:
         """What a job's process does: its worker's end is its own, and it has only so much processor time."""
         die_with_parent(signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
-        used = int(time.process_time()) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (used + int(job.timeout or 0) + HANGS_S, resource.RLIM_INFINITY))
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + int(job.timeout or 0) + HANGS_S)
         super().main_work_horse(job, queue)
 
 

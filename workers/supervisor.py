@@ -136,7 +136,7 @@ class Stack:
     def _await_workers(self, client: Store) -> None:
         """Wait until somebody listens at each queue, so that the first event is answered at once."""
         until = time.monotonic() + 30
-        while not all(readers.worker_pids(client, role) for role in keys.DUE):
+        while not all(readers.workers_at(client, role) for role in keys.DUE):
             if time.monotonic() > until:
                 raise LastlegError("The workers did not start.", remedy=f"Look at {self.settings.state / 'log' / 'repair.log'}.")
             time.sleep(0.05)
@@ -147,12 +147,15 @@ class Stack:
             if process.poll() is not None and time.monotonic() - self.started[name] > RESTART_AFTER_S:
                 self.say(f"{name} ended with status {process.returncode}; starting it again")
                 self._spawn(name)
-        if self.server is not None and self.server.poll() is not None:
-            self.say("the store ended; starting it again")
+        if self.server is None or self.server.poll() is not None:  # or somebody else's may have ended
             try:
-                self.server = embedded.ensure(self.settings)
+                started = embedded.ensure(self.settings)
             except embedded.NoServer as error:
                 self.say(str(error))
+                return
+            if started is not None:
+                self.say("the store ended; it is started again")
+            self.server = started
 
     def roll(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Start every process anew, on the code and maps as they are now, one after the other; nobody who calls notices.
@@ -164,12 +167,16 @@ class Stack:
         subprocess.run(compiled, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
         _signal(self.processes["api"], signal.SIGHUP)
         for name in [name for name in self.commands() if name != "api"]:
-            before = self.processes[name]
+            before = self.processes.pop(name)
             if name == "archiver":  # the only one of which there is one
                 self._end(before, stopped)
             self._spawn(name)
             self._watch_until(partial(self._listens, name), UP_WITHIN_S, stopped)
             self._end(before, stopped)
+            if stopped():
+                if before.poll() is None:
+                    self.processes[f"{name} before"] = before  # to be ended with all others
+                return
 
     def _watch_until(self, done: Callable[[], bool], seconds: float, stopped: Callable[[], bool]) -> None:
         """Watch over all processes until something is done, or for so long, or until all is to stop."""
@@ -186,7 +193,7 @@ class Stack:
                 found = client.xinfo_consumers(keys.shared_key("events"), dispatcher.GROUP)
                 return dispatcher.consumer(pid) in [consumer["name"] for consumer in found]
             role = name.split("-")[0]
-            return role not in keys.DUE or pid in readers.worker_pids(client, role)
+            return role not in keys.DUE or (socket.gethostname(), pid) in readers.workers_at(client, role)
         except redis.RedisError:
             return False
 
@@ -194,7 +201,7 @@ class Stack:
         """Let a process finish what it does."""
         _signal(process, signal.SIGTERM)
         self._watch_until(lambda: process.poll() is not None, FINISH_WITHIN_S, stopped)
-        if process.poll() is None:
+        if process.poll() is None and not stopped():
             _signal_group(process, signal.SIGKILL)
             process.wait()
 

@@ -177,11 +177,12 @@ def change(order_id: str) -> dict[str, Any]:
         pin=order.pin if wanted.pin is None else _pin(wanted.pin),
         pickup=order.pickup if wanted.pickup is None else _pickup(wanted.pickup),
     )
+    print_ = writers.fingerprint([order.id, data, expected])
     result = writers.change_order(
-        store(), changed, expected=expected, print_=writers.fingerprint([order.id, data, expected]), now=context.now(),
+        store(), changed, expected=expected, print_=print_, now=context.now(),
         personal=wanted.recipient.fields() if wanted.recipient else {},
     )  # fmt: skip
-    if result[0] == "stale" and readers.record(store(), "orders", depot.id, order.id) != changed:  # else it was us
+    if result[0] == "stale" and readers.fingerprint(store(), depot.id, order.id) != print_:  # else it was this very call
         raise ApiProblem(409, "changed_meanwhile", "The order changed while this was under way.", "Read it and try again.")
     if result[0] not in ("changed", "stale"):
         raise _too_late(result)

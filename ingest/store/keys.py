@@ -86,7 +86,7 @@ def rq_workers(role: str) -> str:
 
 
 def lease(depot_id: str, role: str) -> str:
-    """Who works on a depot's `repair` or `improve` right now."""
+    """Who works on a depot in a role right now."""
     return depot_key(depot_id, f"lease:{role}")
 
 

@@ -90,6 +90,12 @@ def record_revision(client: Store, record_id: str) -> int:
     return int(client.hget(keys.depot_key(depot_of(record_id), "record_rev"), record_id) or 0)
 
 
+def fingerprint(client: Store, depot_id: str, record_id: str) -> str | None:
+    """What the last request that made or changed a record looked like."""
+    found: str | None = client.hget(keys.depot_key(depot_id, "fingerprints"), record_id)
+    return found
+
+
 def records(client: Store, family: str, depot_id: str) -> list[Any]:
     """All records of a family, by id."""
     rows = client.hvals(keys.depot_key(depot_id, family))
@@ -275,10 +281,10 @@ def missed_routes(client: Store, depot_id: str, driver_id: str, after: int, limi
     return [(int(entry.split("-")[0]), fields["route"]) for entry, fields in rows]
 
 
-def worker_pids(client: Store, role: str) -> list[int]:
-    """The processes that work at a role's queue; RQ's set of workers names the dead as well."""
-    found = [client.hget(name, "pid") for name in client.smembers(keys.rq_workers(role))]
-    return [int(pid) for pid in found if pid]
+def workers_at(client: Store, role: str) -> list[tuple[str, int]]:
+    """Host and process of those who work at a role's queue; RQ's set of workers names the dead as well."""
+    found = [client.hmget(name, "hostname", "pid") for name in client.smembers(keys.rq_workers(role))]
+    return [(host, int(pid)) for host, pid in found if pid]
 
 
 def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:

@@ -122,15 +122,21 @@ def due(client: Store, depot_id: str, source: str, member: str, kind: str, subje
     return bool(run(client, depot_id, "due", [source, member, kind, subject, now]))
 
 
-def foreseen(client: Store, depot_id: str, rows: list[tuple[str, str, str, int, str, int]], *, version: int, late_after: int,
-             detour_after: int, now: float) -> int:  # fmt: skip
-    """Say what is to be expected of shifts on the road, under the plan `version`; how many re-solves that asked for.
+Foreseen = tuple[str, str, str, int, str, int, int]
+"""Shift, driver, what will be latest ("" if nothing), by how much more than planned (s), the stop being driven to ("" if none), and
+how far that is (s, m)."""
 
-    `rows` are shift, driver, what will be latest ("" if nothing), by how much more than planned (s), the stop being driven to
-    ("" if none), and how far that is (s).
-    """
+
+def foreseen(client: Store, depot_id: str, rows: list[Foreseen], *, version: int, late_after: int, detour_after: int,
+             now: float) -> int:  # fmt: skip
+    """Say what is to be expected of shifts on the road, under the plan `version`; how many re-solves that asked for."""
     arguments = [now, version, late_after, detour_after, *(part for row in rows for part in row)]
     return int(run(client, depot_id, "track", arguments))
+
+
+def nobody_moves(client: Store, depot_id: str) -> bool:
+    """Look at a depot's drivers no longer, if still none is on the road; who is heard of then brings it back."""
+    return bool(run(client, depot_id, "still", []))
 
 
 def request(client: Store, depot_id: str, subject: str, now: float) -> int:

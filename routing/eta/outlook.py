@@ -15,7 +15,7 @@ class Outlook:
     """A shift on the road: its stops ahead with the times that are to be expected (depot s), and how far it is to the first.
 
     `overtime` are seconds beyond the end of the shift, `way_home` those from the last stop. `next_stop` is the one being driven
-    to, in `remaining` seconds; None for who serves, or has none.
+    to, in `remaining` seconds and `metres`; None for who serves, or has none.
     """
 
     shift_id: str
@@ -25,6 +25,7 @@ class Outlook:
     way_home: int
     next_stop: str | None
     remaining: int
+    metres: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _outlook(problem: Problem, crew: Crew) -> Outlook:
     return Outlook(
         shift_id=crew.shift_id, driver_id=crew.driver_id, stops=stops, overtime=max(0, whole.home - crew.shift_end),
         way_home=whole.way_home[0], next_stop=stops[0].stop_id if driving else None,
-        remaining=whole.visits[0].seconds if driving else 0,
+        remaining=whole.visits[0].seconds if driving else 0, metres=whole.visits[0].metres if driving else 0,
     )  # fmt: skip
 
 

@@ -138,6 +138,18 @@ def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any) -> Non
         phone.done.set()
 
 
+def test_a_store_of_somebody_else_may_end(stack: Any) -> None:
+    """A command had started it before; the system goes on with one of its own."""
+    server, stack.server = stack.server, None
+    stack.watch()
+    assert stack.server is None
+    server.kill()
+    server.wait()
+    stack.watch()
+    assert stack.server is not None
+    wait_for(lambda: requests.get(f"{stack.url}/readyz", timeout=9).status_code == 200, what="the store")
+
+
 def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And `rq info` of an operator lists the workers."""
     said: list[str] = []

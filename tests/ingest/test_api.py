@@ -248,6 +248,15 @@ def test_a_change_that_is_sent_twice_is_made_once(shop: Shop, monkeypatch: pytes
     answer = shop.call("PATCH", f"/v1/orders/{made['id']}", {"service_time": 90})
     assert (answer.status_code, answer.json["service_time"]) == (200, 90)
 
+    def overtaken(*args: Any, **more: Any) -> list[str]:
+        monkeypatch.undo()
+        assert shop.call("PATCH", f"/v1/orders/{made['id']}", {"recipient": {"name": "Other"}}).status_code == 200
+        return change(*args, **more)
+
+    monkeypatch.setattr(writers, "change_order", overtaken)
+    assert shop.call("PATCH", f"/v1/orders/{made['id']}", {"recipient": {"name": "Mine"}}).status_code == 409
+    assert shop.call("GET", f"/v1/orders/{made['id']}").json["recipient"]["name"] == "Other"
+
 
 def test_a_fleet_that_does_not_fit_is_refused(shop: Shop) -> None:
     """Unknown drivers, overlapping shifts, hours that end before they begin, ids taken."""

@@ -205,6 +205,31 @@ def test_bodies_that_do_not_come_or_do_not_end(shop: Shop, monkeypatch: pytest.M
 
 
 @one_server
+def test_what_waits_for_flask_is_held(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole bodies count as long as they are not answered."""
+    monkeypatch.setattr(front, "HELD", 3000)
+    released = threading.Event()
+
+    def waits() -> dict[str, Any]:
+        released.wait(10)
+        return {}
+
+    shop.app.add_url_rule("/waits", "waits", waits, methods=["POST"])
+
+    async def scenario() -> None:
+        app = front.Front(shop.app, shop.settings)
+        many = [Caller(app, "/waits", "", b" " * 900, method="POST") for _ in range(5)]
+        await asyncio.sleep(0.3)
+        assert [caller.call.done() for caller in many] == [False] * 3 + [True] * 2
+        assert (await many[4].told())[1]["code"] == "busy"
+        released.set()
+        assert [await caller.told() for caller in many[:3]] == [(200, {})] * 3
+        assert app._held == 0
+
+    asyncio.run(scenario())
+
+
+@one_server
 def test_a_stream_is_one_call(shop: Shop) -> None:
     """Though the front asks more than once for it."""
     shop.depot()

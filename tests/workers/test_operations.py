@@ -137,6 +137,11 @@ def test_a_url_that_is_none_is_told_without_its_password(tmp_path: Path) -> None
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert done.stderr.startswith("settings: REDIS_URL")
         assert "SEKRET" not in done.stderr
+    for url in ("redis://:12#34@h", "redis://user:12/34@h", "http://h"):
+        with pytest.raises(BadSettings, match="REDIS_URL is no"):
+            Settings.read({"REDIS_URL": url})
+    with pytest.raises(BadSettings, match="LASTLEG_PORT"):
+        Settings.read({"LASTLEG_PORT": "abc"})
     info = subprocess.run([RQ, "info"], env=told | rq_environment(), cwd=ROOT, capture_output=True, text=True)
     assert info.returncode != 0
     assert "SEKRET" not in info.stdout + info.stderr

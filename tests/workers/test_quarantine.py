@@ -161,7 +161,7 @@ def test_an_improvement_that_fails_is_given_up(depot: Shop, monkeypatch: pytest.
         with pytest.raises(ZeroDivisionError):
             jobs.improve("hel")
     assert jobs.improve("hel") == 0
-    assert depot.store.zscore(keys.shared_key("improvable"), "hel") is None
+    assert depot.store.zscore(keys.shared_key("improvable"), "hel") > time.time() + 200
     assert readers.plan(depot.store, "hel") is not None
 
 
@@ -188,6 +188,45 @@ def test_an_order_that_turns_bad_after_it_was_planned_goes_aside(depot: Shop, mo
     work_off(depot)
     assert {order: entry.state for order, entry in readers.aside(depot.store, "hel").items()} == {old[1]: "guilty"}
     assert {depot.call("GET", f"/v1/orders/{order}").json["status"] for order in (old[0], old[2], *new)} == {"planned"}
+
+
+def test_a_full_disk_condemns_nobody(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does anything else that fails whatever the orders are: the plan in force stays, and is the next one's beginning."""
+    made = [depot.order(spot)["id"] for spot in SPOTS[:3]]
+    work_off(depot)
+    for error in (OSError(28, "No space left on device"), ZeroDivisionError("a driver's data")):
+        def raises(problem: Problem, error: Exception = error) -> None:
+            raise error
+
+        laid(monkeypatch, raises)
+        depot.call("POST", "/v1/depots/hel/resolve")
+        for _ in range(6):
+            depot.store.delete(keys.hint("hel", "repair"))
+            with pytest.raises(type(error)):
+                jobs.repair("hel")
+        assert readers.aside(depot.store, "hel") == {}
+        monkeypatch.undo()
+        monkeypatch.setenv("REDIS_URL", str(depot.settings.redis_url))
+        monkeypatch.setenv("LASTLEG_STATE", str(depot.settings.state))
+        work_off(depot)
+        assert {depot.call("GET", f"/v1/orders/{order}").json["status"] for order in made} == {"planned"}
+    assert depot.call("GET", "/v1/depots/hel/plan").json["version"] == 1
+
+
+def test_a_second_chance_asks_whatever_the_policy_says(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = depot.order()["id"]
+    laid(monkeypatch, poison(made))
+    work_off(depot)
+    depot.call("PATCH", "/v1/depots/hel", {"policy": {"triggers": {"order_readmitted": {"asks": False}}}})
+    monkeypatch.undo()
+    monkeypatch.setenv("REDIS_URL", str(depot.settings.redis_url))
+    monkeypatch.setenv("LASTLEG_STATE", str(depot.settings.state))
+    work_off(depot)
+    assert depot.call("POST", f"/v1/depots/hel/aside/{made}/try").status_code == 202
+    depot.store.delete(keys.hint("hel", "repair"))
+    assert depot.store.zscore(keys.shared_key("dirty"), "hel") is not None
+    work_off(depot)
+    assert depot.call("GET", f"/v1/orders/{made}").json["status"] == "planned"
 
 
 def test_a_store_that_is_away_condemns_nobody(depot: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

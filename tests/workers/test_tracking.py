@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ingest.store import keys, readers
+from ingest.store import keys, readers, writers
 from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
 from workers import replan, tracking
 
 
 def look(shop: Shop) -> int:
+    shop.store.zadd(keys.shared_key("moving"), {"hel": 0}, xx=True)
     return tracking.track(shop.store, shop.settings, "hel")
 
 
@@ -100,6 +101,23 @@ def test_a_driver_who_goes_astray_asks_for_a_re_solve(shop: Shop) -> None:
     assert look(shop) == 0
 
 
+def test_slower_roads_are_no_detour(shop: Shop) -> None:
+    """Who stands still goes nowhere, however long the way has become."""
+    shop.depot(policy={"detour_after": 10})
+    anna = shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    ping(shop, anna, 1, HOME, "2030-01-01T08:00:00Z")
+    look(shop)
+    disc = {"centre": SPOTS[1], "radius_m": 5000}
+    slow = {"depot_id": "hel", "kind": "slow", "factor": 3, "disc": disc, "end": "2030-01-01T12:00:00Z"}
+    assert shop.call("POST", "/v1/road-events", slow).status_code == 201
+    assert look(shop) == 0
+    repair(shop)
+    assert look(shop) == 0
+
+
 def test_who_is_looked_at(shop: Shop) -> None:
     """A depot is looked at from soon after the first sign of a driver until the last is back."""
     shop.depot()
@@ -115,6 +133,16 @@ def test_who_is_looked_at(shop: Shop) -> None:
     assert shop.store.zscore(moving, "hel") == first, "nobody puts it off"
     look(shop)
     assert 0 < shop.store.zscore(moving, "hel") - time.time() <= tracking.EVERY_S
+    tracking.track(shop.store, shop.settings, "hel")
+    assert "lastleg_looks_total 1.0" in shop.call("GET", "/metrics").text, "not before it is due"
+    body = {"event_id": "off", "type": "off_duty", "occurred_at": "2030-01-01T08:00:00Z"}
+    shop.call("POST", "/v1/drivers/me/events", body, key=anna)
+    look(shop)
+    assert shop.store.zscore(moving, "hel") is None, "she is on the road, but absent"
+    body = {"event_id": "on", "type": "on_duty", "occurred_at": "2030-01-01T08:00:00Z"}
+    shop.call("POST", "/v1/drivers/me/events", body, key=anna)
+    assert not writers.nobody_moves(shop.store, "hel")
+    assert shop.store.zscore(moving, "hel") is not None
     body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}
     shop.call("POST", "/v1/drivers/me/events", body, key=anna)
     look(shop)

@@ -137,13 +137,34 @@ def test_what_comes_while_a_repair_runs_keeps_the_distance(shop: Shop, monkeypat
 def test_no_depot_is_improved_while_it_waits_for_a_repair(shop: Shop) -> None:
     from workers import dispatcher
 
-    shop.depot(policy={"debounce": 60})
-    shop.order()
+    shop.depot(policy={"debounce": 0.5, "triggers": {"order_changed": {"wait": 60}}})
+    made = shop.order()
     shop.store.zadd(keys.shared_key("improvable"), {"hel": 0})
     raw = redis.Redis.from_url(str(shop.settings.redis_url))
     queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in keys.DUE}
     dispatcher._wake(shop.store, queues, time.time())
     assert [queue.count for queue in queues.values()] == [0, 0, 0]
+    shop.store.delete(keys.shared_key("dirty"))
+    shop.call("PATCH", f"/v1/orders/{made['id']}", {"priority": 3})
+    dispatcher._wake(shop.store, queues, time.time())
+    assert [queue.count for queue in queues.values()] == [0, 1, 0], "a repair in a minute is no reason to wait"
+
+
+def test_a_job_ends_though_something_new_comes_all_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is counted for is one try, and other depots wait."""
+    monkeypatch.setattr(replan, "TURN_S", 0.0)
+    shop.depot()
+    shop.crew("anna")
+    shop.order()
+    solve = engines.ENGINES["repair"]
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        shop.call("POST", "/v1/depots/hel/resolve")
+        return solve(*args, **more)
+
+    monkeypatch.setitem(engines.ENGINES, "repair", slowly)
+    assert replan.repair(shop.store, shop.settings, "hel") == 1
+    assert kinds(shop) == ["requested"]
 
 
 def test_metrics_tell_of_waits_and_improvements(shop: Shop) -> None:

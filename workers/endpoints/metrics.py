@@ -83,7 +83,7 @@ class _Figures(Collector):
         workers = GaugeMetricFamily("lastleg_workers", "RQ workers at a queue", labels=["queue"])
         for queue in keys.DUE:
             jobs.add_metric([queue], client.llen(keys.rq_queue(queue)))
-            workers.add_metric([queue], len(readers.worker_pids(client, queue)))
+            workers.add_metric([queue], len(readers.workers_at(client, queue)))
         yield jobs
         yield workers
         entries = GaugeMetricFamily("lastleg_stream_entries", "Entries in a stream", labels=["stream"])

@@ -18,6 +18,7 @@ for _, id in ipairs(found) do
   if state == 'on_trial' and redis.call('HEXISTS', K.road_events, id) == 1 then
     redis.call('INCR', K.roads)
     trigger('roads_changed', id, rev, now)
+    trigger('order_readmitted', id, rev, now)
   elseif state == 'on_trial' then
     trigger('order_readmitted', id, rev, now)
   end

@@ -8,13 +8,13 @@ local function emit(kind, body)
 end
 
 -- Note a reason to re-solve: it waits until a plan, or a no-op, has answered revision `rev`. When and if it asks for a repair itself
--- is the depot's policy for this kind; a person always does. The depot is dirty from the moment on at which a repair is due.
+-- is the depot's policy for this kind; a person always does, and what is tried again. The depot is dirty from the moment on at which a repair is due.
 local function trigger(kind, subject, rev, now)
   now = tonumber(now)
   local policy = cjson.decode(redis.call('GET', K.depot)).policy
   local rule = policy.triggers[kind] or {}
   local reason = {kind = kind, subject = subject, revision = rev, at = now}
-  if rule.asks == false and kind ~= 'requested' then
+  if rule.asks == false and kind ~= 'requested' and kind ~= 'order_readmitted' then
     reason.asks = false
   else
     local wait = type(rule.wait) == 'number' and rule.wait or policy.debounce
