@@ -61,7 +61,7 @@ NICE = 10
 """How far all others stand back behind repairs: they take what those leave of the processors."""
 
 
-WORKER_TTL_S = 18
+WORKER_TTL_S = 17
 """So long after its last beat a worker counts as gone. RQ waits 15 s less than that for a job before it beats again: so soon a
 connection that died without a word is noticed."""
 
@@ -143,7 +143,7 @@ class Worker(rq.Worker):
     @property
     def connection_timeout(self) -> int:
         """How long (s) an answer may take, with the wait for a job in it."""
-        return int(self.dequeue_timeout) + 2
+        return int(self.dequeue_timeout) + 1
 
     def work(self, *args: Any, **kwargs: Any) -> Any:
         """Work until told to stop; not at all on data of another version."""
