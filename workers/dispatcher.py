@@ -73,6 +73,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 ours = False
             elif away(error):
                 log.warning("Redis is away: %s", error)
+                for other in (client, raw):  # a connection that has died without a word is rarely the only one
+                    other.connection_pool.disconnect()
             else:
                 log.exception("a round failed")  # the next one finds what there is to do, and every other depot's
             stop.wait(0.5)
