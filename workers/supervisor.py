@@ -38,7 +38,6 @@ FINISH_WITHIN_S = 90.0
 BACKLOG = "16384"
 """Requests an API process works on at a time; each stream and each long poll is one all the while."""
 
-
 DRAIN_S = "5"
 """Seconds that an API process which is to end has for the calls it has begun."""
 

@@ -82,13 +82,19 @@ def test_how_much_is_too_late_is_a_policy(shop: Shop) -> None:
     assert look(shop) == 1
 
 
-def test_a_driver_who_goes_astray_asks_for_a_re_solve(shop: Shop) -> None:
-    shop.depot(policy={"detour_after": 30})
+def on_her_way(shop: Shop, **policy: Any) -> str:
+    """Anna drives to her only stop. Her token."""
+    shop.depot(policy=policy)
     anna = shop.crew("anna")
     shop.order(SPOTS[1], kind="service", demand={})
     repair(shop)
     shop.leave(anna)
     repair(shop)
+    return anna
+
+
+def test_a_driver_who_goes_astray_asks_for_a_re_solve(shop: Shop) -> None:
+    anna = on_her_way(shop, detour_after=30)
     ping(shop, anna, 1, SPOTS[2], "2030-01-01T08:00:00Z")
     assert look(shop) == 0
     ping(shop, anna, 2, HOME, "2030-01-01T08:00:01Z")
@@ -103,11 +109,7 @@ def test_a_driver_who_goes_astray_asks_for_a_re_solve(shop: Shop) -> None:
 
 def test_slower_roads_are_no_detour(shop: Shop) -> None:
     """Who stands still goes nowhere, however long the way has become."""
-    shop.depot(policy={"detour_after": 10})
-    anna = shop.crew("anna")
-    shop.order(SPOTS[1], kind="service", demand={})
-    repair(shop)
-    shop.leave(anna)
+    anna = on_her_way(shop, detour_after=10)
     ping(shop, anna, 1, HOME, "2030-01-01T08:00:00Z")
     look(shop)
     disc = {"centre": SPOTS[1], "radius_m": 5000}

@@ -33,6 +33,16 @@ def set_policy(shop: Shop, **policy: Any) -> Any:
     return shop.call("PATCH", "/v1/depots/hel", {"policy": policy})
 
 
+def repaired(shop: Shop, *, after: float = 0.0, **policy: Any) -> None:
+    """A depot with a plan that can be improved upon, made so long (s) after its orders came."""
+    shop.depot(policy={"min_gain": 0} | policy)
+    shop.crew("anna")
+    for spot in SPOTS:
+        shop.order(spot)
+    time.sleep(after)
+    replan.repair(shop.store, shop.settings, "hel")
+
+
 def test_a_kind_that_does_not_ask_waits_for_one_that_does(shop: Shop) -> None:
     shop.depot(policy={"triggers": {"order_new": {"asks": False}, "shift_changed": {"asks": False}}})
     shop.crew("anna")
@@ -168,12 +178,7 @@ def test_a_job_ends_though_something_new_comes_all_the_time(shop: Shop, monkeypa
 
 
 def test_metrics_tell_of_waits_and_improvements(shop: Shop) -> None:
-    shop.depot(policy={"improve_budget": 0.2, "min_gain": 0})
-    shop.crew("anna")
-    for spot in SPOTS:
-        shop.order(spot)
-    time.sleep(0.3)
-    replan.repair(shop.store, shop.settings, "hel")
+    repaired(shop, after=0.3, improve_budget=0.2)
     assert replan.improve(shop.store, shop.settings, "hel") == 1
     plans = shop.call("GET", "/v1/depots/hel/plans").json["plans"]
     assert all(plan["timings"]["wait"] >= 300 for plan in plans)
@@ -271,11 +276,7 @@ def test_each_change_says_which_trigger_it_answers(shop: Shop) -> None:
 
 def test_an_improvement_answers_the_triggers_of_the_repairs_before_it(shop: Shop) -> None:
     """And they wait for it no longer, whether it found something or not."""
-    shop.depot(policy={"improve_budget": 0.2, "min_gain": 0})
-    shop.crew("anna")
-    for spot in SPOTS:
-        shop.order(spot)
-    replan.repair(shop.store, shop.settings, "hel")
+    repaired(shop, improve_budget=0.2)
     before = readers.snapshot(shop.store, "hel")
     assert before is not None
     assert [trigger.kind for trigger in before.improving] == ["shift_changed"] + ["order_new"] * len(SPOTS)
@@ -288,11 +289,7 @@ def test_an_improvement_answers_the_triggers_of_the_repairs_before_it(shop: Shop
 
 def test_an_improvement_ends_with_what_it_has_when_something_happens(shop: Shop) -> None:
     """It does not wait for its budget, and what it has found is not lost."""
-    shop.depot(policy={"improve_budget": 30, "min_gain": 0})
-    shop.crew("anna")
-    for spot in SPOTS:
-        shop.order(spot)
-    replan.repair(shop.store, shop.settings, "hel")
+    repaired(shop, improve_budget=30)
     later = threading.Timer(1.0, shop.order, [SPOTS[0]])
     later.start()
     begun = time.monotonic()

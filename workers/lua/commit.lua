@@ -66,7 +66,7 @@ for driver, text in pairs(c.documents) do
   redis.call('HSET', K.route_versions, driver, version)
   local to = c.streams[driver]
   redis.call('XADD', to[1], 'MAXLEN', '=', 120, version .. '-0', 'route', text)
-  redis.call('EXPIRE', to[1], 604800)
+  redis.call('EXPIRE', to[1], 604800)  -- a week: who was away for longer gets the route as it is
   redis.call('PUBLISH', to[2], text)
 end
 redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
