@@ -22,7 +22,7 @@ ONLY_IN = {
     "flask": {"app.py", "ingest/context.py", "ingest/problems.py", "ingest/schemas.py", "ingest/endpoints/", "workers/endpoints/",
               "workers/front.py"},
     "redis": {"app.py", "ingest/", "workers/"},
-    "polars": {"workers/archive.py"},
+    "polars": {"workers/archive.py", "workers/learn.py"},
     "osmium": {"routing/roads/"},
     "osmnx": {"routing/roads/"},
 }  # fmt: skip

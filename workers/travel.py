@@ -27,6 +27,7 @@ from routing.roads.spot import Spot
 from routing.roads.traffic import Overlay
 from routing.roads.travel import UNREACHABLE, Matrix, Roads
 from routing.solve.problem import Crew, Hours, Problem
+from workers import learned
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
     folder = settings.state / "roads" / _boot()
     events = [event for event in snapshot.road_events if _fits(event, network)]
     metrics = Metrics(folder)
-    profile = maps.speeds(depot.speeds, settings.maps)
+    profile = learned.profile(settings, depot, _local(depot, now).weekday())
     second = second_of_day(depot, now)
     period = profile.period(second)
     day = Day(network, Overlay.at(network, events, now, version=snapshot.roads), profile, metrics.of)
@@ -96,8 +97,12 @@ def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
 
 def second_of_day(depot: Depot, moment: int) -> int:
     """Seconds since midnight on the clocks on a depot's walls, at a depot time."""
-    local = datetime.fromtimestamp(moment, ZoneInfo(depot.timezone))
+    local = _local(depot, moment)
     return local.hour * 3600 + local.minute * 60 + local.second
+
+
+def _local(depot: Depot, moment: int) -> datetime:
+    return datetime.fromtimestamp(moment, ZoneInfo(depot.timezone))
 
 
 def touched(roads: DepotRoads, snapshot: Snapshot, problem: Problem) -> set[str]:

@@ -1,0 +1,170 @@
+"""When drivers will arrive: for each stop ahead the time that half of all days keep, and the one that four of five keep."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.eta import chance
+from routing.eta.service import Services
+from routing.solve.problem import Crew, Problem, Task
+
+EVEN, SURE = 0.5, 0.8
+"""The shares of days on which a driver arrives by `p50`, and by `p80`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """What legs take beyond the time on the road: `extra` (s, parking included), and how far that and the road's time are off.
+
+    `fixed` (s) is the standard deviation whatever the length, `share` that part of it which grows with the time on the road.
+    `legs` is what this was learned from; the default is what is believed before the first.
+    """
+
+    extra: float = 0.0
+    fixed: float = 30.0
+    share: float = 0.15
+    legs: int = 0
+
+    def of(self, seconds: float) -> tuple[float, float]:
+        """The median (s) of a leg and the standard deviation of its logarithm (a lognormal one)."""
+        mean = max(1.0, seconds + self.extra)
+        variance = np.log1p((self.fixed**2 + (self.share * seconds) ** 2) / mean**2)
+        return float(mean * np.exp(-variance / 2)), float(np.sqrt(variance))
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What has been learned of a depot's drives and visits."""
+
+    services: Services = field(default_factory=Services)
+    travel: Travel = field(default_factory=Travel)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A stop ahead: when its driver arrives (depot s), at even odds and four times in five.
+
+    `late` is by how many seconds service begins after the last window, four times in five not by more.
+    """
+
+    stop_id: str
+    shift_id: str
+    p50: int
+    p80: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A shift's stops ahead, and by how many seconds it ends too late, four times in five not by more."""
+
+    shift_id: str
+    driver_id: str
+    stops: tuple[Expected, ...]
+    overtime: int
+
+
+def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[str, int], remaining: float | None = None,
+             seen: int | None = None) -> Forecast:  # fmt: skip
+    """What is to be expected of a crew if the plan in force stays.
+
+    Parameters
+    ----------
+    stated
+        Service times that the orders say, by stop; what is not there takes what the task says.
+    remaining, seen
+        Seconds that are left of the leg being driven, and when that was so (depot s); by default those from the crew's place, since
+        it was there.
+    """
+    route = (*crew.frozen, *crew.base)
+    shares = chance.shares(_columns(2 * len(route) + 2))
+    place, time = crew.place, np.full(chance.SAMPLES, float(crew.ready))
+    live = len(crew.frozen) if crew.departed else 0
+    stops = []
+    for position, number in enumerate(route):
+        task, first = problem.tasks[number], bool(live) and position == 0
+        column = 2 * (len(route) - position)  # counted from the end: what is done leaves the rest as it was
+        if first and crew.serving:
+            arrive = time
+        else:
+            seconds, _ = problem.leg(place, task.place, int(np.median(time)))
+            if first and remaining is not None and seen is not None:
+                seconds, time = round(remaining), np.full(chance.SAMPLES, float(seen))
+            elapsed = max(0.0, problem.now - float(time[0])) if first else 0.0
+            arrive = time + chance.lasting(shares[:, column], *learned.travel.of(seconds), elapsed)
+        there = crew.setup if first and crew.serving else task.setup_time if task.place != place else 0
+        begin, late = _begin(task, arrive + there)
+        time = begin + _served(problem, crew, task, learned, stated, shares[:, column + 1], begin, serving=first and crew.serving)
+        even, sure = np.quantile(arrive, [EVEN, SURE])
+        stops.append(Expected(task.stop_id, crew.shift_id, round(even), round(sure), round(float(np.quantile(late, SURE)))))
+        place = task.place
+    return Forecast(crew.shift_id, crew.driver_id, tuple(stops), _overtime(problem, crew, place, time, learned, shares[:, 0]))
+
+
+def _columns(least: int) -> int:
+    """Rounded up, so that few different tables of samples are made."""
+    return -(-least // 64) * 64
+
+
+def _begin(task: Task, ready: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When service begins, and how late that is; `routing.solve.tour.begin_service` for many."""
+    ready = ready if task.not_before is None else np.maximum(ready, task.not_before)
+    begin, late = ready.copy(), np.zeros(len(ready))
+    if task.windows:
+        late = np.maximum(0.0, ready - task.windows[-1].end)
+        for window in reversed(task.windows):
+            begin = np.where(ready <= window.end, np.maximum(ready, window.start), begin)
+    return begin, late
+
+
+def _served(problem: Problem, crew: Crew, task: Task, learned: Learned, stated: Mapping[str, int], share: NDArray[np.float64],
+            begin: NDArray[np.float64], *, serving: bool) -> NDArray[np.float64]:  # fmt: skip
+    kind = task.stop_id.rpartition(".")[2]
+    median, sigma = learned.services.of(kind, problem.places[task.place].location, crew.driver_id,
+                                        stated.get(task.stop_id, task.service_time))  # fmt: skip
+    return chance.lasting(share, median, sigma, max(0.0, problem.now - float(begin[0])) if serving else 0.0)
+
+
+def _overtime(problem: Problem, crew: Crew, place: int, time: NDArray[np.float64], learned: Learned,
+              share: NDArray[np.float64]) -> int:  # fmt: skip
+    if crew.end_place is not None:
+        seconds, _ = problem.leg(place, crew.end_place, int(np.median(time)))
+        time = time + chance.lasting(share, *learned.travel.of(seconds))
+    return round(float(np.quantile(np.maximum(0.0, time - crew.shift_end), SURE)))
+
+
+def forecasts(problem: Problem, learned: Learned, *, stated: Mapping[str, int], absent: Collection[str] = ()) -> list[Forecast]:
+    """What is to be expected of every crew that has a stop ahead."""
+    return [forecast(problem, crew, learned, stated=stated) for crew in problem.crews
+            if (crew.frozen or crew.base) and crew.driver_id not in absent]  # fmt: skip
+
+
+def learn_travel(taken: Sequence[float], predicted: Sequence[float]) -> Travel:
+    """Fit what legs take beyond their time on the road; little data leave the default.
+
+    The variance is a line in the square of the time on the road, by least squares, weighted for what it is itself.
+    """
+    if not taken:
+        return Travel()
+    default = Travel()
+    rest = np.array(taken, float) - np.array(predicted, float)
+    road = np.array(predicted, float)
+    bound = 5 * (default.fixed + default.share * road)
+    kept = np.abs(rest - np.median(rest)) < bound  # who had lunch on the way tells nothing of roads
+    rest, road = rest[kept], road[kept]
+    believed = len(rest) / (len(rest) + 50)
+    extra = float(rest.mean()) * believed if len(rest) else 0.0
+    squares = (rest - extra) ** 2
+    fixed, share = default.fixed**2, default.share**2
+    for _ in range(5):
+        weight = 1 / (fixed + share * road**2 + 1.0) ** 2
+        a = np.array([[weight.sum(), (weight * road**2).sum()], [(weight * road**2).sum(), (weight * road**4).sum()]])
+        b = np.array([(weight * squares).sum(), (weight * squares * road**2).sum()])
+        found = np.linalg.solve(a + 1e-12 * np.eye(2), b)
+        fixed = believed * max(25.0, float(found[0])) + (1 - believed) * default.fixed**2
+        share = believed * max(0.0001, float(found[1])) + (1 - believed) * default.share**2
+    return Travel(extra, fixed**0.5, share**0.5, len(rest))
