@@ -75,7 +75,7 @@ KINDS = {"delivery": (0.6, 120, 1.2), "collection": (0.25, 180, 0.9), "service":
 """How many of all orders, service time that they say (s), and how many times that they take on average."""
 
 REGULAR = 0.7
-"""So many orders are for places that are visited often."""
+"""So many orders are for places that are visited often, each with its kind of order; half as many places as a day has stops."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -177,7 +177,8 @@ class World:
         reach = np.argsort(np.hypot(network.lat - centre.lat, (network.lon - centre.lon) * 0.75))
         self.nodes = reach[: min(len(reach), 20_000)]
         self.depot = Depot("d", "t", "d", "city", centre, ("parcels",), policy=Policy(), speeds=maps.LEARNED)
-        self.regular = [self._somewhere() for _ in range(arguments.drivers * arguments.stops)]
+        self.stops = arguments.drivers * arguments.stops
+        self.regular = [(self._somewhere(), self._kind()) for _ in range(self.stops // 2)]
         self.factors: dict[str, float] = {}
         self.drivers = {f"d.{number}": Driver(f"d.{number}", "d", "t") for number in range(arguments.drivers)}
         self.vehicles = {f"d.v{number}": Vehicle(f"d.v{number}", "d", "t", (1000,)) for number in range(arguments.drivers)}
@@ -191,13 +192,16 @@ class World:
         aside = self.rng.normal(0, 1e-4, 2)
         return Location(round(float(self.network.lat[node] + aside[0]), 6), round(float(self.network.lon[node] + aside[1]), 6))
 
+    def _kind(self) -> str:
+        return str(self.rng.choice(list(KINDS), p=[share for share, _, _ in KINDS.values()]))
+
     def day(self, number: int) -> WorldDay:
         """Orders, the morning's plan with the speeds and service times that are told, and the day as it goes."""
         start = MONDAY + number * DAY_S
-        kinds = self.rng.choice(list(KINDS), len(self.regular), p=[share for share, _, _ in KINDS.values()])
         orders = {}
-        for index, kind in enumerate(kinds.tolist()):
-            place = self.regular[int(self.rng.integers(len(self.regular)))] if self.rng.random() < REGULAR else self._somewhere()
+        for index in range(self.stops):
+            often = self.rng.random() < REGULAR
+            place, kind = self.regular[self.rng.integers(len(self.regular))] if often else (self._somewhere(), self._kind())
             opens = start + int(self.rng.integers(7, 15)) * HOUR
             windows = (TimeWindow(opens, opens + 2 * HOUR),) if self.rng.random() < 0.25 else ()
             order_id = f"d.o{number}-{index}"
@@ -348,7 +352,11 @@ def _record(settings: Settings, world: World, day: WorldDay, scores: dict[int, l
     for now in range(day.start + 7 * HOUR, last, LOOK_S):
         snapshot = world.snapshot(day, now)
         problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0)
-        for found in forecast.forecasts(problem, beliefs, stated={}):
+        for crew in problem.crews:
+            if not crew.frozen and not crew.base:
+                continue
+            seen = snapshot.positions.get(crew.driver_id)
+            found = forecast.forecast(problem, forecast.since_seen(problem, crew, seen), beliefs, stated=learned.stated(snapshot))
             straight = dict(_straight(world, snapshot, found, now, speed))
             late = _delay(snapshot, found, day, now)
             for stop in found.stops:

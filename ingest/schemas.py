@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid
 from routing.model import Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
+from routing.roads import maps
 
 DAY_S = 86_400
 MAX_AMOUNT = 1_000_000
@@ -129,6 +130,11 @@ class PolicyIn(_Body):
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
     late_after: int | None = Field(default=None, ge=10, le=DAY_S)
     detour_after: int | None = Field(default=None, ge=10, le=DAY_S)
+    still_after: int | None = Field(default=None, ge=60, le=DAY_S)
+    infer_progress: bool | None = None
+    infer_after: int | None = Field(default=None, ge=10, le=3600)
+    eta_step: int | None = Field(default=None, ge=10, le=DAY_S)
+    learned_service: bool | None = None
     debounce: float | None = Field(default=None, ge=0, le=60)
     max_wait: float | None = Field(default=None, ge=0, le=600)
     periodic: float | None = Field(default=None, ge=1, le=DAY_S)
@@ -170,7 +176,7 @@ class DepotIn(_Body):
     dimensions: Annotated[list[Slug], AfterValidator(_distinct)] = Field(default_factory=list, max_length=8)
     clock: ClockIn = Field(default_factory=ClockIn)
     policy: PolicyIn = Field(default_factory=PolicyIn)
-    speeds: Slug = "typical"
+    speeds: Slug = maps.LEARNED
     timezone: Zone = "UTC"
 
 
@@ -462,6 +468,11 @@ def whole_number(text: str) -> int | None:
 def seconds(moment: datetime) -> int:
     """Epoch seconds, as the core has times."""
     return int(moment.timestamp())
+
+
+def eta_view(eta: tuple[int, int]) -> dict[str, str]:
+    """When a driver arrives at even odds, and four times in five."""
+    return {"p50": iso(eta[0]), "p80": iso(eta[1])}
 
 
 def iso(moment: float) -> str:

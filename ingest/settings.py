@@ -39,6 +39,8 @@ class Settings:
     archive: Path
     log: str
     rates: dict[str, tuple[float, int]]
+    pings: int
+    learn_every: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -57,7 +59,8 @@ class Settings:
             host=env.get("LASTLEG_HOST", "127.0.0.1"), port=_number(env, "LASTLEG_PORT", 8080),
             body_limit=_number(env, "LASTLEG_BODY_LIMIT", 1 << 20),
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
-            rates=_rates(env.get("LASTLEG_RATES", "")),
+            rates=_rates(env.get("LASTLEG_RATES", "")), pings=_number(env, "LASTLEG_PINGS", 200_000),
+            learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24),
         )  # fmt: skip
 
 

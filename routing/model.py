@@ -117,6 +117,7 @@ class TriggerKind(StrEnum):
     DRIVER_RETURNED = "driver_returned"
     LATENESS_FORESEEN = "lateness_foreseen"
     DETOUR = "detour"
+    STANDING_STILL = "standing_still"
     ROADS_CHANGED = "roads_changed"
     SHIFT_CHANGED = "shift_changed"
     SHIFT_STARTED = "shift_started"
@@ -195,6 +196,16 @@ class Policy:
     """Depot seconds by which something must be too late, beyond what the plan says, to ask for a re-solve before it happens."""
     detour_after: int = 180
     """Depot seconds by which a driver must have gone away from the next stop to ask for a re-solve."""
+    still_after: int = 600
+    """Depot seconds that a driver must have stood still on the way to a stop to ask for a re-solve."""
+    infer_progress: bool = True
+    """Whether drivers who forget to report arrive and leave as their pings show, until they do report."""
+    infer_after: int = 60
+    """Depot seconds near a stop after which its driver counts as arrived."""
+    eta_step: int = 300
+    """Depot seconds that an expected arrival must have moved to be told anew in an event."""
+    learned_service: bool = True
+    """Whether plans take service to last as long as has been learned, in place of what orders say."""
     debounce: float = 0.05
     """Real seconds between a trigger and the repair that answers it, so that what comes together is answered together."""
     max_wait: float = 0.4
@@ -241,7 +252,8 @@ class Policy:
 class Depot:
     """The unit of partition: a place, its map, its clock and its policy.
 
-    `speeds` names the table of speeds by hour of the day, `timezone` (IANA) says whose hours those are.
+    `speeds` names the table of speeds by hour of the day, or is `learned` (from the fleet's own drives), `timezone` (IANA) says
+    whose hours those are.
     """
 
     id: str
@@ -252,7 +264,7 @@ class Depot:
     dimensions: tuple[str, ...] = ()
     clock: Clock = Clock()
     policy: Policy = Policy()
-    speeds: str = "typical"
+    speeds: str = "learned"
     timezone: str = "UTC"
 
 
@@ -414,12 +426,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class StopProgress:
-    """One started stop of a shift. Times are depot seconds, None while unknown."""
+    """One started stop of a shift. Times are depot seconds, None while unknown.
+
+    `inferred` is what only pings have told so far, not the driver.
+    """
 
     stop_id: str
     state: StopState
     arrived: int | None = None
     left: int | None = None
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

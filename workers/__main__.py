@@ -1,4 +1,4 @@
-"""`python -m workers run|dispatch|archive|key|env|replay|backup|restore|migrate`: processes, and what operators need."""
+"""`python -m workers run|dispatch|archive|learn|etas|key|env|replay|backup|restore|migrate`: processes, and what operators need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import redis
 from ingest import logs
 from ingest.auth import Role, make_key
 from ingest.settings import Settings
-from ingest.store import backup, embedded, keys, migrations
+from ingest.store import backup, embedded, keys, migrations, readers
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
 from workers import archive, dispatcher, supervisor
@@ -40,6 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("replay", help="plan again, without Redis, what a worker has failed on")
     command.add_argument("file", type=Path, help="of <state>/aside")
     command.set_defaults(run=_replay)
+    command = commands.add_parser("learn", help="learn speeds and service times from the archive")
+    command.add_argument("--days", type=int, default=28, help="that far back")
+    command.set_defaults(run=_learn)
+    command = commands.add_parser("etas", help="how well ETAs have held, from the archive")
+    command.add_argument("--days", type=int, default=7, help="that far back")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_etas)
     command = commands.add_parser("migrate", help="bring data of an older version up to this one")
     command.add_argument("--anyway", action="store_true", help="though others are connected")
     command.set_defaults(run=_migrate)
@@ -129,6 +136,30 @@ def _replay(arguments: argparse.Namespace) -> None:
     from workers import replan  # kernels and solvers, which no other command needs
 
     print(replan.replay(Settings.read(), arguments.file))
+
+
+def _learn(arguments: argparse.Namespace) -> None:
+    from workers import learn  # polars and kernels, which few other commands need
+
+    settings = Settings.read()
+    with _store() as client:
+        check_schema(client)
+        found = [readers.depot(client, depot_id) for depot_id in readers.depots(client)]
+    for line in learn.run(settings, [depot for depot in found if depot], now=time.time(), days=arguments.days):
+        print(line, flush=True)
+
+
+def _etas(arguments: argparse.Namespace) -> None:
+    from workers import learn
+
+    events = learn.archived(Settings.read().archive / "events", time.time() - arguments.days * 86_400, ("depot", "type", "data"))
+    table = learn.calibration(events)
+    if arguments.json:
+        print(table.write_json())
+        return
+    print(f"{'depot':20} {'minutes ahead':>13} {'arrivals':>9} {'by P50':>7} {'by P80':>7} {'mean error':>11}")
+    for depot, minutes, arrivals, even, sure, error in table.iter_rows():
+        print(f"{depot:20} {minutes:>13} {arrivals:>9} {even:>7.1%} {sure:>7.1%} {error:>9.0f} s")
 
 
 def _migrate(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -47,8 +49,12 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
     """Archive until `stop` is set, and once more then."""
     client = connect(settings)
     ours, looked = False, 0.0
+    learner, learned_at = None, time.monotonic()
     while True:
         last = stop.wait(every)
+        if settings.learn_every and time.monotonic() - learned_at > settings.learn_every * 3600 and _over(learner):
+            # a process of its own: what it takes of memory it gives back
+            learner, learned_at = subprocess.Popen([sys.executable, "-m", "workers", "learn"]), time.monotonic()
         for name in STREAMS:
             try:
                 if not ours:
@@ -69,7 +75,13 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
         except redis.RedisError as error:
             _told(error)
         if last:
+            if learner is not None:
+                learner.terminate()
             return
+
+
+def _over(process: subprocess.Popen[bytes] | None) -> bool:
+    return process is None or process.poll() is not None
 
 
 def _told(error: redis.RedisError) -> None:

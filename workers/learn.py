@@ -17,16 +17,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from ingest.settings import Settings
 from routing import codec
+from routing.errors import MapFileError
 from routing.eta import matching, service, speeds
 from routing.eta.forecast import Learned, learn_travel
 from routing.eta.service import Visit
 from routing.eta.speeds import Drives, Speeds
 from routing.model import Depot, Location, Place
+from routing.roads import maps
 from routing.roads.day import Day
-from routing.roads.profile import Profile
+from routing.roads.metric import Metrics
+from routing.roads.profile import DAY, Profile
 from routing.roads.snapping import Snapper
+from routing.roads.traffic import Overlay
 from routing.roads.travel import Leg
+from workers import learned
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +162,57 @@ def _hour(at: float, zone: ZoneInfo) -> int:
 @lru_cache(maxsize=100_000)
 def _local(at: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(at, UTC).astimezone(zone)
+
+
+def run(settings: Settings, depots: Sequence[Depot], *, now: float, days: int = DAYS) -> Iterator[str]:
+    """Learn from what the archive has of the last days; tells what of."""
+    events = archived(settings.archive / "events", now - days * DAY, ("depot", "type", "data"))
+    pings = archived(settings.archive / "pings", now - days * DAY, ("depot", "driver", "pings"))
+    done, seen = visits(events), positions(pings)
+    for name in sorted({depot.map for depot in depots}):
+        try:
+            network = maps.network(maps.find(name, settings.maps))
+        except MapFileError as error:
+            yield f"map {name}: {error}"
+            continue
+        prior = maps.speeds(learned.UNTIL_THEN, settings.maps)
+        day = Day(network, Overlay.free_flow(network), prior, Metrics(settings.state / "roads" / "learning").of)
+        here = [depot for depot in depots if depot.map == name]
+        found = {depot.id: learn(depot, day, done, seen) for depot in here}
+        drives = [drive for _, some in found.values() for drive in some]
+        known = learned_speeds(drives, prior)
+        if drives:
+            save(learned.folder(settings) / "maps", name, known)
+        yield f"map {name}: {len(drives)} drives, {sum(len(drive.pieces.seconds) for drive in drives)} pieces between pings"
+        for depot_id, (was, some) in found.items():
+            if was:
+                save(learned.folder(settings) / "depots", depot_id, learned_of(was, some, known))
+            yield f"depot {depot_id}: {len(was)} visits, {len(some)} drives"
+
+
+def archived(folder: Path, since: float, columns: Sequence[str]) -> pl.DataFrame:
+    """What the archiver has written since a real time: its files are named after their first and last entry, in milliseconds."""
+    last = {path: int(path.stem.rpartition("_")[2].partition("-")[0]) for path in sorted(folder.glob("*.parquet"))}
+    paths = [path for path, written in last.items() if written >= since * 1000]
+    if not paths:
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    return pl.scan_parquet(paths).select(columns).collect()
+
+
+def calibration(events: pl.DataFrame) -> pl.DataFrame:
+    """How well ETAs have held, by depot and minutes ahead: arrivals, the share by P50 and by P80, mean error (s).
+
+    `events` is as archived: depot, type, data.
+    """
+    judged = events.filter(pl.col("type") == "eta.judged").with_columns(
+        pl.col("data").str.json_decode(pl.Struct({"at": pl.Int64, "told": pl.String}))).unnest("data")  # fmt: skip
+    rows = [(depot, int(minutes), at <= float(p50), at <= float(p80), abs(at - float(p50)))
+            for depot, at, told in judged.select("depot", "at", "told").iter_rows()
+            for minutes, p50, p80 in zip(*(told.split()[part::3] for part in range(3)), strict=True)]  # fmt: skip
+    schema = {"depot": pl.String, "minutes": pl.Int64, "p50": pl.Boolean, "p80": pl.Boolean, "error": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row").group_by("depot", "minutes").agg(
+        arrivals=pl.len(), by_p50=pl.col("p50").mean(), by_p80=pl.col("p80").mean(), mean_error_s=pl.col("error").mean(),
+    ).sort("depot", "minutes")  # fmt: skip
 
 
 def save(folder: Path, name: str, value: Speeds | Learned) -> None:

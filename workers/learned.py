@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from ingest.settings import Settings
 from routing import codec
 from routing.errors import BadProblem
 from routing.eta.forecast import Learned
+from routing.eta.service import Services
 from routing.eta.speeds import Speeds
-from routing.model import Depot
+from routing.model import PICKUP, Depot, Order, Snapshot
 from routing.roads import maps
 from routing.roads.profile import Profile
 
@@ -32,6 +34,29 @@ def of(settings: Settings, depot_id: str) -> Learned:
     path = folder(settings) / "depots" / f"{depot_id}.json"
     found: Learned | None = _load(path, stamp, Learned) if (stamp := _written(path)) else None
     return found or Learned()
+
+
+def applied(settings: Settings, snapshot: Snapshot) -> Snapshot:
+    """A snapshot whose orders take as long as has been learned, where the depot's policy says so."""
+    services = of(settings, snapshot.depot.id).services
+    if not services.visits or not snapshot.depot.policy.learned_service:
+        return snapshot
+    return replace(snapshot, orders={key: _expected(order, services) for key, order in snapshot.orders.items()})
+
+
+def _expected(order: Order, services: Services) -> Order:
+    kind = order.stop_id.rpartition(".")[2]
+    order = replace(order, service_time=services.expected(kind, order.location, order.service_time))
+    if order.pickup is None:
+        return order
+    takes = services.expected(PICKUP.removeprefix("."), order.pickup.location, order.pickup.service_time)
+    return replace(order, pickup=replace(order.pickup, service_time=takes))
+
+
+def stated(snapshot: Snapshot) -> dict[str, int]:
+    """The service times that orders say themselves, by stop."""
+    found = {order.stop_id: order.service_time for order in snapshot.orders.values()}
+    return found | {order.id + PICKUP: order.pickup.service_time for order in snapshot.orders.values() if order.pickup}
 
 
 def profile(settings: Settings, depot: Depot, weekday: int) -> Profile:

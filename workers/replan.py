@@ -21,7 +21,7 @@ from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, build
 from routing.solve.stopping import never
-from workers import commit, travel
+from workers import commit, learned, travel
 from workers.commit import Outcome, Work
 from workers.dispatcher import SOON_S
 from workers.quarantine import Tried
@@ -179,8 +179,8 @@ def problem_of(settings: Settings, snapshot: Snapshot, *, at: float, freeze: flo
 
     def make() -> tuple[Problem, set[str]]:
         roads = travel.of(settings, snapshot, now)
-        problem = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=round(freeze * clock.scale),
-                        hours_of=roads.hours)  # fmt: skip
+        problem = build(learned.applied(settings, snapshot), roads.matrix, roads.free_flow, now=now,
+                        freeze=round(freeze * clock.scale), hours_of=roads.hours)  # fmt: skip
         return replace(problem, road_state=roads.day.overlay.state()), travel.touched(roads, snapshot, problem)
 
     problem, touched = _timed(timings, "matrix", make)

@@ -1,24 +1,40 @@
-"""Look ahead for drivers on the road, every few seconds: what their pings and reports mean for the stops to come."""
+"""Look at a depot's drivers every few seconds: what their pings and reports show, and what that means for the stops to come."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ingest.settings import Settings
-from ingest.store import keys, readers, writers
+from ingest.store import keys, metrics, readers, writers
 from ingest.store.connection import Store
-from ingest.store.metrics import count
-from routing.eta.outlook import outlooks, setback
-from workers import replan
+from ingest.store.metrics import Tally
+from ingest.store.writers import Ahead
+from routing.eta import matching
+from routing.eta.forecast import Forecast, forecast, since_seen
+from routing.eta.matching import Ping
+from routing.eta.outlook import Outlook, outlooks, setback
+from routing.eta.progress import observe, standing_since
+from routing.model import Place, Plan, Route, Snapshot, StopState
+from routing.solve.problem import Crew, Problem
+from workers import learned, replan, travel
+from workers.travel import DepotRoads
 
 EVERY_S = 5.0
 """Real seconds between two looks at a depot."""
 
+HORIZONS = (5, 15, 30, 60, 120)
+"""Minutes ahead at which ETAs are held against arrivals."""
+
+MATCHED = 12
+"""So many of a driver's newest pings tell where on the way he is."""
+
 
 def track(client: Store, settings: Settings, depot_id: str) -> int:
-    """Ask for a re-solve where a driver of a depot has fallen behind or has gone astray; how often that was.
+    """Note who has arrived or left unreported, and when everybody will arrive; ask for a re-solve where that has become too late.
 
-    Only what the policy calls too much asks; see `late_after` and `detour_after`.
+    So it is where a driver has gone astray, or stands still. Only what the policy calls too much asks. Returns how often that was.
     """
     begin, moving = time.time(), keys.shared_key(keys.DUE["track"])
     due = client.zscore(moving, depot_id)
@@ -28,22 +44,124 @@ def track(client: Store, settings: Settings, depot_id: str) -> int:
     snapshot, plan = readers.snapshot(client, depot_id), readers.plan(client, depot_id)
     if snapshot is None:
         return 0
-    out = [shift for shift, progress in snapshot.progress.items() if progress.departed_at is not None and not progress.returned]
-    if all(snapshot.shifts[shift].driver_id in snapshot.absent for shift in out):
-        writers.nobody_moves(client, depot_id)
+    pings = {shift: _pings(client, snapshot, shift) for shift in _out(snapshot)}
+    if _inferred(client, snapshot, pings, begin):
+        snapshot = readers.snapshot(client, depot_id) or snapshot
+    new = client.get(keys.depot_key(depot_id, "etas_of")) != str(snapshot.version)
+    if not pings and not (new and plan):
+        writers.nobody_moves(client, depot_id, version=snapshot.version)
         return 0
     if plan is None or plan.version != snapshot.version:
         return 0
-    problem, _, _ = replan.problem_of(settings, snapshot, at=begin, freeze=0.0)
-    routes = {route.shift_id: route for route in plan.routes}
-    rows: list[writers.Foreseen] = []
-    for outlook in outlooks(problem, snapshot.positions):
-        route = routes.get(outlook.shift_id)
-        found = setback(outlook, route, snapshot.shifts[outlook.shift_id].end) if route else None
-        rows.append((outlook.shift_id, outlook.driver_id, found.subject if found else "", found.seconds if found else 0,
-                     outlook.next_stop or "", outlook.remaining, outlook.metres))  # fmt: skip
-    policy = snapshot.depot.policy
-    asked = writers.foreseen(client, depot_id, rows, version=plan.version, late_after=policy.late_after,
-                             detour_after=policy.detour_after, now=begin)  # fmt: skip
-    count(client, "looks")
+    asked = writers.foreseen(
+        client, depot_id, _ahead(settings, snapshot, plan, pings, begin, everybody=new), version=plan.version,
+        policy=snapshot.depot.policy, horizons=HORIZONS, now=begin, at=snapshot.depot.clock.depot(begin))  # fmt: skip
+    tally = Tally()
+    tally.count("looks")
+    tally.observe("look_lag_seconds", begin - due)
+    tally.add(client)
     return asked
+
+
+def _out(snapshot: Snapshot) -> list[str]:
+    """Shifts whose drivers are on the road and heard of."""
+    return [shift for shift, progress in snapshot.progress.items() if progress.departed_at is not None and not progress.returned
+            and shift in snapshot.shifts and snapshot.shifts[shift].driver_id not in snapshot.absent]  # fmt: skip
+
+
+def _pings(client: Store, snapshot: Snapshot, shift: str) -> list[Ping]:
+    rows = readers.recent_pings(client, snapshot.depot.id, snapshot.shifts[shift].driver_id)
+    return [Ping(row.location.lat, row.location.lon, row.at, row.accuracy_m) for row in rows]
+
+
+def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], now: float) -> bool:
+    """Note arrivals and departures that nobody has reported; whether there were any."""
+    policy, noted = snapshot.depot.policy, False
+    if not policy.infer_progress:
+        return False
+    for shift, seen in pings.items():
+        progress = snapshot.progress[shift]
+        current = next((stop for stop in progress.trail if stop.state in (StopState.EN_ROUTE, StopState.ARRIVED)), None)
+        order = snapshot.orders.get(current.stop_id.rpartition(".")[0]) if current else None
+        if current is None or order is None or not seen:
+            continue
+        since = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at or 0)
+        target = order.place_of(current.stop_id).location
+        found = observe(seen, target, since=since, arrived=current.arrived, dwell=policy.infer_after)
+        facts = [("arrived", found.arrived)] if current.state is StopState.EN_ROUTE else []
+        for kind, at in (*facts, ("completed", found.left)):
+            if at is not None:
+                driver = snapshot.shifts[shift].driver_id
+                body = {"stop_id": current.stop_id, "driver_id": driver, "at": at, "type": kind, "inferred": True}
+                told = writers.infer(client, snapshot.depot.id, driver=driver, shift=shift, stop=current.stop_id, kind=kind,
+                                     at=at, body=body, now=now)  # fmt: skip
+                noted |= told is not None
+                metrics.judged(client, at, told or "")
+    return noted
+
+
+def _ahead(settings: Settings, snapshot: Snapshot, plan: Plan, pings: dict[str, list[Ping]], now: float, *, everybody: bool
+           ) -> list[Ahead]:  # fmt: skip
+    """What is to be expected of those on the road or, under a new plan, of everybody who has a stop ahead."""
+    problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0.0)
+    roads = travel.of(settings, snapshot, problem.now)
+    beliefs, stated = learned.of(settings, snapshot.depot.id), learned.stated(snapshot)
+    routes = {route.shift_id: route for route in plan.routes}
+    on_road = {outlook.shift_id: outlook for outlook in outlooks(problem, snapshot.positions)}
+    rows = []
+    for crew in problem.crews:
+        outlook, route = on_road.get(crew.shift_id), routes.get(crew.shift_id)
+        if route is None or not (outlook or (everybody and crew.base)):
+            continue
+        place = _on_the_way(roads, snapshot, problem, crew, pings.get(crew.shift_id, [])) if outlook else None
+        crew = since_seen(problem, crew, snapshot.positions.get(crew.driver_id))
+        expected = forecast(problem, crew, beliefs, stated=stated, remaining=place[0] if place else None,
+                            seen=place[1] if place else None)  # fmt: skip
+        still = _still(snapshot, crew, pings.get(crew.shift_id, []), problem.now) if outlook else None
+        rows.append(_row(outlook, expected, route, snapshot.shifts[crew.shift_id].end, still))
+    return rows
+
+
+def _row(outlook: Outlook | None, expected: Forecast, route: Route, shift_end: int, still: int | None) -> Ahead:
+    etas = tuple((stop.stop_id, stop.p50, stop.p80) for stop in expected.stops)
+    row = Ahead(expected.shift_id, expected.driver_id, "", 0, "", 0, 0, still, etas, outlook is not None)
+    if outlook is None:
+        return row
+    found = setback(outlook, expected, route, shift_end)
+    return replace(row, subject=found.subject if found else "", late=found.seconds if found else 0, stop=outlook.next_stop or "",
+                   remaining=outlook.remaining, metres=outlook.metres)  # fmt: skip
+
+
+def _on_the_way(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: Crew, pings: Sequence[Ping]
+                ) -> tuple[float, int] | None:  # fmt: skip
+    """Seconds left of the planned leg, and when that was so (depot s), if the newest ping is on it."""
+    trail = snapshot.progress[crew.shift_id].trail
+    done = [stop for stop in trail if stop.left is not None]
+    seen = [ping for ping in pings if not done or ping.at >= (done[-1].left or 0)][-MATCHED:]
+    if crew.serving or not crew.frozen or not seen:
+        return None
+    last = done[-1].stop_id if done else None
+    order = snapshot.closed.get(last.rpartition(".")[0]) or snapshot.orders.get(last.rpartition(".")[0]) if last else None
+    if last is not None and order is None:
+        return None
+    start = order.place_of(last) if last is not None and order is not None else Place(snapshot.shifts[crew.shift_id].start_location)
+    a, b = roads.spots([start, problem.places[problem.tasks[crew.frozen[0]].place]])
+    leg = roads.roads.leg(a, b)
+    if leg is None:
+        return None
+    way = matching.way(roads.day.network, roads.roads.metric, leg)
+    along = float(matching.match(roads.day.network, way, seen)[-1])
+    if along != along:  # off the way
+        return None
+    return float(way.seconds[-1]) - way.seconds_at(along), int(seen[-1].at)
+
+
+def _still(snapshot: Snapshot, crew: Crew, pings: Sequence[Ping], now: int) -> int | None:
+    """Since when a driver on the way has stood still, if that is too long by the policy."""
+    after = snapshot.depot.policy.still_after
+    since = standing_since(pings)
+    if since is None or crew.serving or not crew.frozen or now - pings[-1].at > after:
+        return None
+    since = max(since, max((stop.left or 0 for stop in snapshot.progress[crew.shift_id].trail), default=0),
+                snapshot.progress[crew.shift_id].departed_at or 0)  # fmt: skip
+    return since if pings[-1].at - since >= after else None

@@ -60,7 +60,7 @@ def _map_faults(right: dict[str, Any]) -> list[Fault]:
 
 def _speeds_faults(name: str | None) -> list[Fault]:
     try:
-        if name is not None:
+        if name is not None and name != maps.LEARNED:
             maps.speeds(name, services().settings.maps)
     except BadRoads as error:
         return [Fault("unknown_id", "/speeds", error.detail, error.remedy)]

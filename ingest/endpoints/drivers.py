@@ -10,12 +10,12 @@ from flask import Blueprint, request
 
 from ingest import context
 from ingest.auth import Role
-from ingest.context import allow, caller, my_driver, store
+from ingest.context import allow, caller, my_driver, services, store
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
-from ingest.store import readers, writers
+from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
-from routing.model import Depot, depot_of, order_of
+from routing.model import PICKUP, Depot, Order, depot_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
 
@@ -58,7 +58,8 @@ def pings(driver_id: str) -> dict[str, Any]:
         return {"stored": 0, "duplicates": 0, "late": 0}
     rows = [(ping.seq, int(ping.recorded_at.timestamp()), _document(ping)) for ping in batch]
     deadline = now + depot.policy.silent_after / depot.clock.scale
-    new, duplicates, late = writers.pings(store(), depot.id, driver, rows, now=now, deadline=deadline)
+    new, duplicates, late = writers.pings(store(), depot.id, driver, rows, now=now, deadline=deadline,
+                                          most=services().settings.pings)  # fmt: skip
     return {"stored": new, "duplicates": duplicates, "late": late}
 
 
@@ -121,7 +122,8 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
-    told = event.model_dump(mode="json", exclude_none=True) | {"stop_id": stop_id, "driver_id": driver, "at": at}
+    told = event.model_dump(mode="json", exclude_none=True) | {"stop_id": stop_id, "driver_id": driver, "at": at,
+                                                               "stop": _learnable(order, stop_id, at)}  # fmt: skip
     result = writers.stop_event(
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,
@@ -134,10 +136,22 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     if result[0] == "refused":
         raise ApiProblem(409, "stop_moved", "This stop is no longer yours, or it is finished.", "Take the route in this answer.",
                          extra={"route": route})  # fmt: skip
-    if event.type == "arrived" and len(result) == 1 and route is not None:
+    if event.type == "arrived" and result[1:2] != ["replayed"] and route is not None:
         _count_error(stop_id, at, route)
-    answer: dict[str, Any] = {"recorded": True, "replayed": len(result) > 1, "conflict": result[0] == "conflict"}
+    metrics.judged(store(), at, result[2] if len(result) > 2 else "")
+    replayed = result[1:2] == ["replayed"]
+    answer: dict[str, Any] = {"recorded": True, "replayed": replayed, "conflict": result[0] == "conflict"}
     return answer | ({"route": route} if answer["conflict"] else {})
+
+
+def _learnable(order: Order, stop_id: str, at: int) -> dict[str, Any]:
+    """What of a stop teaches how long service takes there: kept with the report, as the order may be gone when it is read."""
+    pickup = order.pickup if stop_id.endswith(PICKUP) else None
+    location, windows, takes = order.location, order.windows, order.service_time
+    if pickup is not None:
+        location, windows, takes = pickup.location, pickup.windows, pickup.service_time
+    opens = next((window.start for window in windows if at <= window.end), 0)
+    return {"kind": stop_id.rpartition(".")[2], "lat": location.lat, "lon": location.lon, "service_time": takes, "opens": opens}
 
 
 def _count_error(stop_id: str, at: int, route: dict[str, Any]) -> None:

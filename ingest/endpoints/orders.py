@@ -13,7 +13,7 @@ from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.endpoints.fleet import dimension_faults, place_faults
 from ingest.problems import ApiProblem, Fault, full, invalid
-from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, iso, parse, seconds, whole_number
+from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, eta_view, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
 from routing.model import Depot, Order, OrderKind, Pickup, Pin, ReasonCode, StopState, TimeWindow, Unassigned
@@ -255,7 +255,8 @@ def _status(depot: Depot, order: Order) -> dict[str, Any]:
             return {"status": "picked_up", "picked_up_at": iso(pickup.left or 0)}
     if progress is not None:
         times = {"arrived_at": progress.arrived, "left_at": progress.left}
-        return {"status": progress.state} | {name: iso(value) for name, value in times.items() if value}
+        told = {name: iso(value) for name, value in times.items() if value}
+        return {"status": progress.state} | told | ({"inferred": True} if progress.inferred else {}) | _eta(depot, order)
     if store().hexists(keys.depot_key(depot.id, "aside"), order.id):
         return {"status": "unassigned", "reasons": [{"code": ReasonCode.SET_ASIDE}]}
     text = store().hget(keys.depot_key(depot.id, "unassigned"), order.id)
@@ -266,4 +267,10 @@ def _status(depot: Depot, order: Order) -> dict[str, Any]:
             shown = [{name: value for name, value in reason.items() if name != "driver_id"} for reason in shown]
         return {"status": "unassigned", "reasons": shown}
     assigned = store().hexists(keys.depot_key(depot.id, "stop_shift"), order.stop_id)
-    return {"status": "planned" if assigned else "accepted"}
+    return {"status": "planned", **_eta(depot, order)} if assigned else {"status": "accepted"}
+
+
+def _eta(depot: Depot, order: Order) -> dict[str, Any]:
+    """When its driver will arrive, as far as anything is expected."""
+    found = readers.etas(store(), depot.id, order.stop_ids).get(order.stop_id)
+    return {"eta": eta_view(found)} if found else {}

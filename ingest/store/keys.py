@@ -15,7 +15,7 @@ DEPOT = (
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
-    "closed", "foreseen",
+    "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
 )  # fmt: skip
 """One key each per depot."""
 
@@ -63,6 +63,11 @@ def once(depot_id: str, scope: str, token: str) -> str:
 def ping_seqs(depot_id: str, driver_id: str) -> str:
     """The last thousand ping numbers of a driver."""
     return depot_key(depot_id, f"ping_seqs:{driver_id}")
+
+
+def recent_pings(depot_id: str, driver_id: str) -> str:
+    """A driver's newest pings."""
+    return depot_key(depot_id, f"recent_pings:{driver_id}")
 
 
 def route_stream(depot_id: str, driver_id: str) -> str:

@@ -19,7 +19,8 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 3
 MINUTES = (15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 """Upper bounds of the buckets of how far off a planned time was."""
 
-HISTOGRAMS = {"event_to_plan_seconds": SECONDS, "step_seconds": SECONDS, "eta_error_seconds": MINUTES}
+HISTOGRAMS = {"event_to_plan_seconds": SECONDS, "step_seconds": SECONDS, "look_lag_seconds": SECONDS,
+              "eta_error_seconds": MINUTES, "eta_forecast_error_seconds": MINUTES}
 """Bounds by name; everything else is a counter."""
 
 
@@ -52,6 +53,20 @@ def count(client: Store, name: str, by: float = 1, **labels: str) -> None:
     """Add to one counter at once."""
     tally = Tally()
     tally.count(name, by, **labels)
+    tally.add(client)
+
+
+def judged(client: Store, arrived: int, told: str) -> None:
+    """Hold an arrival against what was expected of it: minutes ahead, P50 and P80, as often as that was remembered."""
+    rows = told.split()
+    if not rows:
+        return
+    tally = Tally()
+    for horizon, p50, p80 in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        tally.count("eta_judged", horizon=horizon)
+        tally.count("eta_kept", arrived <= float(p50), horizon=horizon, quantile="0.5")
+        tally.count("eta_kept", arrived <= float(p80), horizon=horizon, quantile="0.8")
+        tally.observe("eta_forecast_error_seconds", abs(arrived - float(p50)), horizon=horizon)
     tally.add(client)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from routing.model import (
     Depot,
     Driver,
     Flag,
+    Location,
     Order,
     Plan,
     Position,
@@ -61,6 +62,16 @@ class VersionRecord(msgspec.Struct, frozen=True):
     resequenced: int = 0
     flags: tuple[Flag, ...] = ()
     shifted: int = 0
+
+
+class SeenAt(msgspec.Struct, frozen=True):
+    """A ping as stored."""
+
+    location: Location
+    at: int
+    accuracy_m: float | None = None
+    speed: float | None = None
+    heading: float | None = None
 
 
 def depot(client: Store, depot_id: str) -> Depot | None:
@@ -193,17 +204,29 @@ def progress_of(client: Store, depot_id: str, stops: list[str]) -> dict[str, Sto
     """Progress of those stops that have any."""
     if not stops:
         return {}
-    fields = [f"{stop}|{name}" for stop in stops for name in ("state", "arrived", "left")]
+    fields = [f"{stop}|{name}" for stop in stops for name in ("state", "arrived", "left", "inferred")]
     values = client.hmget(keys.depot_key(depot_id, "progress"), fields)
-    rows = zip(stops, values[::3], values[1::3], values[2::3], strict=True)
-    return {stop: StopProgress(stop, StopState(state), _time(arrived), _time(left))
-            for stop, state, arrived, left in rows if state}  # fmt: skip
+    rows = zip(stops, values[::4], values[1::4], values[2::4], values[3::4], strict=True)
+    return {stop: StopProgress(stop, StopState(state), _time(arrived), _time(left), inferred=bool(inferred))
+            for stop, state, arrived, left, inferred in rows if state}  # fmt: skip
 
 
 def holders(client: Store, depot_id: str, stops: list[str]) -> dict[str, str]:
     """The shift each stop belongs to now, for those that have one."""
     found = client.hmget(keys.depot_key(depot_id, "stop_shift"), stops) if stops else []
     return {stop: shift for stop, shift in zip(stops, found, strict=True) if shift}
+
+
+def etas(client: Store, depot_id: str, stops: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """When drivers will be at those stops that something is expected of (depot s): at even odds, and four times in five."""
+    found = client.hmget(keys.depot_key(depot_id, "etas"), list(stops)) if stops else []
+    rows = ((stop, text.split()) for stop, text in zip(stops, found, strict=True) if text)
+    return {stop: (int(float(p50)), int(float(p80))) for stop, (p50, p80) in rows}
+
+
+def recent_pings(client: Store, depot_id: str, driver_id: str) -> list[SeenAt]:
+    """A driver's newest pings, oldest first; late ones are not among them."""
+    return [codec.loads(text, SeenAt) for text in client.lrange(keys.recent_pings(depot_id, driver_id), 0, -1)]
 
 
 def plan(client: Store, depot_id: str) -> Plan | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ingest.store import keys
 from ingest.store.connection import Store, run
 from routing import codec
-from routing.model import Depot, Driver, Order, RoadEvent, Shift, Vehicle
+from routing.model import Depot, Driver, Order, Policy, RoadEvent, Shift, Vehicle
 
 ONCE_TTL_S = 24 * 3600
 """How long idempotency keys and event ids are remembered."""
@@ -85,9 +86,23 @@ def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[st
 
 def stop_event(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int,
                event_id: str, body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
-    """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `reused`, and maybe `replayed`."""
+    """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `reused`, then whether that is a replay.
+
+    Third, of an arrival, what was expected: minutes ahead, P50 and P80, as often as that was remembered.
+    """
     arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
     return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
+
+
+def infer(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int, body: dict[str, Any],
+          now: float) -> str | None:  # fmt: skip
+    """Say that a driver has arrived, or is done, as pings show; what was expected of an arrival ("" if nothing).
+
+    None if that is not what happens next to the shift.
+    """
+    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, ""]
+    result = run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, "inferred", f"{stop}|{kind}"))
+    return str(result[2]) if result[0] == "recorded" else None
 
 
 def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str,
@@ -98,11 +113,15 @@ def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind:
 
 
 def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, int, str]], *, now: float,
-          deadline: float) -> tuple[int, int, int]:  # fmt: skip
-    """Store a driver's pings (seq, recorded at, document): how many were new, seen before, and late."""
+          deadline: float, most: int) -> tuple[int, int, int]:  # fmt: skip
+    """Store a driver's pings (seq, recorded at, document): how many were new, seen before, and late.
+
+    Where `most` batches wait for the archiver already, they move the driver and are not kept beyond that.
+    """
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-    arguments = [driver, now, deadline, *(part for row in ordered for part in row)]
-    new, duplicates, late = run(client, depot_id, "pings", arguments, SEQS=keys.ping_seqs(depot_id, driver))
+    arguments = [driver, now, deadline, most, *(part for row in ordered for part in row)]
+    new, duplicates, late = run(client, depot_id, "pings", arguments, SEQS=keys.ping_seqs(depot_id, driver),
+                                RECENT=keys.recent_pings(depot_id, driver))  # fmt: skip
     return int(new), int(duplicates), int(late)
 
 
@@ -122,21 +141,41 @@ def due(client: Store, depot_id: str, source: str, member: str, kind: str, subje
     return bool(run(client, depot_id, "due", [source, member, kind, subject, now]))
 
 
-Foreseen = tuple[str, str, str, int, str, int, int]
-"""Shift, driver, what will be latest ("" if nothing), by how much more than planned (s), the stop being driven to ("" if none), and
-how far that is (s, m)."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is to be expected of a shift under the plan in force.
+
+    `subject` will be `late` seconds more than planned ("" if nothing will). `stop` is driven to, in `remaining` seconds and
+    `metres` ("" if none is). `still` is since when it has stood still on the way. `etas` are stops with their P50 and P80 (depot
+    s); `out` is whether it is on the road.
+    """
+
+    shift: str
+    driver: str
+    subject: str
+    late: int
+    stop: str
+    remaining: int
+    metres: int
+    still: int | None
+    etas: tuple[tuple[str, int, int], ...]
+    out: bool
 
 
-def foreseen(client: Store, depot_id: str, rows: list[Foreseen], *, version: int, late_after: int, detour_after: int,
-             now: float) -> int:  # fmt: skip
-    """Say what is to be expected of shifts on the road, under the plan `version`; how many re-solves that asked for."""
-    arguments = [now, version, late_after, detour_after, *(part for row in rows for part in row)]
+def foreseen(client: Store, depot_id: str, rows: Sequence[Ahead], *, version: int, policy: Policy, horizons: Sequence[int],
+             now: float, at: int) -> int:  # fmt: skip
+    """Say what is to be expected under the plan `version`; how many re-solves that asked for.
+
+    The first P50 and P80 that are given with at most so many minutes to go (`horizons`) are kept, to be held against what comes.
+    """
+    limits = {"late_after": policy.late_after, "detour_after": policy.detour_after, "eta_step": policy.eta_step}
+    arguments = [now, at, version, json.dumps(limits), json.dumps(sorted(horizons)), codec.dumps(rows)]
     return int(run(client, depot_id, "track", arguments))
 
 
-def nobody_moves(client: Store, depot_id: str) -> bool:
-    """Look at a depot's drivers no longer, if still none is on the road; who is heard of then brings it back."""
-    return bool(run(client, depot_id, "still", []))
+def nobody_moves(client: Store, depot_id: str, *, version: int) -> bool:
+    """Look at a depot's drivers no longer, if still none is on the road and this plan in force; who is heard of brings it back."""
+    return bool(run(client, depot_id, "still", [version]))
 
 
 def request(client: Store, depot_id: str, subject: str, now: float) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routing.eta import chance
 from routing.eta.service import Services
+from routing.model import Place, Position
 from routing.solve.problem import Crew, Problem, Task
 
 EVEN, SURE = 0.5, 0.8
@@ -137,10 +138,11 @@ def _overtime(problem: Problem, crew: Crew, place: int, time: NDArray[np.float64
     return round(float(np.quantile(np.maximum(0.0, time - crew.shift_end), SURE)))
 
 
-def forecasts(problem: Problem, learned: Learned, *, stated: Mapping[str, int], absent: Collection[str] = ()) -> list[Forecast]:
-    """What is to be expected of every crew that has a stop ahead."""
-    return [forecast(problem, crew, learned, stated=stated) for crew in problem.crews
-            if (crew.frozen or crew.base) and crew.driver_id not in absent]  # fmt: skip
+def since_seen(problem: Problem, crew: Crew, seen: Position | None) -> Crew:
+    """A crew on the way, going on from where it was last seen since then, not only since now."""
+    if seen is None or crew.serving or not crew.departed or problem.places[crew.place] != Place(seen.location):
+        return crew
+    return replace(crew, ready=min(crew.ready, seen.at))
 
 
 def learn_travel(taken: Sequence[float], predicted: Sequence[float]) -> Travel:

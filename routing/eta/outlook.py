@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from routing.model import Place, PlannedStop, Position, Route
+from routing.eta.forecast import Forecast, since_seen
+from routing.model import PlannedStop, Position, Route
 from routing.solve.problem import Crew, Problem
 from routing.solve.tour import tour
 
@@ -41,14 +42,8 @@ def outlooks(problem: Problem, positions: Mapping[str, Position]) -> list[Outloo
 
     `positions` are by driver. A driver goes on from the last one since it was seen, not only since now.
     """
-    return [_outlook(problem, _since(problem, crew, positions.get(crew.driver_id)))
+    return [_outlook(problem, since_seen(problem, crew, positions.get(crew.driver_id)))
             for crew in problem.crews if crew.departed and not crew.absent]  # fmt: skip
-
-
-def _since(problem: Problem, crew: Crew, seen: Position | None) -> Crew:
-    if seen is None or crew.serving or problem.places[crew.place] != Place(seen.location):
-        return crew
-    return replace(crew, ready=min(crew.ready, seen.at))
 
 
 def _outlook(problem: Problem, crew: Crew) -> Outlook:
@@ -63,17 +58,18 @@ def _outlook(problem: Problem, crew: Crew) -> Outlook:
     )  # fmt: skip
 
 
-def setback(outlook: Outlook, planned: Route, shift_end: int) -> Setback | None:
-    """The worst of what has become later than `planned`, the route as published; None if nothing has.
+def setback(outlook: Outlook, forecast: Forecast, planned: Route, shift_end: int) -> Setback | None:
+    """The worst of what is likely to come too late, and is later than `planned`, the route as published; None if nothing is.
 
-    Only what comes too late counts: a window that is missed, or the end of the shift. Who is merely later than planned, or was
-    planned as late, is none.
+    Late is what misses a window, or the end of the shift, one time in five or more often. It counts only by as much as it has
+    slipped since it was planned: a plan that is tight, or late already, is no news.
     """
     before = {stop.stop_id: stop for stop in planned.stops}
-    found = [Setback(stop.stop_id, stop.late_by - before[stop.stop_id].late_by) for stop in outlook.stops if stop.stop_id in before]
+    found = [Setback(stop.stop_id, min(chance.late - before[stop.stop_id].late_by, stop.arrive - before[stop.stop_id].arrive))
+             for stop, chance in zip(outlook.stops, forecast.stops, strict=True) if stop.stop_id in before]  # fmt: skip
     last = before.get(outlook.stops[-1].stop_id) if outlook.stops else None
     if last is not None:
         expected = max(0, last.leave + outlook.way_home - shift_end)
-        found.append(Setback(outlook.shift_id, outlook.overtime - expected))
+        found.append(Setback(outlook.shift_id, min(forecast.overtime - expected, outlook.stops[-1].leave - last.leave)))
     worst = max(found, key=lambda item: item.seconds, default=None)
     return worst if worst is not None and worst.seconds > 0 else None

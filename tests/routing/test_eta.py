@@ -19,11 +19,9 @@ from routing.roads.profile import FREE_FLOW
 from routing.roads.spot import Spot
 from routing.roads.travel import Roads
 from routing.solve.tour import walk
-from tests.builders import T0, Situation, order
+from tests.builders import CERTAIN, T0, Situation, order
 
 HOME = Location(60.17, 24.94)
-CERTAIN = Learned(Services(kinds={"service": 0.0, "delivery": 0.0}, spread={"service": 1e-6, "delivery": 1e-6}, visits=1),
-                  Travel(0.0, 1e-6, 1e-9))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

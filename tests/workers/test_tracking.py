@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from ingest.store import keys, readers, writers
@@ -121,12 +124,15 @@ def test_slower_roads_are_no_detour(shop: Shop) -> None:
 
 
 def test_who_is_looked_at(shop: Shop) -> None:
-    """A depot is looked at from soon after the first sign of a driver until the last is back."""
+    """A depot is looked at once for each plan, and from soon after the first sign of a driver until the last is back."""
     shop.depot()
     moving = keys.shared_key("moving")
     anna = shop.crew("anna")
     shop.order(SPOTS[1], kind="service", demand={})
     repair(shop)
+    assert shop.store.zscore(moving, "hel") <= time.time()
+    look(shop)
+    look(shop)
     assert shop.store.zscore(moving, "hel") is None
     shop.leave(anna)
     first = shop.store.zscore(moving, "hel")
@@ -136,17 +142,173 @@ def test_who_is_looked_at(shop: Shop) -> None:
     look(shop)
     assert 0 < shop.store.zscore(moving, "hel") - time.time() <= tracking.EVERY_S
     tracking.track(shop.store, shop.settings, "hel")
-    assert "lastleg_looks_total 1.0" in shop.call("GET", "/metrics").text, "not before it is due"
+    assert "lastleg_looks_total 2.0" in shop.call("GET", "/metrics").text, "not before it is due"
     body = {"event_id": "off", "type": "off_duty", "occurred_at": "2030-01-01T08:00:00Z"}
     shop.call("POST", "/v1/drivers/me/events", body, key=anna)
     look(shop)
     assert shop.store.zscore(moving, "hel") is None, "she is on the road, but absent"
     body = {"event_id": "on", "type": "on_duty", "occurred_at": "2030-01-01T08:00:00Z"}
     shop.call("POST", "/v1/drivers/me/events", body, key=anna)
-    assert not writers.nobody_moves(shop.store, "hel")
+    assert not writers.nobody_moves(shop.store, "hel", version=1)
     assert shop.store.zscore(moving, "hel") is not None
     body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}
     shop.call("POST", "/v1/drivers/me/events", body, key=anna)
     look(shop)
     assert shop.store.zscore(moving, "hel") is None
     assert shop.store.hlen(keys.depot_key("hel", "foreseen")) == 0
+
+
+def at(second: int) -> str:
+    return f"2030-01-01T08:{second // 60:02}:{second % 60:02}Z"
+
+
+def eta(shop: Shop, order_id: str) -> dict[str, str] | None:
+    found: dict[str, str] | None = shop.call("GET", f"/v1/orders/{order_id}", key=shop.shipper).json.get("eta")
+    return found
+
+
+def test_every_planned_stop_has_an_eta(shop: Shop) -> None:
+    """From the first plan on; for the shipper, the driver and the operator, and gone when the driver is there."""
+    shop.depot()
+    anna = shop.crew("anna")
+    first, second = (shop.order(place, kind="service", demand={}) for place in SPOTS[:2])
+    assert eta(shop, first["id"]) is None
+    repair(shop)
+    look(shop)
+    told = {order["id"]: eta(shop, order["id"]) for order in (first, second)}
+    stops = planned(shop)
+    for stop in stops:
+        assert stop["eta"] == told[stop["order_id"]]
+        assert stop["eta"]["p50"] < stop["eta"]["p80"]
+    route = shop.call("GET", "/v1/drivers/me/route", key=anna).json["shifts"][0]["stops"]
+    assert [stop["eta"] for stop in route] == [stop["eta"] for stop in stops]
+    shop.leave(anna)
+    shop.event(anna, stops[0]["stop_id"], "arrived", event_id="1", at=at(1))
+    assert eta(shop, stops[0]["order_id"]) is None
+    assert eta(shop, stops[1]["order_id"]) is not None
+
+
+@one_server
+def test_etas_are_told_in_events_when_they_have_moved(shop: Shop) -> None:
+    """First when there is one, then only past the policy's threshold."""
+    shop.depot(policy={"eta_step": 600})
+    anna = shop.crew("anna")
+    order = shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    look(shop)
+    shop.leave(anna)
+    look(shop)
+    look(shop)
+    changed = lambda: [json.loads(event["data"]) for _, event in readers.events(shop.store) if event["type"] == "eta.changed"]  # noqa: E731
+    assert [event["order_id"] for event in changed()] == [order["id"]]
+    shop.store.hset(keys.depot_key("hel", "eta_told"), order["stop_id"], changed()[0]["p50"] - 700)
+    look(shop)
+    assert len(changed()) == 2
+    assert changed()[1]["was"] == changed()[0]["p50"] - 700
+
+
+@one_server
+def test_how_often_etas_hold_is_told(shop: Shop) -> None:
+    """Arrivals are held against the first ETA that was given with at most so many minutes to go."""
+    shop.depot()
+    anna = shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    look(shop)
+    [stop] = planned(shop)
+    minutes = -(-int(datetime.fromisoformat(stop["eta"]["p50"]).timestamp() - datetime.fromisoformat(at(0)).timestamp()) // 60)
+    horizon = next(most for most in tracking.HORIZONS if most >= minutes)
+    shop.event(anna, stop["stop_id"], "arrived", event_id="1", at=at(1))
+    shop.event(anna, stop["stop_id"], "arrived", event_id="1", at=at(1))
+    told = shop.call("GET", "/metrics").text
+    assert f'lastleg_eta_judged_total{{horizon="{horizon}"}} 1.0' in told
+    assert f'lastleg_eta_kept_total{{horizon="{horizon}",quantile="0.5"}} 1.0' in told
+    assert f'lastleg_eta_kept_total{{horizon="{horizon}",quantile="0.8"}} 1.0' in told
+    assert f'lastleg_eta_forecast_error_seconds_count{{horizon="{horizon}"}} 1.0' in told
+
+
+def pings(shop: Shop, token: str, place: dict[str, float], *seconds: int) -> None:
+    batch = [place | {"seq": second, "recorded_at": at(second)} for second in seconds]
+    assert shop.call("POST", "/v1/drivers/me/pings", batch, key=token).json["stored"] == len(seconds)
+
+
+@one_server
+def test_a_driver_who_forgets_to_report_progresses_all_the_same(shop: Shop) -> None:
+    """As inferred from pings; what is reported later counts instead."""
+    shop.depot(policy={"infer_after": 20}, clock={"scale": 600, "start": "2030-01-01T08:00:00Z"})
+    anna = shop.crew("anna")
+    for place in SPOTS[1:3]:
+        shop.order(place, kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    first, second = planned(shop)
+    wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > at(900), what="the time of the pings")
+    state = lambda stop: shop.call("GET", f"/v1/orders/{stop['order_id']}").json  # noqa: E731
+    pings(shop, anna, first["location"], 300, 310)
+    look(shop)
+    assert state(first)["status"] == "en_route", "ten seconds at a traffic light are no arrival"
+    pings(shop, anna, first["location"], 320, 330)
+    look(shop)
+    there = state(first)
+    assert (there["status"], there["arrived_at"], there["inferred"]) == ("arrived", at(300), True)
+    pings(shop, anna, HOME, 600, 630)
+    look(shop)
+    gone = state(first)
+    assert (gone["status"], gone["arrived_at"], gone["left_at"], gone["inferred"]) == ("completed", at(300), at(330), True)
+    assert state(second)["status"] == "en_route"
+    shop.event(anna, first["stop_id"], "arrived", event_id="late", at=at(305))
+    shop.event(anna, first["stop_id"], "failed", event_id="later", at=at(400))
+    told = state(first)
+    assert (told["status"], told["arrived_at"], told["left_at"]) == ("failed", at(305), at(400))
+    assert "inferred" not in told
+
+
+@one_server
+def test_nothing_is_inferred_where_the_policy_says_so(shop: Shop) -> None:
+    shop.depot(policy={"infer_progress": False, "infer_after": 10}, clock={"scale": 600, "start": "2030-01-01T08:00:00Z"})
+    anna = shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    [stop] = planned(shop)
+    wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > at(600), what="the time of the pings")
+    pings(shop, anna, stop["location"], 300, 400)
+    look(shop)
+    assert shop.call("GET", f"/v1/orders/{stop['order_id']}").json["status"] == "en_route"
+
+
+@one_server
+def test_who_stands_still_on_the_way_asks_for_a_re_solve(shop: Shop) -> None:
+    """Once, until moving again."""
+    shop.depot(policy={"still_after": 60, "late_after": 86_400}, clock={"scale": 600, "start": "2030-01-01T08:00:00Z"})
+    anna = shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > at(900), what="the time of the pings")
+    pings(shop, anna, SPOTS[4], 800, 830)
+    look(shop)
+    assert ("standing_still", "hel.anna") not in triggers(shop)
+    pings(shop, anna, SPOTS[4], 870)
+    look(shop)
+    assert triggers(shop).count(("standing_still", "hel.anna")) == 1
+    look(shop)
+    assert triggers(shop).count(("standing_still", "hel.anna")) == 1
+
+
+@one_server
+def test_pings_beyond_what_the_archiver_can_follow_move_the_driver_all_the_same(shop: Shop) -> None:
+    """History is shed, and counted; progress never is."""
+    shop.depot()
+    anna = shop.crew("anna")
+    shop.app.extensions["lastleg"] = replace(shop.app.extensions["lastleg"], settings=replace(shop.settings, pings=1))
+    for number in range(3):
+        ping(shop, anna, number, SPOTS[number], at(number))
+    assert shop.store.xlen(keys.shared_key("pings")) == 1
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    assert snapshot.positions["hel.anna"].location.lat == SPOTS[2]["lat"]
+    seen = readers.recent_pings(shop.store, "hel", "hel.anna")
+    assert [ping.location.lat for ping in seen] == [place["lat"] for place in SPOTS[:3]]
+    assert "lastleg_pings_shed_total 2.0" in shop.call("GET", "/metrics").text

@@ -10,13 +10,13 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import iso, whole_number
+from ingest.schemas import eta_view, iso, whole_number
 from ingest.store import keys, readers
 from ingest.store.readers import VersionRecord
 from routing import codec
 from routing.model import Depot, Order, Plan, order_of
 from routing.solve.problem import build
-from workers import travel
+from workers import learned, travel
 from workers.documents import stop_view, trigger_view
 
 blueprint = Blueprint("plans", __name__)
@@ -33,7 +33,7 @@ def current(depot_id: str) -> dict[str, Any]:
     if plan is None:
         raise ApiProblem(404, "no_plan", "This depot has no plan yet.", "Add a shift and an order.")
     record = readers.version_record(store(), depot.id, plan.version)
-    return _view(depot, plan, record)
+    return _view(depot, plan, record, current_version=True)
 
 
 @blueprint.get("/v1/depots/<depot_id>/plans")
@@ -71,7 +71,8 @@ def problem(depot_id: str) -> Response:
     assert snapshot is not None  # my_depot found it
     now = depot.clock.depot(time.time())
     roads = travel.of(services().settings, snapshot, now)
-    found = build(snapshot, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
+    expected = learned.applied(services().settings, snapshot)
+    found = build(expected, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
     return Response(codec.dumps(found), content_type="application/json")
 
 
@@ -87,15 +88,16 @@ def _summary(record: VersionRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _view(depot: Depot, plan: Plan, record: VersionRecord | None) -> dict[str, Any]:
+def _view(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_version: bool = False) -> dict[str, Any]:
     stops = [stop.stop_id for route in plan.routes for stop in route.stops]
     progress = readers.progress_of(store(), depot.id, stops)
-    orders = _orders(depot.id, stops)
+    orders, etas = _orders(depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}
     routes = [
         {
             "shift_id": route.shift_id, "driver_id": route.driver_id, "vehicle_id": route.vehicle_id,
             "stops": [stop_view(stop, orders.get(order_of(stop.stop_id)))
                       | {"state": progress[stop.stop_id].state if stop.stop_id in progress else "open"}
+                      | ({"eta": eta_view(etas[stop.stop_id])} if stop.stop_id in etas else {})
                       for stop in route.stops],
         }
         for route in plan.routes

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
 from ingest.problems import Fault, invalid
-from ingest.schemas import whole_number
+from ingest.schemas import eta_view, whole_number
 from ingest.store import readers
 
 blueprint = Blueprint("routes", __name__)
@@ -61,10 +61,13 @@ def _joined(depot_id: str, document: dict[str, Any]) -> dict[str, Any]:
     shifts = {shift["shift_id"] for shift in document["shifts"]}
     holders = readers.holders(store(), depot_id, [stop["stop_id"] for stop in stops])
     progress = readers.progress_of(store(), depot_id, [stop["stop_id"] for stop in stops])
+    etas = readers.etas(store(), depot_id, [stop["stop_id"] for stop in stops])
     for stop in stops:
         known = progress.get(stop["stop_id"])
         moved = known is not None and holders.get(stop["stop_id"], "") not in shifts  # another driver has started it
         stop["state"] = "moved" if moved else known.state if known else "open"
+        stop |= {"inferred": True} if known and known.inferred else {}
+        stop |= {"eta": eta_view(etas[stop["stop_id"]])} if stop["stop_id"] in etas else {}
         stop["recipient"] = readers.personal(store(), depot_id, stop["order_id"])
     return document
 

@@ -71,5 +71,6 @@ for driver, text in pairs(c.documents) do
 end
 redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
 emit('plan.published', cjson.encode({version = version}))
+redis.call('ZADD', K.moving, 'NX', c.began, DEPOT)  -- what is to be expected now is to be said
 if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision) end
 return {'published', tostring(version)}

@@ -11,17 +11,22 @@ if known then
 end
 if shift == '' and (kind == 'departed' or kind == 'returned') then return {'no_shift'} end
 local rev = emit('driver.' .. kind, body)
+local duty = kind ~= 'departed' and kind ~= 'returned'
 if kind == 'departed' then
   depart(shift, at)
   hear(driver, deadline, now)
 elseif kind == 'returned' then
   give_back(shift, at, rev)
   redis.call('ZREM', K.heard, DEPOT .. ' ' .. driver)
+  redis.call('ZREM', K.near, driver)
   if redis.call('HGET', K.absent, driver) == 'silent' then redis.call('HDEL', K.absent, driver) end
   touch(driver, rev)
   trigger('driver_returned', driver, rev, now)
+elseif tonumber(at) < tonumber(redis.call('HGET', K.duty, driver) or at) then
+  hear(driver, deadline, now)  -- a newer report has come before it
 elseif kind == 'off_duty' or kind == 'broken_down' then
   redis.call('HSET', K.absent, driver, kind)
+  redis.call('ZREM', K.near, driver)
   touch(driver, rev)
   trigger(kind == 'off_duty' and 'driver_off_duty' or 'vehicle_broken', driver, rev, now)
 else
@@ -30,5 +35,6 @@ else
   hear(driver, deadline, now)
   trigger('driver_on_duty', driver, rev, now)
 end
+if duty and tonumber(at) >= tonumber(redis.call('HGET', K.duty, driver) or at) then redis.call('HSET', K.duty, driver, at) end
 redis.call('SET', ONCE, 'recorded ' .. kind, 'EX', ttl)
 return {'recorded'}

@@ -7,6 +7,7 @@ local score = redis.call('ZSCORE', zset, member)
 if not score or tonumber(score) > tonumber(now) then return 0 end
 redis.call('ZREM', zset, member)
 if kind == 'driver_silent' then
+  redis.call('ZREM', K.near, subject)
   local busy = false
   local shifts = redis.call('HGETALL', K.shift_driver)
   for i = 1, #shifts, 2 do

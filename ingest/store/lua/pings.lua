@@ -1,14 +1,15 @@
--- A batch of one driver's pings: deduplicated by number, kept in order of their own time.
--- KEYS: all of keys.py, then the driver's ping numbers.
--- ARGV: driver, now (real s), deadline of the next ping (real s), then for each ping: seq, recorded at (depot s), document.
+-- A batch of one driver's pings: deduplicated by number, kept in order of their own time. Where too many batches wait for the archiver
+-- they move the driver all the same, but are not kept: history is shed before progress.
+-- KEYS: all of keys.py, then the driver's ping numbers, then the driver's newest pings.
+-- ARGV: driver, now (real s), deadline of the next ping (real s), how many batches may wait, then for each ping in order of their
+--       times: seq, recorded at (depot s), document.
 -- -> {new, duplicates, late}
-local driver, now, deadline = ARGV[1], ARGV[2], ARGV[3]
-local fresh, duplicates, late = {}, 0, 0
+local driver, now, deadline, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local fresh, ahead, duplicates, late = {}, {}, 0, 0
 local newest = tonumber(redis.call('HGET', K.ping_at, driver) or '-1')
 local oldest = redis.call('ZRANGE', SEQS, 0, 0, 'WITHSCORES')
 local full = redis.call('ZCARD', SEQS) >= 1000
-local position = nil
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
   local seq, at = ARGV[i], tonumber(ARGV[i + 1])
   local known = full and tonumber(seq) < tonumber(oldest[2])
   if known or redis.call('ZADD', SEQS, 'NX', seq, seq) == 0 then
@@ -16,7 +17,8 @@ for i = 4, #ARGV, 3 do
   else
     fresh[#fresh + 1] = ARGV[i + 2]
     if at > newest then
-      newest, position = at, ARGV[i + 2]
+      newest = at
+      ahead[#ahead + 1] = ARGV[i + 2]
     else
       late = late + 1
     end
@@ -25,10 +27,23 @@ end
 if #fresh == 0 then return {0, duplicates, 0} end
 redis.call('ZREMRANGEBYRANK', SEQS, 0, -1001)
 redis.call('EXPIRE', SEQS, 172800)
-redis.call('XADD', K.pings, '*', 'depot', DEPOT, 'driver', driver, 'pings', '[' .. table.concat(fresh, ',') .. ']')
-if position then
+if redis.call('XLEN', K.pings) < most then
+  redis.call('XADD', K.pings, '*', 'depot', DEPOT, 'driver', driver, 'pings', '[' .. table.concat(fresh, ',') .. ']')
+else
+  redis.call('HINCRBYFLOAT', K.metrics, 'pings_shed - count', #fresh)
+end
+if #ahead > 0 then
+  local position = ahead[#ahead]
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
+  redis.call('RPUSH', RECENT, unpack(ahead, math.max(1, #ahead - RECENT_PINGS + 1)))
+  redis.call('LTRIM', RECENT, -RECENT_PINGS, -1)
+  redis.call('EXPIRE', RECENT, 172800)
+  local absent = redis.call('HGET', K.absent, driver)
+  local place = cjson.decode(position).location
+  if (not absent or absent == 'silent') and math.abs(place.lat) < 85 then  -- beyond there the index knows no places
+    redis.call('GEOADD', K.near, place.lon, place.lat, driver)
+  end
 end
 hear(driver, deadline, now)
 return {#fresh, duplicates, late}

@@ -95,6 +95,24 @@ local function trail_add(shift, stop)
   redis.call('HSET', K.trail, shift, trail and trail ~= '' and trail .. ' ' .. stop or stop)
 end
 
+-- A shift's started stops in the order of what happened there, not of the reports: those finished first, by when they were left.
+local function trail_sort(shift)
+  local rows = {}
+  for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do
+    local row = redis.call('HMGET', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left')
+    local done = TERMINAL[row[1]]
+    rows[#rows + 1] = {stop, done and 0 or 1, tonumber(done and row[3] or row[2]) or math.huge, tonumber(row[2]) or math.huge}
+  end
+  table.sort(rows, function(a, b)
+    for i = 2, 4 do
+      if a[i] ~= b[i] then return a[i] < b[i] end
+    end
+    return a[1] < b[1]
+  end)
+  for i, row in ipairs(rows) do rows[i] = row[1] end
+  redis.call('HSET', K.trail, shift, table.concat(rows, ' '))
+end
+
 -- Take an unfinished stop out of a shift's trail: it is open again.
 local function trail_drop(shift, stop)
   local kept = {}
@@ -102,7 +120,7 @@ local function trail_drop(shift, stop)
     if other ~= stop then kept[#kept + 1] = other end
   end
   redis.call('HSET', K.trail, shift, table.concat(kept, ' '))
-  redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived')
+  redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred')
 end
 
 -- A shift on the road with no current stop drives to the next open one of its route (never `except`).
@@ -125,6 +143,7 @@ local function give_back(shift, at, rev)
   redis.call('HSETNX', K.departed, shift, at)
   redis.call('HSET', K.returned, shift, at)
   redis.call('HDEL', K.foreseen, shift)
+  redis.call('ZREM', K.near, redis.call('HGET', K.shift_driver, shift))
   local current = current_of(shift)
   if current then trail_drop(shift, current) end
   local goods = redis.call('HGETALL', K.goods)
@@ -143,7 +162,11 @@ end
 
 -- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
 local function depart(shift, at, except)
-  if redis.call('HEXISTS', K.departed, shift) == 1 then return false end
+  local known = tonumber(redis.call('HGET', K.departed, shift))
+  if known then
+    if tonumber(at) < known then redis.call('HSET', K.departed, shift, at) end  -- the report of what came first may come last
+    return false
+  end
   redis.call('HSET', K.departed, shift, at)
   local driver = redis.call('HGET', K.shift_driver, shift)
   local shifts = redis.call('HGETALL', K.shift_driver)
@@ -166,8 +189,27 @@ local function depart(shift, at, except)
   return true
 end
 
+-- What was expected of a stop's arrival has come true, or never will. -> what was told of it, '' if nothing
+local function unexpect(stop)
+  local told = redis.call('HGET', K.forecasts, stop)
+  redis.call('HDEL', K.etas, stop)
+  redis.call('HDEL', K.eta_told, stop)
+  redis.call('HDEL', K.forecasts, stop)
+  return told or ''
+end
+
+-- A driver has arrived: what was expected is held against it. -> what was told of it: minutes ahead, P50 and P80, and so on
+local function judge(stop, at)
+  local told = unexpect(stop)
+  if told ~= '' then emit('eta.judged', cjson.encode({stop_id = stop, at = tonumber(at), told = told})) end
+  return told
+end
+
 -- So long (s) after a driver was heard of the depot's drivers are looked at, as `workers/tracking.py` goes on to do.
 local LOOK_S = 5
+
+-- So many of a driver's newest pings are kept at hand: progress is seen from them.
+local RECENT_PINGS = 100
 
 -- A driver was heard of: not silent, and not before `deadline` (real s).
 local function hear(driver, deadline, now)
@@ -200,4 +242,5 @@ local function close_order(order)
   redis.call('HDEL', K.unassigned, order)
   redis.call('HDEL', K.declined, order)
   redis.call('HDEL', K.aside, order)
+  for _, kind in ipairs({'delivery', 'collection', 'service', 'pickup'}) do unexpect(order .. '.' .. kind) end
 end

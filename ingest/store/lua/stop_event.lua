@@ -1,10 +1,12 @@
 -- What a driver reports of a stop. Facts (arrived, completed, failed, loaded) are always recorded; intentions
--- (accepted, declined, en_route, skipped) are refused when the stop is no longer theirs.
+-- (accepted, declined, en_route, skipped) are refused when the stop is no longer theirs. What is only inferred from pings (arrived,
+-- completed) is refused unless it is the next thing to happen to that shift; a report corrects it.
 -- KEYS: all of keys.py, then the answer of this event id.
 -- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl,
---       deadline of the next ping (real s).
--- -> {'recorded'|'conflict'|'refused'|'reused', 'replayed' if seen before}
+--       deadline of the next ping (real s; '' if inferred).
+-- -> {'recorded'|'conflict'|'refused'|'reused', 'replayed' if seen before, what was expected of an arrival: see judge}
 local driver, shift, stop, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local inferred = deadline == ''
 local this = stop .. '|' .. kind
 local known = redis.call('GET', ONCE)
 if known then
@@ -17,12 +19,20 @@ local holder = redis.call('HGET', K.stop_shift, stop)
 local theirs = holder and redis.call('HGET', K.shift_driver, holder) == driver
 local state = state_of(stop)
 local fact = kind == 'arrived' or kind == 'completed' or kind == 'failed' or kind == 'loaded'
+if inferred and not (theirs and holder == shift and current_of(shift) == stop
+    and state == (kind == 'arrived' and 'en_route' or 'arrived')) then return {'refused'} end
 local ahead = theirs and holder ~= shift and redis.call('HEXISTS', K.departed, holder) == 0
 if ahead and kind == 'en_route' then return {'refused'} end  -- that shift has not begun
 if ahead and fact and shift ~= '' then
   theirs = false  -- done in this shift, though planned for a later one of the same driver
 elseif theirs then
   shift = holder
+end
+
+-- Of several reports of a moment the first one counts, whatever order they come in; a guess counts only until there is one.
+local function first(field, moment, guess)
+  local known = tonumber(redis.call('HGET', K.progress, field))
+  if not known or guess or tonumber(moment) < known then redis.call('HSET', K.progress, field, moment) end
 end
 
 if not fact then
@@ -55,13 +65,26 @@ if not fact then
 end
 
 local rev = emit('stop.' .. kind, body)
-local result = theirs and 'recorded' or 'conflict'
+local result, told = theirs and 'recorded' or 'conflict', ''
+local over = shift ~= '' and redis.call('HEXISTS', K.returned, shift) == 1  -- what comes so late no longer puts goods on the vehicle
+local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was, and not reported yet
 if kind == 'loaded' then
   local goods = string.sub(stop, -9) == '.delivery' and not on_its_way(order)
-  if not TERMINAL[state] and shift ~= '' and goods then redis.call('HSET', K.goods, order, shift) end
+  if not TERMINAL[state] and shift ~= '' and not over and goods then redis.call('HSET', K.goods, order, shift) end
   touch(order, rev)
 elseif TERMINAL[state] and state ~= 'cancelled' then
-  if kind == 'arrived' then redis.call('HSETNX', K.progress, stop .. '|arrived', at) end
+  if kind == 'arrived' then
+    first(stop .. '|arrived', at, guessed)
+  elseif guessed == 'completed' then
+    redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
+    if kind == 'failed' then
+      if string.sub(stop, -9) == '.delivery' and shift ~= '' and not over then redis.call('HSET', K.goods, order, shift) end
+      if string.sub(stop, -11) == '.collection' then redis.call('HDEL', K.goods, order) end
+      touch(order, rev)
+      trigger('stop_failed', stop, rev, now)
+    end
+    redis.call('HDEL', K.progress, stop .. '|inferred')
+  end
 elseif state == 'cancelled' and kind == 'arrived' then
   result = 'conflict'
 else
@@ -79,23 +102,35 @@ else
     redis.call('HSET', K.stop_shift, stop, shift)  -- a fact beats the plan, at once
   end
   touch(order, rev)
+  if state ~= 'arrived' and theirs then told = judge(stop, at) else unexpect(stop) end
+  first(stop .. '|arrived', at, guessed and kind == 'arrived')
   if kind == 'arrived' then
-    redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
+    redis.call('HSET', K.progress, stop .. '|state', 'arrived')
   else
-    redis.call('HSETNX', K.progress, stop .. '|arrived', at)
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
     if not picked_up then close_order(order) end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
-    if (picked_up or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' then
+    if (picked_up or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
       redis.call('HSET', K.goods, order, shift)
     end
     if shift ~= '' then advance(shift) end
     if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
   end
+  if inferred then
+    redis.call('HSET', K.progress, stop .. '|inferred', kind)
+  else
+    redis.call('HDEL', K.progress, stop .. '|inferred')
+  end
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end
+if shift ~= '' then
+  trail_sort(shift)
+  local current = over and current_of(shift)
+  if current then trail_drop(shift, current) end
+end
 if result == 'conflict' then trigger('stop_conflict', stop, rev, now) end
+if inferred then return {result, '', told} end
 hear(driver, deadline, now)
 redis.call('SET', ONCE, result .. ' ' .. this, 'EX', ttl)
-return {result}
+return {result, '', told}

@@ -1,0 +1,86 @@
+"""What pings tell of a driver's progress: arrived, gone again, or standing still on the way.
+
+A stop's fence has two radii, so that a phone's error at its border makes nobody come and go: who is within the inner one is there,
+until well outside the outer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.eta.matching import Ping
+from routing.model import Location
+
+INSIDE_M, OUTSIDE_M = 60.0, 150.0
+"""Radii of a stop's fence."""
+
+GONE_S = 20
+"""Who is outside for so long, by two pings at least, has left."""
+
+STILL_M = 50.0
+"""Who stays within this of one point stands still."""
+
+_METRES_PER_DEGREE = 111_195.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """When a driver came to a stop and left it (depot s), as far as pings show."""
+
+    arrived: int | None = None
+    left: int | None = None
+
+
+def observe(pings: Sequence[Ping], target: Location, *, since: float, arrived: int | None, dwell: int) -> Observed:
+    """Whether a driver is, or was, at the stop that is next.
+
+    Parameters
+    ----------
+    pings
+        In order of their times. Those before `since`, when the driver may have gone there first, do not count.
+    arrived
+        When the driver arrived, if that is known.
+    dwell
+        Seconds near the stop that make an arrival. Whoever drives past is not there for so long.
+    """
+    seen = [ping for ping in pings if ping.at >= (since if arrived is None else arrived)]
+    if not seen:
+        return Observed(arrived)
+    at = np.array([ping.at for ping in seen])
+    apart = _apart(seen, target)
+    first: int | None = None
+    last = 0
+    for number, metres in enumerate(apart):
+        if metres <= INSIDE_M + (seen[number].accuracy_m or 0.0) / 2:
+            first, last = (number if first is None else first), number
+        elif metres > OUTSIDE_M:
+            outside = at[number:]
+            left_long = arrived is not None or (first is not None and at[last] - at[first] >= dwell)
+            if left_long and (apart[number:] > OUTSIDE_M).all() and len(outside) >= 2 and outside[-1] - outside[0] >= GONE_S:
+                came = arrived if arrived is not None else int(at[first or 0])
+                return Observed(came, max(came, int(at[last]) if first is not None else came))
+            first = None if arrived is None and not left_long else first
+    if arrived is None and first is not None and at[last] - at[first] >= dwell:
+        arrived = int(at[first])
+    return Observed(arrived)
+
+
+def standing_since(pings: Sequence[Ping]) -> int | None:
+    """Since when a driver has stayed where the last ping was, or None without one."""
+    if not pings:
+        return None
+    apart = _apart(pings, Location(pings[-1].lat, pings[-1].lon))
+    moved = np.flatnonzero(apart > STILL_M)
+    return int(pings[int(moved[-1]) + 1 if len(moved) else 0].at)
+
+
+def _apart(pings: Sequence[Ping], place: Location) -> NDArray[np.float64]:
+    """Metres from a place."""
+    lat, lon = np.array([ping.lat for ping in pings]), np.array([ping.lon for ping in pings])
+    east = (lon - place.lon) * np.cos(np.radians(place.lat))
+    found: NDArray[np.float64] = np.hypot(lat - place.lat, east) * _METRES_PER_DEGREE
+    return found
