@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid
-from routing.model import Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
+from routing.model import Dispatch, Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
 from routing.roads import maps
 
 DAY_S = 86_400
@@ -133,6 +133,8 @@ class PolicyIn(_Body):
     still_after: int | None = Field(default=None, ge=60, le=DAY_S)
     infer_progress: bool | None = None
     infer_after: int | None = Field(default=None, ge=10, le=3600)
+    offer_ttl: int | None = Field(default=None, ge=5, le=3600)
+    match_wait: float | None = Field(default=None, ge=0, le=60)
     eta_step: int | None = Field(default=None, ge=10, le=DAY_S)
     learned_service: bool | None = None
     debounce: float | None = Field(default=None, ge=0, le=60)
@@ -311,6 +313,7 @@ class OrderIn(_Body):
     pin: PinIn = Field(default_factory=PinIn)  # a default would be copied deeply for each order
     excluded_drivers: list[str] = Field(default_factory=list, max_length=100)
     recipient: Recipient | None = None
+    dispatch: Dispatch = Dispatch.PLANNED
 
 
 class KeyIn(_Body):

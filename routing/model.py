@@ -56,6 +56,18 @@ class OrderKind(StrEnum):
     TRANSPORT = "transport"
 
 
+class Dispatch(StrEnum):
+    """How an order finds its driver.
+
+    `planned` ones are put into routes. The others are offered to one driver after another until one accepts; an `emergency` to
+    whoever is there first, and it goes before whatever that driver is only on the way to.
+    """
+
+    PLANNED = "planned"
+    IMMEDIATE = "immediate"
+    EMERGENCY = "emergency"
+
+
 class Turn(StrEnum):
     """A pin to an end of a route: before or after all stops that a plan may still move and that are not pinned so."""
 
@@ -116,6 +128,7 @@ class TriggerKind(StrEnum):
     DRIVER_ON_DUTY = "driver_on_duty"
     DRIVER_RETURNED = "driver_returned"
     LATENESS_FORESEEN = "lateness_foreseen"
+    OFFER_ACCEPTED = "offer_accepted"
     DETOUR = "detour"
     STANDING_STILL = "standing_still"
     ROADS_CHANGED = "roads_changed"
@@ -202,6 +215,10 @@ class Policy:
     """Whether drivers who forget to report arrive and leave as their pings show, until they do report."""
     infer_after: int = 60
     """Depot seconds near a stop after which its driver counts as arrived."""
+    offer_ttl: int = 30
+    """Real seconds that a driver has to accept an order that cannot wait."""
+    match_wait: float = 0.3
+    """Real seconds that orders which cannot wait are collected for, to be matched together; emergencies are not."""
     eta_step: int = 300
     """Depot seconds that an expected arrival must have moved to be told anew in an event."""
     learned_service: bool = True
@@ -309,6 +326,7 @@ class Order:
     excluded_drivers: tuple[str, ...] = ()
     pin: Pin = Pin()
     pickup: Pickup | None = None
+    dispatch: Dispatch = Dispatch.PLANNED
 
     def place_of(self, stop_id: str) -> Place:
         """Where one of its stops is."""
@@ -570,7 +588,8 @@ class Snapshot:
     `goods` maps an order to the shift whose vehicle carries its goods. `declined` maps an order to the
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
-    `improving` are answered already, but no improvement has looked at them yet.
+    `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
+    drivers who have accepted them; those that nobody holds are not among `orders`.
     """
 
     depot: Depot
@@ -594,3 +613,4 @@ class Snapshot:
     triggers: tuple[Trigger, ...]
     planned_on: RoadState | None = None
     improving: tuple[Trigger, ...] = ()
+    held: dict[str, str] = field(default_factory=dict)

@@ -60,6 +60,10 @@ HOOK_S = 0.2
 _BLOCK_MS = 2000
 
 
+Item = tuple[int | None, str]
+"""A route version and its document; or None and an offer."""
+
+
 class Busy(Exception):
     """There is no room for a body at the moment."""
 
@@ -69,13 +73,13 @@ class Hub:
 
     def __init__(self, settings: Settings) -> None:
         self._url = embedded.url(settings)
-        self._subscribers: dict[str, set[asyncio.Queue[tuple[int, str] | None]]] = {}
+        self._subscribers: dict[str, set[asyncio.Queue[Item | None]]] = {}
         self._last = ""
         self._ending = False
 
-    def subscribe(self, driver: str) -> asyncio.Queue[tuple[int, str] | None]:
-        """A queue of (route version, document); None means: too slow, or the end."""
-        queue: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
+    def subscribe(self, driver: str) -> asyncio.Queue[Item | None]:
+        """A queue of (route version, document), or (None, offer); None means: too slow, or the end."""
+        queue: asyncio.Queue[Item | None] = asyncio.Queue()
         self._subscribers.setdefault(driver, set()).add(queue)
         if self._ending:
             queue.put_nowait(None)
@@ -86,7 +90,7 @@ class Hub:
         self._ending = True
         self.close()
 
-    def unsubscribe(self, driver: str, queue: asyncio.Queue[tuple[int, str] | None]) -> None:
+    def unsubscribe(self, driver: str, queue: asyncio.Queue[Item | None]) -> None:
         """Stop delivering to a queue."""
         queues = self._subscribers.get(driver, set())
         queues.discard(queue)
@@ -117,14 +121,17 @@ class Hub:
                 for _, rows in found or []:
                     for entry, fields in rows:
                         self._last = entry
-                        self._deliver(int(fields["version"]), json.loads(fields["routes"]))
+                        if "offers" in fields:
+                            self._deliver(None, json.loads(fields["offers"]))
+                        else:
+                            self._deliver(int(fields["version"]), json.loads(fields["routes"]))
             except (KeyError, ValueError) as error:  # not ours; what follows is
                 log.error("passed over %s of what was published: %r", self._last, error)
             except (redis.RedisError, OSError) as error:
                 log.warning("The hub cannot read: %s", error)
                 await asyncio.sleep(0.5)
 
-    def _deliver(self, version: int, documents: dict[str, str]) -> None:
+    def _deliver(self, version: int | None, documents: dict[str, str]) -> None:
         for driver, text in documents.items():
             for queue in self._subscribers.get(driver, ()):
                 queue.put_nowait((version, text) if queue.qsize() < BACKLOG else None)
@@ -279,7 +286,7 @@ class Front:
         finally:
             self._hub.unsubscribe(driver, queue)
 
-    async def _pump(self, scope: dict[str, Any], queue: asyncio.Queue[tuple[int, str] | None], version: int, send: Send) -> None:
+    async def _pump(self, scope: dict[str, Any], queue: asyncio.Queue[Item | None], version: int, send: Send) -> None:
         """Send what is published after `version`; end when the client is too slow, or may not read it any more."""
         asked = time.monotonic() - KNOWN_S * random.random()  # not all of them at once
         while True:
@@ -292,7 +299,9 @@ class Front:
                 return
             if time.monotonic() - asked > KNOWN_S:
                 asked = time.monotonic()
-            if item[0] > version:
+            if item[0] is None:
+                await _chunk(send, event("offer", None, item[1]).encode())
+            elif item[0] > version:
                 version = item[0]
                 await _chunk(send, event("route", version, item[1]).encode())
 

@@ -10,7 +10,7 @@ from ingest.store import keys
 from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import quarantine, replan, tracking, travel
+from workers import matching, quarantine, replan, tracking, travel
 from workers.lease import hold
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ENVIRONMENT = (OSError, MemoryError, MapFileError)
 """What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
-WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track}
+WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": matching.match}
 """What is done for a depot in each role."""
 
 
@@ -35,6 +35,11 @@ def improve(depot_id: str) -> int:
 def track(depot_id: str) -> int:
     """Look ahead for a depot's drivers, and those of other depots that are due; re-solves asked for."""
     return _work(depot_id, "track")
+
+
+def match(depot_id: str) -> int:
+    """Offer a depot's orders that cannot wait, and those of other depots that are due; offers made."""
+    return _work(depot_id, "match")
 
 
 def _work(depot_id: str, role: str) -> int:
@@ -88,7 +93,8 @@ def _another(client: Store, role: str, tried: dict[str, float]) -> str | None:
 
 def preload() -> None:
     """What a worker loads once before it forks for jobs: maps, compiled kernels and the solver's library."""
-    import ortools.constraint_solver.pywrapcp  # noqa: F401  # half a second that no job should pay
+    import ortools.constraint_solver.pywrapcp  # half a second that no job should pay
+    import ortools.graph.python.linear_sum_assignment  # noqa: F401  # the same
 
     from routing.roads import maps
 

@@ -58,7 +58,7 @@ class LastlegJob(Job):
 
 
 NICE = 10
-"""How far all others stand back behind repairs: they take what those leave of the processors."""
+"""How far all others stand back behind repairs and matches: they take what those leave of the processors."""
 
 
 WORKER_TTL_S = 17
@@ -153,7 +153,7 @@ class Worker(rq.Worker):
             raise SystemExit(f"rq: {error}") from None
         except redis.RedisError as error:
             self.log.warning("Redis is away: %s", error)
-        if self.queues[0].name != "repair":
+        if self.queues[0].name not in ("repair", "match"):
             os.nice(NICE)
         return super().work(*args, **kwargs)
 

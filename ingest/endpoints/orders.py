@@ -16,7 +16,7 @@ from ingest.problems import ApiProblem, Fault, full, invalid
 from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, eta_view, iso, parse, seconds, whole_number
 from ingest.store import keys, readers, writers
 from routing import codec
-from routing.model import Depot, Order, OrderKind, Pickup, Pin, ReasonCode, StopState, TimeWindow, Unassigned
+from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, StopState, TimeWindow, Unassigned
 
 blueprint = Blueprint("orders", __name__)
 
@@ -48,11 +48,11 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now), kerb=wanted.kerb,
         setup_time=wanted.setup_time, promised_by=seconds(wanted.promised_by) if wanted.promised_by else None,
         excluded_drivers=tuple(sorted(set(wanted.excluded_drivers))), pin=_pin(wanted.pin),
-        pickup=_pickup(wanted.pickup) if wanted.pickup else None,
+        pickup=_pickup(wanted.pickup) if wanted.pickup else None, dispatch=wanted.dispatch,
     )  # fmt: skip
     result, order_id = writers.create_order(
         store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
-        personal=wanted.recipient.fields() if wanted.recipient else {},
+        personal=wanted.recipient.fields() if wanted.recipient else {}, match_at=_match_at(depot, order, now),
     )  # fmt: skip
     if result == "full":
         raise full(f"{order_id} orders are open at this depot; it takes no more.", "max_open_orders")
@@ -65,9 +65,17 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     headers = {"Location": f"/v1/orders/{order_id}"}
     if result == "created":  # nobody can have done anything with it yet
         recipient = wanted.recipient.fields() if wanted.recipient else {}
-        return _shown(depot, order, recipient, {"status": "accepted"}), 201, headers
+        status = "accepted" if order.dispatch is Dispatch.PLANNED else "matching"
+        return _shown(depot, order, recipient, {"status": status}), 201, headers
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or order
     return view(depot, stored), 200, headers | {"Idempotent-Replayed": "true"}
+
+
+def _match_at(depot: Depot, order: Order, now: float) -> float | None:
+    """When an order that cannot wait is to be matched (real s); None for one that waits for a plan."""
+    if order.dispatch is Dispatch.PLANNED:
+        return None
+    return now if order.dispatch is Dispatch.EMERGENCY else now + depot.policy.match_wait
 
 
 def _random() -> str:
@@ -90,7 +98,23 @@ def _faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
         ordered = sorted(right["pickup"].windows, key=lambda window: window.start)
         if any(a.end >= b.start for a, b in zip(ordered, ordered[1:], strict=False)):
             faults.append(Fault("overlap", "/pickup/windows", "The windows overlap.", "Join them."))
-    return faults + _driver_faults(depot, right)
+    return faults + _driver_faults(depot, right) + _dispatch_faults(right)
+
+
+def _dispatch_faults(right: dict[str, Any]) -> list[Fault]:
+    """What cannot be asked of an order that cannot wait."""
+    if right.get("dispatch", Dispatch.PLANNED) is Dispatch.PLANNED:
+        return []
+    faults = []
+    if right.get("kind") is OrderKind.DELIVERY:
+        faults.append(Fault("inconsistent", "/kind", "The goods of a delivery are at the depot, and cannot be fetched at once.",
+                            "Make it a transport with its pickup, or let it be planned."))  # fmt: skip
+    pickup = right.get("pickup")
+    if right.get("windows") or (isinstance(pickup, PickupIn) and pickup.windows) or (right.get("pin") or PinIn()).not_before:
+        faults.append(Fault("inconsistent", "/windows", "What cannot wait has no windows.", "Leave them out, or have it planned."))
+    if right.get("dispatch") is Dispatch.EMERGENCY and caller().role is not Role.OPERATOR:
+        faults.append(Fault("inconsistent", "/dispatch", "Only operators call emergencies.", "Say `immediate`."))
+    return faults
 
 
 def _driver_faults(depot: Depot, right: dict[str, Any]) -> list[Fault]:
@@ -158,7 +182,7 @@ def change(order_id: str) -> dict[str, Any]:
     data = body()
     wanted, right, faults = parse(OrderPatch, data)
     faults += _faults(depot, {"pickup": order.pickup} | {name: value for name, value in right.items() if value is not None}
-                      | {"kind": order.kind})  # fmt: skip
+                      | {"kind": order.kind, "dispatch": order.dispatch})  # fmt: skip
     if wanted is None or faults:
         raise invalid(faults)
     changed = replace(
@@ -226,7 +250,7 @@ def _shown(depot: Depot, order: Order, recipient: dict[str, str], status: dict[s
         "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
-        "priority": order.priority, "recipient": recipient,
+        "priority": order.priority, "recipient": recipient, "dispatch": order.dispatch,
         "setup_time": order.setup_time, "promised_by": iso(order.promised_by) if order.promised_by else None,
         "created_at": iso(order.created_at), "stop_id": order.stop_id,
     } | _more(order) | status  # fmt: skip
@@ -266,8 +290,19 @@ def _status(depot: Depot, order: Order) -> dict[str, Any]:
         if caller().role is Role.SHIPPER:  # whose drivers they are is not a shipper's business
             shown = [{name: value for name, value in reason.items() if name != "driver_id"} for reason in shown]
         return {"status": "unassigned", "reasons": shown}
+    if order.dispatch is not Dispatch.PLANNED and store().sismember(keys.depot_key(depot.id, "unmatched"), order.id):
+        return _offered(depot, order)
     assigned = store().hexists(keys.depot_key(depot.id, "stop_shift"), order.stop_id)
     return {"status": "planned", **_eta(depot, order)} if assigned else {"status": "accepted"}
+
+
+def _offered(depot: Depot, order: Order) -> dict[str, Any]:
+    """Where the search for a driver stands; who is asked is only the operator's business."""
+    offer = readers.offer(store(), depot.id, order.id)
+    if offer is None:
+        return {"status": "matching"}
+    told = {"expires_at": iso(offer.expires_at), "wait": offer.wait}
+    return {"status": "offered", "offer": told | ({"driver_id": offer.driver_id} if caller().role is Role.OPERATOR else {})}
 
 
 def _eta(depot: Depot, order: Order) -> dict[str, Any]:

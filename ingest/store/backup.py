@@ -21,7 +21,7 @@ from routing.model import Depot, depot_of
 PASSING = ("tries", "foreseen")
 """Keys that only matter to what runs at the moment."""
 
-SHARED = ("dirty", "improvable", "moving", "timers", "heard")
+SHARED = ("dirty", "improvable", "moving", "matchable", "timers", "heard")
 """What of a depot stands in keys of all."""
 
 VERSIONS_APART = 1000

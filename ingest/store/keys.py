@@ -16,13 +16,15 @@ DEPOT = (
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
+    "offers", "offered", "unmatched", "held", "passed",
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "timers", "heard", "metrics", "schema")
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "matchable", "timers", "heard", "metrics",
+          "schema")  # fmt: skip
 """One key each per Redis that scripts get; `keys`, who may call, is the API's alone."""
 
-DUE = {"repair": "dirty", "improve": "improvable", "track": "moving"}
+DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable"}
 """What each role works off: depots, and from when on (real s) they wait for it."""
 
 SCHEMA = "3"

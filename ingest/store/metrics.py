@@ -19,7 +19,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 3
 MINUTES = (15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 """Upper bounds of the buckets of how far off a planned time was."""
 
-HISTOGRAMS = {"event_to_plan_seconds": SECONDS, "step_seconds": SECONDS, "look_lag_seconds": SECONDS,
+HISTOGRAMS = {"event_to_plan_seconds": SECONDS, "step_seconds": SECONDS, "look_lag_seconds": SECONDS, "match_seconds": SECONDS,
               "eta_error_seconds": MINUTES, "eta_forecast_error_seconds": MINUTES}
 """Bounds by name; everything else is a counter."""
 

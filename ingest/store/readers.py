@@ -154,7 +154,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, closed, goods, declined, absent, positions, departed,
      returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
-     improving) = run(
+     improving, held) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -173,7 +173,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         record_revisions={key: int(value) for key, value in _pairs(revisions).items()},
         triggers=tuple(codec.loads(text, Trigger) for text in triggers),
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
-        improving=tuple(codec.loads(text, Trigger) for text in improving),
+        improving=tuple(codec.loads(text, Trigger) for text in improving), held=_pairs(held),
     )  # fmt: skip
 
 
@@ -222,6 +222,54 @@ def etas(client: Store, depot_id: str, stops: Sequence[str]) -> dict[str, tuple[
     found = client.hmget(keys.depot_key(depot_id, "etas"), list(stops)) if stops else []
     rows = ((stop, text.split()) for stop, text in zip(stops, found, strict=True) if text)
     return {stop: (int(float(p50)), int(float(p80))) for stop, (p50, p80) in rows}
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """An order that cannot wait, offered to one driver until `expires_at` (real s); `wait` s from then until he would be there.
+
+    `state` is `open` or how it ended: `accepted`, `declined`, `expired`, `withdrawn`.
+    """
+
+    order_id: str
+    driver_id: str
+    shift_id: str
+    stop_id: str
+    number: int
+    wait: int
+    emergency: bool
+    made_at: float
+    expires_at: float
+    state: str
+
+
+def offers(client: Store, depot_id: str) -> dict[str, Offer]:
+    """All open offers, by order."""
+    rows = client.hgetall(keys.depot_key(depot_id, "offers"))
+    return {order: codec.loads(text, Offer) for order, text in rows.items()}
+
+
+def offer(client: Store, depot_id: str, order_id: str) -> Offer | None:
+    """An order's open offer."""
+    text = client.hget(keys.depot_key(depot_id, "offers"), order_id)
+    return codec.loads(text, Offer) if text else None
+
+
+def offer_to(client: Store, depot_id: str, driver_id: str) -> Offer | None:
+    """A driver's open offer."""
+    order = client.hget(keys.depot_key(depot_id, "offered"), driver_id)
+    return offer(client, depot_id, order) if order else None
+
+
+def unmatched(client: Store, depot_id: str) -> list[Order]:
+    """Orders that cannot wait, and that nobody holds; the longest waiting first."""
+    ids = sorted(client.smembers(keys.depot_key(depot_id, "unmatched")))
+    texts = client.hmget(keys.depot_key(depot_id, "orders"), ids) if ids else []
+    return sorted((codec.loads(text, Order) for text in texts if text), key=lambda order: (order.created_at, order.id))
+
+
+def passed(client: Store, depot_id: str) -> dict[str, list[str]]:
+    """Drivers who have let an offer pass, or could not keep it, by order."""
+    return {order: text.split() for order, text in client.hgetall(keys.depot_key(depot_id, "passed")).items()}
 
 
 def recent_pings(client: Store, depot_id: str, driver_id: str) -> list[SeenAt]:

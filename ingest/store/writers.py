@@ -59,12 +59,16 @@ def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, 
 
 
 def create_order(client: Store, order: Order, *, print_: str, idempotency: str | None, now: float,
-                 personal: dict[str, str]) -> list[str]:  # fmt: skip
-    """Accept an order: `created`, `replayed`, `key_reused` or `duplicate` + the order's id, or `full` + how many may be open."""
+                 personal: dict[str, str], match_at: float | None = None) -> list[str]:  # fmt: skip
+    """Accept an order: `created`, `replayed`, `key_reused` or `duplicate` + the order's id, or `full` + how many may be open.
+
+    With `match_at` (real s) it cannot wait for a plan, and is matched then.
+    """
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
     token = hashlib.sha256(f"{order.shipper}|{idempotency}".encode()).hexdigest()[:32]
+    due = "" if match_at is None else match_at
     arguments = [order.id, codec.dumps(order), print_, external, json.dumps({"order_id": order.id}), now,
-                 ONCE_TTL_S if idempotency else 0, PERSONAL_TTL_S, *_fields(personal)]  # fmt: skip
+                 ONCE_TTL_S if idempotency else 0, PERSONAL_TTL_S, due, *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_create", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token)))  # fmt: skip
 
@@ -171,6 +175,14 @@ def foreseen(client: Store, depot_id: str, rows: Sequence[Ahead], *, version: in
     limits = {"late_after": policy.late_after, "detour_after": policy.detour_after, "eta_step": policy.eta_step}
     arguments = [now, at, version, json.dumps(limits), json.dumps(sorted(horizons)), codec.dumps(rows)]
     return int(run(client, depot_id, "track", arguments))
+
+
+def offer(client: Store, depot_id: str, offers: Sequence[dict[str, Any]], *, again: float, began: float) -> int:
+    """Offer orders that cannot wait, each to one driver, as far as that still holds; how many were made.
+
+    Where some still wait for an offer it is looked at again at `again` (real s), or sooner if something has come since `began`.
+    """
+    return int(run(client, depot_id, "offer", [json.dumps(offers), again, began]))
 
 
 def nobody_moves(client: Store, depot_id: str, *, version: int) -> bool:

@@ -19,6 +19,7 @@ from routing.model import (
     PICKUP,
     TERMINAL,
     Costs,
+    Dispatch,
     Order,
     OrderKind,
     Place,
@@ -276,7 +277,8 @@ def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:
         goods_on=snapshot.goods.get(order.id) if kind is OrderKind.DELIVERY else None,
         revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,
         setup_time=order.setup_time, excluded=frozenset(order.excluded_drivers), not_before=order.pin.not_before,
-        promised=order.promised_by, only=order.pin.driver_id, position=order.pin.position,
+        promised=order.promised_by, only=snapshot.held.get(order.id, order.pin.driver_id),
+        position=order.pin.position if order.dispatch is Dispatch.PLANNED else Turn.FIRST,
     )  # fmt: skip
 
 

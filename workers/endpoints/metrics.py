@@ -31,6 +31,8 @@ TOLD = {
     "eta_judged": "Arrivals that an ETA was held against, by how many minutes ahead it was given",
     "eta_kept": "Those of them that came no later than P50, and than P80",
     "eta_forecast_error_seconds": "How far from P50 drivers arrived, by how many minutes ahead it was given, in depot time",
+    "offers": "Offers of orders that cannot wait",
+    "match_seconds": "Matching what cannot wait, batch by batch",
     "pings_shed": "Pings that moved a driver but were not kept, because too many waited for the archiver",
     "looks": "Looks ahead for a depot's drivers on the road",
     "records_set_aside": "Orders and road events found guilty of failing re-solves",

@@ -8,6 +8,7 @@ asks again with `X-Lastleg-Subscribed`, so that nothing published in between is 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -15,8 +16,10 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
 from ingest.problems import Fault, invalid
-from ingest.schemas import eta_view, whole_number
+from ingest.schemas import eta_view, iso, whole_number
 from ingest.store import readers
+from routing import codec
+from routing.model import Depot
 
 blueprint = Blueprint("routes", __name__)
 
@@ -31,14 +34,38 @@ def route(driver_id: str) -> Response:
     """The route with each stop's state; 304 while `If-None-Match` has its version, after `?wait=` seconds at most."""
     depot, driver = my_driver(driver_id)
     version = readers.route_version(store(), depot.id, driver)
+    offer = readers.offer_to(store(), depot.id, driver)
+    tag = str(version) if offer is None else f"{version}+{offer.number}"
     wait = _wait()
-    headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
-    if request.if_none_match.contains(str(version)):
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    if request.if_none_match.contains(tag):
         if wait and "X-Lastleg-Subscribed" not in request.headers:
             headers["X-Lastleg-Wait"] = f"{driver} {wait}"
         return Response(status=304, headers=headers)
     document = readers.route_document(store(), depot.id, driver) or _empty(depot.id, driver)
-    return Response(json.dumps(_joined(depot.id, document)), headers=headers, content_type="application/json")
+    document = _joined(depot.id, document) | ({"offer": offer_view(depot, offer)} if offer else {})
+    return Response(json.dumps(document), headers=headers, content_type="application/json")
+
+
+def offer_view(depot: Depot, offer: readers.Offer) -> dict[str, Any]:
+    """An offer as its driver sees it: what, where, until when, and by when he would be there."""
+    shown: dict[str, Any] = {"order_id": offer.order_id, "stop_id": offer.stop_id, "number": offer.number, "state": offer.state,
+                             "emergency": offer.emergency, "wait": offer.wait, "expires_at": iso(offer.expires_at)}  # fmt: skip
+    order = readers.record(store(), "orders", depot.id, offer.order_id)
+    if order is not None:
+        places = {stop: asdict(order.place_of(stop).location) for stop in order.stop_ids}
+        shown |= {"kind": order.kind, "stops": [{"stop_id": stop, "location": places[stop]} for stop in order.stop_ids],
+                  "demand": dict(zip(depot.dimensions, order.demand, strict=True))}  # fmt: skip
+    return shown
+
+
+@blueprint.get("/v1/drivers/<driver_id>/offers")
+@allow(Role.OPERATOR, Role.DRIVER)
+def offers(driver_id: str) -> dict[str, Any]:
+    """The offer that waits for a driver's answer, if there is one. It is answered by a stop event, `accepted` or `declined`."""
+    depot, driver = my_driver(driver_id)
+    offer = readers.offer_to(store(), depot.id, driver)
+    return {"offers": [offer_view(depot, offer)] if offer else []}
 
 
 def _wait() -> float:
@@ -92,15 +119,17 @@ def stream(driver_id: str) -> Response:
 
 def _catch_up(depot_id: str, driver: str, last: int | None) -> tuple[str, int]:
     version = readers.route_version(store(), depot_id, driver)
+    offer = readers.offer_to(store(), depot_id, driver)
+    told = event("offer", None, codec.dumps(offer).decode()) if offer else ""
     if last == version:
-        return "", version
+        return told, version
     missed = None if last is None or last > version else readers.missed_routes(store(), depot_id, driver, last, MAX_MISSED)
     if missed is None:
         document = readers.route_document(store(), depot_id, driver) or _empty(depot_id, driver)
-        return event("snapshot", document["route_version"], json.dumps(document)), document["route_version"]
-    return "".join(event("route", number, text) for number, text in missed), max(number for number, _ in missed)
+        return event("snapshot", document["route_version"], json.dumps(document)) + told, document["route_version"]
+    return "".join(event("route", number, text) for number, text in missed) + told, max(number for number, _ in missed)
 
 
-def event(name: str, version: int, data: str) -> str:
-    """One server-sent event."""
-    return f"event: {name}\nid: {version}\ndata: {data}\n\n"
+def event(name: str, version: int | None, data: str) -> str:
+    """One server-sent event; without a version it is none to resume from."""
+    return f"event: {name}\n" + ("" if version is None else f"id: {version}\n") + f"data: {data}\n\n"

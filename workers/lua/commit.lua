@@ -60,7 +60,14 @@ for _, route in ipairs(c.touched) do
   advance(route.shift)
 end
 redis.call('DEL', K.unassigned)
-for order, text in pairs(c.unassigned) do redis.call('HSET', K.unassigned, order, text) end
+for order, text in pairs(c.unassigned) do
+  local driver = redis.call('HGET', K.held, order)
+  if driver and release(order, c.began) then  -- whoever took it cannot after all
+    add_name(K.passed, order, driver)
+  else
+    redis.call('HSET', K.unassigned, order, text)
+  end
+end
 for driver, text in pairs(c.documents) do
   redis.call('HSET', K.routes, driver, text)
   redis.call('HSET', K.route_versions, driver, version)

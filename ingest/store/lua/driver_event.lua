@@ -19,6 +19,7 @@ elseif kind == 'returned' then
   give_back(shift, at, rev)
   redis.call('ZREM', K.heard, DEPOT .. ' ' .. driver)
   redis.call('ZREM', K.near, driver)
+  let_go(driver, now)
   if redis.call('HGET', K.absent, driver) == 'silent' then redis.call('HDEL', K.absent, driver) end
   touch(driver, rev)
   trigger('driver_returned', driver, rev, now)
@@ -27,6 +28,7 @@ elseif tonumber(at) < tonumber(redis.call('HGET', K.duty, driver) or at) then
 elseif kind == 'off_duty' or kind == 'broken_down' then
   redis.call('HSET', K.absent, driver, kind)
   redis.call('ZREM', K.near, driver)
+  let_go(driver, now)
   touch(driver, rev)
   trigger(kind == 'off_duty' and 'driver_off_duty' or 'vehicle_broken', driver, rev, now)
 else

@@ -6,8 +6,17 @@ local zset = source == 'timer' and K.timers or K.heard
 local score = redis.call('ZSCORE', zset, member)
 if not score or tonumber(score) > tonumber(now) then return 0 end
 redis.call('ZREM', zset, member)
+if kind == 'offer_expired' then
+  local driver = end_offer(subject, 'expired')
+  if not driver then return 0 end
+  emit('offer.expired', cjson.encode({order_id = subject, driver_id = driver}))
+  add_name(K.passed, subject, driver)
+  seek(subject, now)
+  return 1
+end
 if kind == 'driver_silent' then
   redis.call('ZREM', K.near, subject)
+  let_go(subject, now)
   local busy = false
   local shifts = redis.call('HGETALL', K.shift_driver)
   for i = 1, #shifts, 2 do

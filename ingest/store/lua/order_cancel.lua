@@ -7,6 +7,7 @@ if redis.call('SISMEMBER', K.open, id) == 0 then
   return {state == 'cancelled' and 'already' or 'closed', state or ''}
 end
 local rev = emit('order.cancelled', body)
+local planned = redis.call('SISMEMBER', K.unmatched, id) == 0
 close_order(id)
 touch(id, rev)
 for _, stop in ipairs(stops) do
@@ -16,5 +17,5 @@ for _, stop in ipairs(stops) do
   local shift = redis.call('HGET', K.stop_shift, stop)
   if shift then advance(shift) end
 end
-trigger('order_cancelled', id, rev, now)
+if planned then trigger('order_cancelled', id, rev, now) end
 return {'cancelled'}

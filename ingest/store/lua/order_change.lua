@@ -19,5 +19,9 @@ if fields > 0 then
   redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
   redis.call('EXPIRE', PERSONAL, ttl)
 end
-trigger('order_changed', id, rev, now)
+if end_offer(id, 'withdrawn') or redis.call('SISMEMBER', K.unmatched, id) == 1 then
+  seek(id, now)
+else
+  trigger('order_changed', id, rev, now)
+end
 return {'changed'}

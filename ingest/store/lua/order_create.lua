@@ -1,10 +1,11 @@
 -- Accept an order: idempotent by key and by the shipper's own id, durable, and dirty from this moment.
 -- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
 -- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
---       once ttl (0: no idempotency key), personal ttl, number of personal fields, their names and values.
+--       once ttl (0: no idempotency key), personal ttl, when it is to be matched (real s; '' if it waits for a plan), number of
+--       personal fields, their names and values.
 -- -> {'created'|'replayed'|'key_reused'|'duplicate', order id}, or {'full', how many may be open}
 local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local once_ttl, personal_ttl, fields = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local once_ttl, personal_ttl, matched_at, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9], tonumber(ARGV[10])
 if once_ttl > 0 then
   local known = redis.call('GET', ONCE)
   if known then
@@ -29,9 +30,13 @@ redis.call('SADD', K.open, id)
 redis.call('ZADD', K.order_index, rev, id)
 touch(id, rev)
 if fields > 0 then
-  redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
+  redis.call('HSET', PERSONAL, unpack(ARGV, 11, 10 + 2 * fields))
   redis.call('EXPIRE', PERSONAL, personal_ttl)
 end
 if once_ttl > 0 then redis.call('SET', ONCE, print_ .. ' ' .. id, 'EX', once_ttl) end
-trigger('order_new', id, rev, now)
+if matched_at ~= '' then
+  seek(id, matched_at)
+else
+  trigger('order_new', id, rev, now)
+end
 return {'created', id}

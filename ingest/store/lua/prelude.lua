@@ -130,7 +130,8 @@ local function advance(shift, except)
   local driver = redis.call('HGET', K.shift_driver, shift)
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local declined = ' ' .. (redis.call('HGET', K.declined, order_of(stop)) or '') .. ' '
-    if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1 then
+    if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
+        and redis.call('SISMEMBER', K.unmatched, order_of(stop)) == 0 then
       redis.call('HSET', K.progress, stop .. '|state', 'en_route')
       trail_add(shift, stop)
       return
@@ -189,6 +190,41 @@ local function depart(shift, at, except)
   return true
 end
 
+local KINDS = {'delivery', 'collection', 'service', 'pickup'}
+
+-- Tell a driver's app of an offer: that it is made, or how it ended.
+local function tell(offer)
+  local text = cjson.encode(offer)
+  redis.call('PUBLISH', 'lastleg:' .. DEPOT .. ':offers:' .. offer.driver_id, text)
+  redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'offers', cjson.encode({[offer.driver_id] = text}))
+end
+
+-- An offer has ended: 'accepted', 'declined', 'expired' or 'withdrawn'. -> whose it was, or nil if there is none
+local function end_offer(order, how)
+  local text = redis.call('HGET', K.offers, order)
+  if not text then return nil end
+  local offer = cjson.decode(text)
+  redis.call('HDEL', K.offers, order)
+  redis.call('HDEL', K.offered, offer.driver_id)
+  redis.call('ZREM', K.timers, DEPOT .. ' offer_expired ' .. order)
+  offer.state = how
+  tell(offer)
+  return offer.driver_id
+end
+
+-- An order that cannot wait is nobody's: it looks for somebody at once.
+local function seek(order, now)
+  redis.call('SADD', K.unmatched, order)
+  redis.call('ZADD', K.matchable, 'LT', now, DEPOT)
+end
+
+-- Who will not be asked again for an order as long as there is anybody else, or (K.declined) at all.
+local function add_name(key, order, driver)
+  local before = redis.call('HGET', key, order)
+  if string.find(' ' .. (before or '') .. ' ', ' ' .. driver .. ' ', 1, true) then return end
+  redis.call('HSET', key, order, before and before .. ' ' .. driver or driver)
+end
+
 -- What was expected of a stop's arrival has come true, or never will. -> what was told of it, '' if nothing
 local function unexpect(stop)
   local told = redis.call('HGET', K.forecasts, stop)
@@ -242,5 +278,48 @@ local function close_order(order)
   redis.call('HDEL', K.unassigned, order)
   redis.call('HDEL', K.declined, order)
   redis.call('HDEL', K.aside, order)
-  for _, kind in ipairs({'delivery', 'collection', 'service', 'pickup'}) do unexpect(order .. '.' .. kind) end
+  for _, kind in ipairs(KINDS) do unexpect(order .. '.' .. kind) end
+  end_offer(order, 'withdrawn')
+  redis.call('HDEL', K.held, order)
+  redis.call('HDEL', K.passed, order)
+  redis.call('SREM', K.unmatched, order)
+end
+
+-- Whoever holds an order that cannot wait gives it back, unless it has been begun. -> whether it looks for somebody else now
+local function release(order, now)
+  local stops = {}
+  for _, kind in ipairs(KINDS) do
+    local stop = order .. '.' .. kind
+    local state = state_of(stop)
+    if state and state ~= 'en_route' and state ~= 'cancelled' then return false end
+    stops[#stops + 1] = stop
+  end
+  for _, stop in ipairs(stops) do
+    local shift = redis.call('HGET', K.stop_shift, stop)
+    if shift then
+      redis.call('HDEL', K.stop_shift, stop)
+      if trail_has(shift, stop) then
+        trail_drop(shift, stop)
+        advance(shift, stop)
+      end
+    end
+  end
+  redis.call('HDEL', K.held, order)
+  if redis.call('SISMEMBER', K.open, order) == 0 then return false end
+  touch(order, emit('order.released', cjson.encode({order_id = order})))
+  seek(order, now)
+  return true
+end
+
+-- A driver is not to be had for now: what is offered to him, or held and not begun, looks for somebody else.
+local function let_go(driver, now)
+  local order = redis.call('HGET', K.offered, driver)
+  if order then
+    end_offer(order, 'withdrawn')
+    seek(order, now)
+  end
+  local held = redis.call('HGETALL', K.held)
+  for i = 1, #held, 2 do
+    if held[i + 1] == driver and release(held[i], now) then add_name(K.passed, held[i], driver) end
+  end
 end

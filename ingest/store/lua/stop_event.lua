@@ -35,15 +35,51 @@ local function first(field, moment, guess)
   if not known or guess or tonumber(moment) < known then redis.call('HSET', K.progress, field, moment) end
 end
 
+local offer = redis.call('HGET', K.offers, order)
+offer = offer and cjson.decode(offer)
+if offer and offer.driver_id == driver and (kind == 'accepted' or kind == 'declined') then
+  local time = redis.call('TIME')
+  if offer.expires_at < time[1] + time[2] / 1000000 then return {'refused'} end
+  local rev = emit('stop.' .. kind, body)
+  touch(order, rev)
+  if kind == 'declined' then
+    end_offer(order, 'declined')
+    add_name(K.declined, order, driver)
+    seek(order, now)
+  else
+    end_offer(order, 'accepted')
+    redis.call('SREM', K.unmatched, order)
+    redis.call('HDEL', K.passed, order)
+    redis.call('HSET', K.held, order, driver)
+    redis.call('HSET', K.stop_shift, stop, offer.shift_id)
+    if offer.emergency then  -- it goes before whatever is only on the way
+      depart(offer.shift_id, at, stop)
+      local current = current_of(offer.shift_id)
+      if current and state_of(current) == 'en_route' then
+        trail_drop(offer.shift_id, current)
+        current = nil
+      end
+      if not current then
+        redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+        trail_add(offer.shift_id, stop)
+      end
+    end
+    trigger('offer_accepted', order, rev, now)
+  end
+  hear(driver, deadline, now)
+  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
+  return {'recorded'}
+end
+
 if not fact then
   if not theirs or TERMINAL[state] then return {'refused'} end
   local rev = emit('stop.' .. kind, body)
   if kind == 'declined' or kind == 'skipped' then
     if trail_has(shift, stop) then trail_drop(shift, stop) end
     if kind == 'declined' then
-      local before = redis.call('HGET', K.declined, order)
-      redis.call('HSET', K.declined, order, before and before .. ' ' .. driver or driver)
+      add_name(K.declined, order, driver)
     end
+    if redis.call('HGET', K.held, order) == driver then release(order, now) end
     touch(order, rev)
     advance(shift, stop)
     trigger('stop_' .. kind, stop, rev, now)
@@ -89,6 +125,11 @@ elseif state == 'cancelled' and kind == 'arrived' then
   result = 'conflict'
 else
   if shift ~= '' then depart(shift, at, stop) end
+  if redis.call('HEXISTS', K.held, order) == 1 or redis.call('SISMEMBER', K.unmatched, order) == 1 then
+    end_offer(order, 'withdrawn')  -- whoever is there has it
+    redis.call('SREM', K.unmatched, order)
+    redis.call('HSET', K.held, order, driver)
+  end
   if holder and not theirs and trail_has(holder, stop) then
     trail_drop(holder, stop)
     advance(holder, stop)
