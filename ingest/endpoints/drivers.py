@@ -170,7 +170,7 @@ def driver_event(driver_id: str) -> dict[str, Any]:
     depot, driver = my_driver(driver_id)
     event = checked(DriverEventIn, body())
     now, at = _moment(depot, event.occurred_at)
-    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now))
+    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), over=True, at=at)
     told = {"driver_id": driver, "shift_id": shift, "at": at}
     result = writers.driver_event(
         store(), depot.id, driver=driver, shift=shift, kind=event.type, at=at, event_id=event.event_id, body=told, now=now,

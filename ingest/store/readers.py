@@ -369,11 +369,11 @@ EARLY_S = 4 * 3600
 """A shift's reports are taken for it from so long before its start."""
 
 
-def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False) -> str:
+def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False, at: int | None = None) -> str:
     """The shift a driver's reports belong to; '' if none.
 
     The one on the road while it lasts, else today's, else one on the road that should be over. With `over`, facts
-    that come late still belong to the last shift that has ended.
+    that come late still belong to the last shift that has ended, or to the one whose hours they are of (`at`).
     """
     mine = sorted((shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id),
                   key=lambda shift: shift.start)  # fmt: skip
@@ -387,5 +387,6 @@ def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, ove
     today = [shift for shift in live if shift.start - EARLY_S <= now <= shift.end]
     found = [shift for shift in out if shift.end >= now] or today or out
     if not found and over:
-        found = [shift for shift in mine if departed[shift.id]][-1:]
+        left = [shift for shift in mine if departed[shift.id]]
+        found = (left if at is None else [shift for shift in left if shift.start - EARLY_S <= at <= shift.end])[-1:]
     return str(found[0].id) if found else ""

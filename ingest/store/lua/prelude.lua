@@ -113,13 +113,16 @@ local function trail_sort(shift)
   redis.call('HSET', K.trail, shift, table.concat(rows, ' '))
 end
 
--- Take an unfinished stop out of a shift's trail: it is open again.
+-- Take an unfinished stop out of a shift's trail: it is open again. That it was reached is kept, for a report of what was done there
+-- that may still come.
 local function trail_drop(shift, stop)
   local kept = {}
   for _, other in ipairs(words(redis.call('HGET', K.trail, shift))) do
     if other ~= stop then kept[#kept + 1] = other end
   end
   redis.call('HSET', K.trail, shift, table.concat(kept, ' '))
+  local arrived = redis.call('HGET', K.progress, stop .. '|arrived')
+  if arrived then redis.call('HSET', K.progress, stop .. '|reached', shift .. ' ' .. arrived) end
   redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred')
 end
 
@@ -142,7 +145,7 @@ end
 -- A shift is over: what was not delivered is at the depot again.
 local function give_back(shift, at, rev)
   redis.call('HSETNX', K.departed, shift, at)
-  redis.call('HSET', K.returned, shift, at)
+  redis.call('HSETNX', K.returned, shift, at)
   redis.call('HDEL', K.foreseen, shift)
   redis.call('ZREM', K.near, redis.call('HGET', K.shift_driver, shift))
   local current = current_of(shift)

@@ -148,6 +148,9 @@ else
   if kind == 'arrived' then
     redis.call('HSET', K.progress, stop .. '|state', 'arrived')
   else
+    local reached = words(redis.call('HGET', K.progress, stop .. '|reached'))
+    if reached[1] == shift then first(stop .. '|arrived', reached[2]) end
+    redis.call('HDEL', K.progress, stop .. '|reached')
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
     if not picked_up then close_order(order) end
