@@ -133,6 +133,7 @@ class PolicyIn(_Body):
     still_after: int | None = Field(default=None, ge=60, le=DAY_S)
     infer_progress: bool | None = None
     infer_after: int | None = Field(default=None, ge=10, le=3600)
+    ack_after: float | None = Field(default=None, ge=1, le=DAY_S)
     offer_ttl: int | None = Field(default=None, ge=5, le=3600)
     match_wait: float | None = Field(default=None, ge=0, le=60)
     eta_step: int | None = Field(default=None, ge=10, le=DAY_S)
@@ -334,6 +335,20 @@ class KeyIn(_Body):
         return self
 
 
+class ProofIn(_Body):
+    """What shows that a stop was made. It is kept apart from the order, like the recipient, and erased with it."""
+
+    note: Annotated[str, Field(max_length=1000)] | None = None
+    code: Annotated[str, Field(max_length=100)] | None = None
+    signed_by: Name | None = None
+    photos: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default_factory=list, max_length=10)
+
+    def fields(self) -> dict[str, str]:
+        """As kept: text by name."""
+        given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": "\n".join(self.photos) or None}
+        return {f"proof_{name}": value for name, value in given.items() if value is not None}
+
+
 class StopEventIn(_Body):
     """What a driver reports of a stop. `event_id` is the client's own: sent twice, it counts once."""
 
@@ -343,14 +358,35 @@ class StopEventIn(_Body):
     plan_version_seen: int | None = Field(default=None, ge=0)
     reason: Annotated[str, Field(max_length=500)] | None = None
     driver_id: str | None = None
+    proof: ProofIn | None = None
+
+    @model_validator(mode="after")
+    def _proof(self) -> StopEventIn:
+        if self.proof is not None and self.type not in ("completed", "failed"):
+            raise ValueError("proof is for completed and failed")
+        return self
 
 
 class DriverEventIn(_Body):
     """What a driver reports of the shift or of duty."""
 
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
-    type: Literal["departed", "returned", "on_duty", "off_duty", "broken_down"]
+    type: Literal["departed", "returned", "on_duty", "off_duty", "broken_down", "on_break", "off_break"]
     occurred_at: Moment
+    until: Moment | None = None
+
+    @model_validator(mode="after")
+    def _break(self) -> DriverEventIn:
+        if self.until is not None and (self.type != "on_break" or self.until <= self.occurred_at):
+            raise ValueError("until is when a break ends, after it began")
+        return self
+
+
+class AckIn(_Body):
+    """A driver has seen a version of the route."""
+
+    route_version: int = Field(ge=0, strict=True)
+
 
 
 class Disc(_Body):

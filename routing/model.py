@@ -125,6 +125,10 @@ class TriggerKind(StrEnum):
     DRIVER_BACK = "driver_back"
     DRIVER_OFF_DUTY = "driver_off_duty"
     VEHICLE_BROKEN = "vehicle_broken"
+    DRIVER_ON_BREAK = "driver_on_break"
+    DRIVER_OFF_BREAK = "driver_off_break"
+    BREAK_OVER = "break_over"
+    UNACKNOWLEDGED = "unacknowledged"
     DRIVER_ON_DUTY = "driver_on_duty"
     DRIVER_RETURNED = "driver_returned"
     LATENESS_FORESEEN = "lateness_foreseen"
@@ -215,6 +219,8 @@ class Policy:
     """Whether drivers who forget to report arrive and leave as their pings show, until they do report."""
     infer_after: int = 60
     """Depot seconds near a stop after which its driver counts as arrived."""
+    ack_after: float | None = None
+    """Real seconds after which a route that its driver, on the road, has not acknowledged asks for a re-solve; None: never."""
     offer_ttl: int = 30
     """Real seconds that a driver has to accept an order that cannot wait."""
     match_wait: float = 0.3
@@ -589,7 +595,7 @@ class Snapshot:
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
     `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
-    drivers who have accepted them; those that nobody holds are not among `orders`.
+    drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one.
     """
 
     depot: Depot
@@ -614,3 +620,4 @@ class Snapshot:
     planned_on: RoadState | None = None
     improving: tuple[Trigger, ...] = ()
     held: dict[str, str] = field(default_factory=dict)
+    breaks: dict[str, int] = field(default_factory=dict)

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "demo": {"routing", "ingest", "workers", "demo"},
 }
 ONLY_IN = {
-    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "workers/jobs.py"},
+    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py", "workers/jobs.py"},
     "pyvrp": {"routing/solve/pyvrp_engine.py"},
     "rq": {"workers/dispatcher.py", "workers/rq_worker.py"},
     "flask": {"app.py", "ingest/context.py", "ingest/problems.py", "ingest/schemas.py", "ingest/endpoints/", "workers/endpoints/",

@@ -50,7 +50,8 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     documents = {change.driver_id: json.dumps(route_document(snapshot, plan, change, orders)) for change in diff.routes}
     arguments = {
         "version": snapshot.version, "revision": snapshot.revision, "role": work.role, "began": work.began,
-        "again": _again(snapshot, work), "improve": work.improve,
+        "again": _again(snapshot, work), "improve": work.improve, "now": plan.published_at,
+        **({"ack_after": snapshot.depot.policy.ack_after} if snapshot.depot.policy.ack_after is not None else {}),
         "plan": codec.dumps(plan).decode(), "planned_on": _planned_on(snapshot, problem),
         "snapshot": plan.version % readers.SNAPSHOT_EVERY == 0, "keep": _keep(snapshot),
         "record": codec.dumps(record).decode(), "over": record.over,

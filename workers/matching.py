@@ -79,7 +79,8 @@ def _about(snapshot: Snapshot, crew: Crew, now: int) -> bool:
     shift = snapshot.shifts[crew.shift_id]
     seen = snapshot.positions.get(crew.driver_id)
     heard = seen is not None and seen.at >= now - snapshot.depot.policy.silent_after
-    return not crew.absent and (crew.departed or (shift.start <= now <= shift.end)) and heard
+    on_duty = not crew.absent and crew.driver_id not in snapshot.breaks
+    return on_duty and heard and (crew.departed or shift.start <= now <= shift.end)
 
 
 def _unit(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: Crew) -> Unit:

@@ -160,7 +160,8 @@ def _still(snapshot: Snapshot, crew: Crew, pings: Sequence[Ping], now: int) -> i
     """Since when a driver on the way has stood still, if that is too long by the policy."""
     after = snapshot.depot.policy.still_after
     since = standing_since(pings)
-    if since is None or crew.serving or not crew.frozen or now - pings[-1].at > after:
+    resting = crew.driver_id in snapshot.breaks
+    if since is None or resting or crew.serving or not crew.frozen or now - pings[-1].at > after:
         return None
     since = max(since, max((stop.left or 0 for stop in snapshot.progress[crew.shift_id].trail), default=0),
                 snapshot.progress[crew.shift_id].departed_at or 0)  # fmt: skip

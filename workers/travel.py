@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -83,15 +83,19 @@ class DepotRoads:
 
 def of(settings: Settings, snapshot: Snapshot, now: int) -> DepotRoads:
     """The roads of a snapshot's depot at `now` (depot time)."""
-    depot = snapshot.depot
+    return at(settings, snapshot.depot, snapshot.road_events, now, version=snapshot.roads)
+
+
+def at(settings: Settings, depot: Depot, road_events: Iterable[RoadEvent], now: int, *, version: int = 0) -> DepotRoads:
+    """The roads of a depot at `now` (depot time), with what is closed or slowed."""
     network = maps.network(maps.find(depot.map, settings.maps))
     folder = settings.state / "roads" / _boot()
-    events = [event for event in snapshot.road_events if _fits(event, network)]
+    events = [event for event in road_events if _fits(event, network)]
     metrics = Metrics(folder)
     profile = learned.profile(settings, depot, _local(depot, now).weekday())
     second = second_of_day(depot, now)
     period = profile.period(second)
-    day = Day(network, Overlay.at(network, events, now, version=snapshot.roads), profile, metrics.of)
+    day = Day(network, Overlay.at(network, events, now, version=version), profile, metrics.of)
     return DepotRoads(depot.id, now, now - second, day, period, metrics, folder)
 
 

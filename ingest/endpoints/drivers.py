@@ -12,7 +12,7 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_driver, services, store
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
-from ingest.schemas import DriverEventIn, StopEventIn, body, checked, seconds
+from ingest.schemas import AckIn, DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
 from routing.model import PICKUP, Depot, Order, depot_of, order_of
@@ -20,6 +20,9 @@ from routing.model import PICKUP, Depot, Order, depot_of, order_of
 blueprint = Blueprint("drivers", __name__)
 
 MAX_PINGS = 1000
+BREAK_S = 1800
+"""How long (depot s) a break lasts that nobody has told the end of."""
+
 SKEW_S = 60
 """Real seconds a phone's clock may be ahead of ours."""
 
@@ -122,7 +125,7 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
-    told = event.model_dump(mode="json", exclude_none=True) | {"stop_id": stop_id, "driver_id": driver, "at": at,
+    told = event.model_dump(mode="json", exclude_none=True, exclude={"proof"}) | {"stop_id": stop_id, "driver_id": driver, "at": at,
                                                                "stop": _learnable(order, stop_id, at)}  # fmt: skip
     result = writers.stop_event(
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
@@ -138,6 +141,8 @@ def stop_event(stop_id: str) -> dict[str, Any]:
                          extra={"route": route})  # fmt: skip
     if event.type == "arrived" and result[1:2] != ["replayed"] and route is not None:
         _count_error(stop_id, at, route)
+    if event.proof is not None and event.proof.fields():
+        writers.prove(store(), depot.id, order.id, event.proof.fields())
     metrics.judged(store(), at, result[2] if len(result) > 2 else "")
     replayed = result[1:2] == ["replayed"]
     answer: dict[str, Any] = {"recorded": True, "replayed": replayed, "conflict": result[0] == "conflict"}
@@ -171,16 +176,29 @@ def driver_event(driver_id: str) -> dict[str, Any]:
     event = checked(DriverEventIn, body())
     now, at = _moment(depot, event.occurred_at)
     shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), over=True, at=at)
-    told = {"driver_id": driver, "shift_id": shift, "at": at}
+    until = seconds(event.until) if event.until else at + BREAK_S
+    told = {"driver_id": driver, "shift_id": shift, "at": at} | ({"until": until} if event.type == "on_break" else {})
     result = writers.driver_event(
         store(), depot.id, driver=driver, shift=shift, kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
-        deadline=now + depot.policy.silent_after / depot.clock.scale,
+        deadline=now + depot.policy.silent_after / depot.clock.scale, until=(until, depot.clock.real(until)),
     )  # fmt: skip
     if result[0] == "reused":
         raise _reused(event.event_id)
     if result[0] == "no_shift":
         raise ApiProblem(409, "no_shift", "This driver has no shift now.", "Make a shift first.")
     return {"recorded": True, "replayed": len(result) > 1}
+
+
+@blueprint.post("/v1/drivers/<driver_id>/acks")
+@allow(Role.OPERATOR, Role.DRIVER)
+def acknowledge(driver_id: str) -> dict[str, Any]:
+    """The driver has seen a version of the route. Sent late or twice, the newest one counts."""
+    depot, driver = my_driver(driver_id)
+    wanted = checked(AckIn, body())
+    there, known, newest = writers.acknowledge(store(), depot.id, driver, wanted.route_version)
+    if not there:
+        raise invalid([Fault("out_of_range", "/route_version", f"The newest version is {newest}.", "Send the one that was shown.")])
+    return {"acknowledged": known, "route_version": newest}
 
 
 def _reused(event_id: str) -> ApiProblem:

@@ -240,7 +240,12 @@ def erase(order_id: str) -> tuple[str, int]:
 
 def view(depot: Depot, order: Order) -> dict[str, Any]:
     """An order as the API shows it: what was asked, and what has become of it."""
-    return _shown(depot, order, readers.personal(store(), depot.id, order.id), _status(depot, order))
+    known = readers.personal(store(), depot.id, order.id)
+    recipient = {name: value for name, value in known.items() if not name.startswith("proof_")}
+    proof: dict[str, Any] = {name.removeprefix("proof_"): value for name, value in known.items() if name.startswith("proof_")}
+    if "photos" in proof:
+        proof["photos"] = proof["photos"].split("\n")
+    return _shown(depot, order, recipient, _status(depot, order) | ({"proof": proof} if proof else {}))
 
 
 def _shown(depot: Depot, order: Order, recipient: dict[str, str], status: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ DEPOT = (
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
-    "offers", "offered", "unmatched", "held", "passed",
+    "offers", "offered", "unmatched", "held", "passed", "acks", "breaks",
 )  # fmt: skip
 """One key each per depot."""
 

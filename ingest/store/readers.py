@@ -143,8 +143,15 @@ def aside(client: Store, depot_id: str) -> dict[str, Aside]:
 
 
 def availability(client: Store, depot_id: str, driver_id: str) -> str:
-    """`available`, `silent`, `off_duty` or `broken_down`."""
-    return str(client.hget(keys.depot_key(depot_id, "absent"), driver_id) or "available")
+    """`available`, `on_break`, `silent`, `off_duty` or `broken_down`."""
+    absent = client.hget(keys.depot_key(depot_id, "absent"), driver_id)
+    return str(absent or ("on_break" if client.hexists(keys.depot_key(depot_id, "breaks"), driver_id) else "available"))
+
+
+def acknowledged(client: Store, depot_id: str, driver_ids: Sequence[str]) -> dict[str, int]:
+    """The newest route version that each driver has acknowledged; 0 for none."""
+    found = client.hmget(keys.depot_key(depot_id, "acks"), list(driver_ids)) if driver_ids else []
+    return {driver: int(version or 0) for driver, version in zip(driver_ids, found, strict=True)}
 
 
 def snapshot(client: Store, depot_id: str) -> Snapshot | None:
@@ -154,7 +161,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, closed, goods, declined, absent, positions, departed,
      returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
-     improving, held) = run(
+     improving, held, breaks) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -174,6 +181,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         triggers=tuple(codec.loads(text, Trigger) for text in triggers),
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
         improving=tuple(codec.loads(text, Trigger) for text in improving), held=_pairs(held),
+        breaks={driver: int(float(text.split()[0])) for driver, text in _pairs(breaks).items()},
     )  # fmt: skip
 
 
@@ -222,6 +230,51 @@ def etas(client: Store, depot_id: str, stops: Sequence[str]) -> dict[str, tuple[
     found = client.hmget(keys.depot_key(depot_id, "etas"), list(stops)) if stops else []
     rows = ((stop, text.split()) for stop, text in zip(stops, found, strict=True) if text)
     return {stop: (int(float(p50)), int(float(p80))) for stop, (p50, p80) in rows}
+
+
+class NearBy(msgspec.Struct, frozen=True):
+    """Where a driver is, and how far that is as the crow flies."""
+
+    location: Location
+    metres: float
+
+
+class OnDuty(msgspec.Struct, frozen=True):
+    """A driver who works now, with what he and his vehicle can do; `stop` is the one driven to or served, in `state`."""
+
+    driver_id: str
+    shift_id: str
+    skills: frozenset[str]
+    seen_at: int
+    stop: str | None
+    state: str | None
+
+
+def near(client: Store, depot_id: str, place: Location, *, within: float, most: int) -> dict[str, NearBy]:
+    """Drivers on duty and heard of within so many metres as the crow flies, the nearest first."""
+    rows = client.geosearch(keys.depot_key(depot_id, "near"), longitude=place.lon, latitude=place.lat, radius=within, unit="m",
+                            sort="ASC", count=most, withdist=True, withcoord=True)  # fmt: skip
+    return {driver: NearBy(Location(float(lat), float(lon)), float(metres)) for driver, metres, (lon, lat) in rows}
+
+
+def on_duty(client: Store, depot_id: str, drivers: Sequence[str], now: int) -> list[OnDuty]:
+    """Those of some drivers whose shift is going on, or has begun."""
+    wanted, found = set(drivers), []
+    shifts = [shift for shift in records(client, "shifts", depot_id) if shift.driver_id in wanted]
+    ids = [shift.id for shift in shifts]
+    told = {name: client.hmget(keys.depot_key(depot_id, name), ids) if ids else [] for name in ("departed", "returned", "trail")}
+    people = {driver.id: driver for driver in records(client, "drivers", depot_id) if driver.id in wanted}
+    vehicles = {vehicle.id: vehicle for vehicle in records(client, "vehicles", depot_id)}
+    seen = dict(zip(drivers, client.hmget(keys.depot_key(depot_id, "ping_at"), list(drivers)) if drivers else [], strict=True))
+    for shift, left, back, trail in zip(shifts, told["departed"], told["returned"], told["trail"], strict=True):
+        if back or not (left or shift.start <= now <= shift.end):
+            continue
+        progress = progress_of(client, depot_id, (trail or "").split())
+        current = next((stop for stop in progress.values() if stop.state in (StopState.EN_ROUTE, StopState.ARRIVED)), None)
+        skills = frozenset(people[shift.driver_id].skills) | frozenset(vehicles[shift.vehicle_id].skills)
+        found.append(OnDuty(shift.driver_id, shift.id, skills, int(seen[shift.driver_id] or 0),
+                            current.stop_id if current else None, current.state if current else None))  # fmt: skip
+    return found
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -109,11 +109,29 @@ def infer(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, k
     return str(result[2]) if result[0] == "recorded" else None
 
 
-def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str,
-                 body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
-    """Record what a driver reports of the shift: `recorded`, `no_shift` or `reused`, and maybe `replayed`."""
-    arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
+def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str, body: dict[str, Any],
+                 now: float, deadline: float, until: tuple[int, float] = (0, 0.0)) -> list[str]:  # fmt: skip
+    """Record what a driver reports of the shift: `recorded`, `no_shift` or `reused`, and maybe `replayed`.
+
+    `until` is the end of a break (depot s, real s).
+    """
+    arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, *until]
     return list(run(client, depot_id, "driver_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
+
+
+def acknowledge(client: Store, depot_id: str, driver: str, version: int) -> tuple[bool, int, int]:
+    """Say that a driver has seen a route version; whether there is such a one, the newest acknowledged, and the newest there is."""
+    result, known, newest = run(client, depot_id, "ack", [driver, version])
+    return result == "acknowledged", int(known), int(newest)
+
+
+def prove(client: Store, depot_id: str, order_id: str, fields: dict[str, str]) -> None:
+    """Keep what shows that a stop was made; sent twice, it is kept once."""
+    name = keys.personal(depot_id, order_id)
+    with client.pipeline() as pipeline:
+        pipeline.hset(name, mapping=dict(fields))
+        pipeline.expire(name, PERSONAL_TTL_S)
+        pipeline.execute()
 
 
 def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, int, str]], *, now: float,

@@ -299,6 +299,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     base = (index[stop] for stop in sequence if stop in index and stop not in begun)
     if progress.departed_at is not None and not started:
         ready = max(ready, now)
+    if not serving:
+        ready = max(ready, snapshot.breaks.get(shift.driver_id, ready))
     records = (shift.id, shift.driver_id, shift.vehicle_id)
     return Crew(
         shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),

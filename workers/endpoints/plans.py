@@ -92,9 +92,11 @@ def _view(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_ver
     stops = [stop.stop_id for route in plan.routes for stop in route.stops]
     progress = readers.progress_of(store(), depot.id, stops)
     orders, etas = _orders(depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}
+    acks = readers.acknowledged(store(), depot.id, sorted({route.driver_id for route in plan.routes}))
     routes = [
         {
             "shift_id": route.shift_id, "driver_id": route.driver_id, "vehicle_id": route.vehicle_id,
+            "acknowledged": acks[route.driver_id],
             "stops": [stop_view(stop, orders.get(order_of(stop.stop_id)))
                       | {"state": progress[stop.stop_id].state if stop.stop_id in progress else "open"}
                       | ({"eta": eta_view(etas[stop.stop_id])} if stop.stop_id in etas else {})

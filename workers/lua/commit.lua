@@ -13,7 +13,7 @@
 --   improve      whether an improvement should follow
 --   records      {record id: revision}              unassigned {order id: text}
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
---   streams      {driver: {stream, channel}}
+--   streams      {driver: {stream, channel}}         now, ack_after   when (real s), and how long its driver has to say so (s)
 -- -> {'published'|'outdated'|'moved'|'changed', detail}
 local c = cjson.decode(ARGV[1])
 local version = tonumber(redis.call('GET', K.version) or '0')
@@ -71,6 +71,7 @@ end
 for driver, text in pairs(c.documents) do
   redis.call('HSET', K.routes, driver, text)
   redis.call('HSET', K.route_versions, driver, version)
+  if c.ack_after then redis.call('ZADD', K.timers, c.now + c.ack_after, DEPOT .. ' unacknowledged ' .. driver) end
   local to = c.streams[driver]
   redis.call('XADD', to[1], 'MAXLEN', '=', 120, version .. '-0', 'route', text)
   redis.call('EXPIRE', to[1], 604800)  -- a week: who was away for longer gets the route as it is

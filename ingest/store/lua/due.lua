@@ -14,16 +14,27 @@ if kind == 'offer_expired' then
   seek(subject, now)
   return 1
 end
+local function on_the_road(driver)
+  local shifts = redis.call('HGETALL', K.shift_driver)
+  for i = 1, #shifts, 2 do
+    if shifts[i + 1] == driver and redis.call('HEXISTS', K.departed, shifts[i]) == 1
+        and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then return true end
+  end
+  return false
+end
+if kind == 'unacknowledged' then
+  local version = tonumber(redis.call('HGET', K.route_versions, subject) or '0')
+  if tonumber(redis.call('HGET', K.acks, subject) or '0') >= version or not on_the_road(subject) then return 0 end
+end
+local pause = kind == 'driver_silent' and words(redis.call('HGET', K.breaks, subject))[2]
+if pause and tonumber(pause) > tonumber(now) then  -- who has a break may be silent
+  redis.call('ZADD', zset, pause, member)
+  return 0
+end
 if kind == 'driver_silent' then
   redis.call('ZREM', K.near, subject)
   let_go(subject, now)
-  local busy = false
-  local shifts = redis.call('HGETALL', K.shift_driver)
-  for i = 1, #shifts, 2 do
-    if shifts[i + 1] == subject and redis.call('HEXISTS', K.departed, shifts[i]) == 1
-        and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then busy = true end
-  end
-  if not busy or redis.call('HEXISTS', K.absent, subject) == 1 then return 0 end
+  if not on_the_road(subject) or redis.call('HEXISTS', K.absent, subject) == 1 then return 0 end
   redis.call('HSET', K.absent, subject, 'silent')
 elseif kind == 'road_start' or kind == 'road_end' then
   redis.call('INCR', K.roads)
@@ -42,6 +53,7 @@ if kind == 'periodic' then
   redis.call('ZADD', K.timers, tonumber(now) + every, member)
 end
 local rev = emit(kind, cjson.encode({subject = subject}))
-if kind == 'driver_silent' then touch(subject, rev) end
+if kind == 'break_over' then redis.call('HDEL', K.breaks, subject) end
+if kind == 'driver_silent' or kind == 'break_over' then touch(subject, rev) end
 trigger(kind, subject, rev, now)
 return 1

@@ -39,11 +39,6 @@ if #ahead > 0 then
   redis.call('RPUSH', RECENT, unpack(ahead, math.max(1, #ahead - RECENT_PINGS + 1)))
   redis.call('LTRIM', RECENT, -RECENT_PINGS, -1)
   redis.call('EXPIRE', RECENT, 172800)
-  local absent = redis.call('HGET', K.absent, driver)
-  local place = cjson.decode(position).location
-  if (not absent or absent == 'silent') and math.abs(place.lat) < 85 then  -- beyond there the index knows no places
-    redis.call('GEOADD', K.near, place.lon, place.lat, driver)
-  end
 end
 hear(driver, deadline, now)
 return {#fresh, duplicates, late}

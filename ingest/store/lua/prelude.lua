@@ -95,6 +95,14 @@ local function trail_add(shift, stop)
   redis.call('HSET', K.trail, shift, trail and trail ~= '' and trail .. ' ' .. stop or stop)
 end
 
+local function set_trail(shift, stops)
+  if #stops == 0 then
+    redis.call('HDEL', K.trail, shift)
+  else
+    redis.call('HSET', K.trail, shift, table.concat(stops, ' '))
+  end
+end
+
 -- A shift's started stops in the order of what happened there, not of the reports: those finished first, by when they were left.
 local function trail_sort(shift)
   local rows = {}
@@ -110,7 +118,7 @@ local function trail_sort(shift)
     return a[1] < b[1]
   end)
   for i, row in ipairs(rows) do rows[i] = row[1] end
-  redis.call('HSET', K.trail, shift, table.concat(rows, ' '))
+  set_trail(shift, rows)
 end
 
 -- Take an unfinished stop out of a shift's trail: it is open again. That it was reached is kept, for a report of what was done there
@@ -120,7 +128,7 @@ local function trail_drop(shift, stop)
   for _, other in ipairs(words(redis.call('HGET', K.trail, shift))) do
     if other ~= stop then kept[#kept + 1] = other end
   end
-  redis.call('HSET', K.trail, shift, table.concat(kept, ' '))
+  set_trail(shift, kept)
   local arrived = redis.call('HGET', K.progress, stop .. '|arrived')
   if arrived then redis.call('HSET', K.progress, stop .. '|reached', shift .. ' ' .. arrived) end
   redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred')
@@ -259,6 +267,11 @@ local function hear(driver, deadline, now)
     local rev = emit('driver.back', cjson.encode({driver_id = driver}))
     touch(driver, rev)
     trigger('driver_back', driver, rev, now)
+  end
+  local position = redis.call('HGET', K.positions, driver)
+  if position and redis.call('HEXISTS', K.absent, driver) == 0 and redis.call('HEXISTS', K.breaks, driver) == 0 then
+    local place = cjson.decode(position).location
+    if math.abs(place.lat) < 85 then redis.call('GEOADD', K.near, place.lon, place.lat, driver) end  -- the index ends there
   end
 end
 
