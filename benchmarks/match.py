@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ from routing.roads.spot import Spot
 from routing.roads.travel import UNREACHABLE, Roads
 from routing.solve.immediate import Job, Unit, chances, match
 
-PORTO = ROOT.parent / "shared" / "data" / "osm" / "porto.osm.pbf"
+DATA = Path(os.environ.get("LASTLEG_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
+PORTO = DATA / "osm" / "porto.osm.pbf"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,7 +76,7 @@ def _batch(roads: Roads, rng: np.random.Generator, drivers: int, count: int) -> 
              for number, leg in enumerate(legs)]  # fmt: skip
     jobs = [Job(f"j{number}", start, start, service=60) for number, start in enumerate(starts)]
     found: list[Any] = []
-    seconds = timed(lambda: found.extend(match(jobs, units, roads.table, delay_price=0.0)))
+    seconds = timed(lambda: found.extend(match(jobs, units, roads.table)))
     ours = {item.job: item.wait for item in found}
     theirs = _greedy(chances(jobs, units, roads.table).wait)
     both = [number for number in range(count) if f"j{number}" in ours and number in theirs]

@@ -16,6 +16,7 @@ from ingest.store.connection import Store
 from ingest.store.metrics import Tally, count
 from routing import codec
 from routing.errors import LastlegError
+from routing.eta.forecast import with_overruns
 from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
@@ -181,6 +182,7 @@ def problem_of(settings: Settings, snapshot: Snapshot, *, at: float, freeze: flo
         roads = travel.of(settings, snapshot, now)
         problem = build(learned.applied(settings, snapshot), roads.matrix, roads.free_flow, now=now,
                         freeze=round(freeze * clock.scale), hours_of=roads.hours)  # fmt: skip
+        problem = with_overruns(problem, learned.of(settings, snapshot.depot.id), stated=learned.stated(snapshot))
         return replace(problem, road_state=roads.day.overlay.state()), travel.touched(roads, snapshot, problem)
 
     problem, touched = _timed(timings, "matrix", make)

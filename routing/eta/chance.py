@@ -34,12 +34,23 @@ def normal(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def lasting(share: NDArray[np.float64], median: float, sigma: float, elapsed: float = 0.0) -> NDArray[np.float64]:
-    """Whole durations (s) of something that has lasted for `elapsed` seconds and is not over."""
+@lru_cache(maxsize=4)
+def normals(columns: int) -> NDArray[np.float64]:
+    """The same as quantiles of the standard normal distribution, column by column."""
+    return np.ascontiguousarray(normal(shares(columns)).T)
+
+
+def lasting(column: int, columns: int, median: float, sigma: float, elapsed: float = 0.0) -> NDArray[np.float64]:
+    """(SAMPLES,) whole durations (s) of what has lasted for `elapsed` seconds and is not over; by a column of `shares`."""
     if median <= 0:
-        return np.full(share.shape, max(0.0, elapsed))
-    if elapsed > 0:
-        begun = NormalDist().cdf((math.log(elapsed) - math.log(median)) / max(sigma, 1e-6))
-        share = begun + (1 - begun) * share
-    found: NDArray[np.float64] = np.maximum(median * np.exp(sigma * normal(share)), elapsed)
-    return found
+        return np.full(SAMPLES, max(0.0, elapsed))
+    if elapsed <= 0:
+        return np.asarray(median * np.exp(sigma * normals(columns)[column]))
+    begun = NormalDist().cdf((math.log(elapsed) - math.log(median)) / max(sigma, 1e-6))
+    left = normal(begun + (1 - begun) * shares(columns)[:, column])
+    return np.maximum(median * np.exp(sigma * left), elapsed)
+
+
+def quantile(values: NDArray[np.float64], share: float) -> float:
+    """The sample that so many of all do not exceed; numpy's own interpolates, and takes fifty times as long."""
+    return float(np.sort(values)[min(SAMPLES - 1, int(share * SAMPLES))])

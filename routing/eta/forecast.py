@@ -82,7 +82,7 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
         it was there.
     """
     route = (*crew.frozen, *crew.base)
-    shares = chance.shares(_columns(2 * len(route) + 2))
+    columns = _columns(2 * len(route) + 2)
     place, time = crew.place, np.full(chance.SAMPLES, float(crew.ready))
     live = len(crew.frozen) if crew.departed else 0
     stops = []
@@ -92,18 +92,42 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
         if first and crew.serving:
             arrive = time
         else:
-            seconds, _ = problem.leg(place, task.place, int(np.median(time)))
+            seconds, _ = problem.leg(place, task.place, int(chance.quantile(time, EVEN)))
             if first and remaining is not None and seen is not None:
                 seconds, time = round(remaining), np.full(chance.SAMPLES, float(seen))
             elapsed = max(0.0, problem.now - float(time[0])) if first else 0.0
-            arrive = time + chance.lasting(shares[:, column], *learned.travel.of(seconds), elapsed)
+            arrive = time + chance.lasting(column, columns, *learned.travel.of(seconds), elapsed)
         there = crew.setup if first and crew.serving else task.setup_time if task.place != place else 0
-        begin, late = _begin(task, arrive + there)
-        time = begin + _served(problem, crew, task, learned, stated, shares[:, column + 1], begin, serving=first and crew.serving)
-        even, sure = np.quantile(arrive, [EVEN, SURE])
-        stops.append(Expected(task.stop_id, crew.shift_id, round(even), round(sure), round(float(np.quantile(late, SURE)))))
+        begin, median, sigma = _begin(task, arrive + there), *_service(problem, crew, task, learned, stated)
+        elapsed = max(0.0, problem.now - float(begin[0])) if first and crew.serving else 0.0
+        time = begin + chance.lasting(column + 1, columns, median, sigma, elapsed)
+        even, sure = chance.quantile(arrive, EVEN), chance.quantile(arrive, SURE)
+        stops.append(Expected(task.stop_id, crew.shift_id, round(even), round(sure), _late(task, sure + there)))
         place = task.place
-    return Forecast(crew.shift_id, crew.driver_id, tuple(stops), _overtime(problem, crew, place, time, learned, shares[:, 0]))
+    home = time
+    if crew.end_place is not None:
+        seconds, _ = problem.leg(place, crew.end_place, int(chance.quantile(time, EVEN)))
+        home = time + chance.lasting(0, columns, *learned.travel.of(seconds))
+    overtime = max(0.0, chance.quantile(home, SURE) - crew.shift_end)
+    return Forecast(crew.shift_id, crew.driver_id, tuple(stops), round(overtime))
+
+
+def with_overruns(problem: Problem, learned: Learned, *, stated: Mapping[str, int]) -> Problem:
+    """A problem in which visits that go on for longer than usual are expected to go on: half of those that have lasted so long do.
+
+    Without that every plan would have them end at once.
+    """
+    tasks = list(problem.tasks)
+    for crew in problem.crews:
+        if crew.serving and crew.frozen:
+            task = tasks[crew.frozen[0]]
+            begin = float(_begin(task, np.array([float(crew.ready + crew.setup)]))[0])
+            elapsed = problem.now - begin
+            median, sigma = _service(problem, crew, task, learned, stated)
+            if elapsed > 0 and median > 0:
+                whole = chance.quantile(chance.lasting(0, _columns(1), median, sigma, elapsed), EVEN)
+                tasks[crew.frozen[0]] = replace(task, service_time=max(task.service_time, round(whole)))
+    return replace(problem, tasks=tuple(tasks))
 
 
 def _columns(least: int) -> int:
@@ -111,31 +135,24 @@ def _columns(least: int) -> int:
     return -(-least // 64) * 64
 
 
-def _begin(task: Task, ready: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When service begins, and how late that is; `routing.solve.tour.begin_service` for many."""
+def _begin(task: Task, ready: NDArray[np.float64]) -> NDArray[np.float64]:
+    """When service begins; `routing.solve.tour.begin_service` for many."""
     ready = ready if task.not_before is None else np.maximum(ready, task.not_before)
-    begin, late = ready.copy(), np.zeros(len(ready))
-    if task.windows:
-        late = np.maximum(0.0, ready - task.windows[-1].end)
-        for window in reversed(task.windows):
-            begin = np.where(ready <= window.end, np.maximum(ready, window.start), begin)
-    return begin, late
+    begin = ready
+    for window in reversed(task.windows):
+        begin = np.where(ready <= window.end, np.maximum(ready, window.start), begin)
+    return begin
 
 
-def _served(problem: Problem, crew: Crew, task: Task, learned: Learned, stated: Mapping[str, int], share: NDArray[np.float64],
-            begin: NDArray[np.float64], *, serving: bool) -> NDArray[np.float64]:  # fmt: skip
-    kind = task.stop_id.rpartition(".")[2]
-    median, sigma = learned.services.of(kind, problem.places[task.place].location, crew.driver_id,
-                                        stated.get(task.stop_id, task.service_time))  # fmt: skip
-    return chance.lasting(share, median, sigma, max(0.0, problem.now - float(begin[0])) if serving else 0.0)
+def _late(task: Task, ready: float) -> int:
+    """How late service begins."""
+    return round(max(0.0, max(ready, task.not_before or 0) - task.windows[-1].end)) if task.windows else 0
 
 
-def _overtime(problem: Problem, crew: Crew, place: int, time: NDArray[np.float64], learned: Learned,
-              share: NDArray[np.float64]) -> int:  # fmt: skip
-    if crew.end_place is not None:
-        seconds, _ = problem.leg(place, crew.end_place, int(np.median(time)))
-        time = time + chance.lasting(share, *learned.travel.of(seconds))
-    return round(float(np.quantile(np.maximum(0.0, time - crew.shift_end), SURE)))
+def _service(problem: Problem, crew: Crew, task: Task, learned: Learned, stated: Mapping[str, int]) -> tuple[float, float]:
+    """The median of a visit, and the standard deviation of its logarithm."""
+    kind, takes = task.stop_id.rpartition(".")[2], stated.get(task.stop_id, task.service_time)
+    return learned.services.of(kind, problem.places[task.place].location, crew.driver_id, takes)
 
 
 def since_seen(problem: Problem, crew: Crew, seen: Position | None) -> Crew:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from routing.eta.matching import Ping
 from routing.model import Location
 
-INSIDE_M, OUTSIDE_M = 60.0, 150.0
+INSIDE_M, OUTSIDE_M = 60.0, 200.0
 """Radii of a stop's fence."""
 
-GONE_S = 20
-"""Who is outside for so long, by two pings at least, has left."""
+GONE_S = 60
+"""Who is outside for so long, by two pings at least, has left: others have walked around the corner."""
 
 STILL_M = 50.0
 """Who stays within this of one point stands still."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.settings import ROOT
 from routing.eta import chance, matching, service, speeds
-from routing.eta.forecast import Learned, Travel, forecast, learn_travel
+from routing.eta.forecast import Learned, Travel, forecast, learn_travel, with_overruns
 from routing.eta.service import Services, Visit
 from routing.model import Location, TimeWindow
 from routing.roads import maps, osm
@@ -86,13 +86,12 @@ def test_no_pings_and_a_way_of_no_length_are_no_trouble(helsinki: Network) -> No
 @given(st.floats(1, 5000), st.floats(0.01, 1.5), st.floats(0, 20_000))
 def test_what_has_lasted_already_lasts_at_least_as_long(median: float, sigma: float, elapsed: float) -> None:
     """And the longer it has, the later it ends."""
-    share = chance.shares(64)[:, 0]
-    whole = chance.lasting(share, median, sigma, elapsed)
+    whole = chance.lasting(0, 64, median, sigma, elapsed)
     assert (whole >= elapsed).all()
     assert np.isfinite(whole).all()
-    assert np.median(whole) >= np.median(chance.lasting(share, median, sigma)) - 1e-6
+    assert np.median(whole) >= np.median(chance.lasting(0, 64, median, sigma)) - 1e-6
     if elapsed == 0:
-        assert np.quantile(whole, 0.8) == pytest.approx(median * np.exp(0.8416 * sigma), rel=0.05)
+        assert chance.quantile(whole, 0.8) == pytest.approx(median * np.exp(0.8416 * sigma), rel=0.05)
 
 
 def _visits(rng: np.random.Generator, place: Location, factor: float, count: int, kind: str = "delivery") -> list[Visit]:
@@ -225,6 +224,17 @@ def test_a_visit_that_drags_on_puts_off_what_follows() -> None:
     assert told[0] > 500
     assert told[2] > told[1]
     assert told[2] > 600, "after an hour nobody believes that it is over in a minute"
+
+
+def test_plans_expect_a_visit_that_drags_on_to_go_on() -> None:
+    """Not to end this very moment; what is within the usual is left as it is."""
+    for minutes, least in ((5, 600), (60, 3600 + 300)):
+        situation = Situation().add(order("y", 0, 1, "service", service_time=600), order("x", 0, 6, "service"))
+        situation.on_the_road("a", ["d.y.service", "d.x.service"], arrived=True)
+        problem = with_overruns(situation.problem(now=T0 + 60 * minutes), Learned(), stated={})
+        takes = problem.tasks[problem.crews[0].frozen[0]].service_time
+        assert least <= takes < 1.2 * least + 600
+        assert walk(problem, problem.crews[0], problem.crews[0].frozen)[0].leave == T0 + takes
 
 
 def test_who_is_not_heard_of_on_the_way_has_not_arrived() -> None:

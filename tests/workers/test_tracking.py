@@ -253,6 +253,9 @@ def test_a_driver_who_forgets_to_report_progresses_all_the_same(shop: Shop) -> N
     assert (there["status"], there["arrived_at"], there["inferred"]) == ("arrived", at(300), True)
     pings(shop, anna, HOME, 600, 630)
     look(shop)
+    assert state(first)["status"] == "arrived", "half a minute around the corner is no departure"
+    pings(shop, anna, HOME, 660)
+    look(shop)
     gone = state(first)
     assert (gone["status"], gone["arrived_at"], gone["left_at"], gone["inferred"]) == ("completed", at(300), at(330), True)
     assert state(second)["status"] == "en_route"

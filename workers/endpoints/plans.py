@@ -14,6 +14,7 @@ from ingest.schemas import eta_view, iso, whole_number
 from ingest.store import keys, readers
 from ingest.store.readers import VersionRecord
 from routing import codec
+from routing.eta.forecast import with_overruns
 from routing.model import Depot, Order, Plan, order_of
 from routing.solve.problem import build
 from workers import learned, travel
@@ -72,7 +73,8 @@ def problem(depot_id: str) -> Response:
     now = depot.clock.depot(time.time())
     roads = travel.of(services().settings, snapshot, now)
     expected = learned.applied(services().settings, snapshot)
-    found = build(expected, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
+    problem_ = build(expected, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
+    found = with_overruns(problem_, learned.of(services().settings, depot.id), stated=learned.stated(snapshot))
     return Response(codec.dumps(found), content_type="application/json")
 
 
