@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -345,7 +346,8 @@ class ProofIn(_Body):
 
     def fields(self) -> dict[str, str]:
         """As kept: text by name."""
-        given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": "\n".join(self.photos) or None}
+        photos = json.dumps(self.photos) if self.photos else None
+        given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": photos}
         return {f"proof_{name}": value for name, value in given.items() if value is not None}
 
 
@@ -436,8 +438,6 @@ def body() -> Any:
     ApiProblem
         400 if it is none.
     """
-    import json
-
     raw = request.get_data()
     try:
         data = json.loads(raw)

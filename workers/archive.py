@@ -33,6 +33,9 @@ BATCH = 10_000
 EVERY_S = 30.0
 """Batches are written at most this often, so that files are worth reading."""
 
+FIRST_S = 600.0
+"""So long after its start the archiver begins to learn, if that is due."""
+
 TIDY_S = 3600.0
 """How often keys of callers that have expired are removed."""
 
@@ -49,12 +52,14 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
     """Archive until `stop` is set, and once more then."""
     client = connect(settings)
     ours, looked = False, 0.0
-    learner, learned_at = None, time.monotonic()
+    learner: subprocess.Popen[bytes] | None = None
+    tried = time.time() - settings.learn_every * 3600 + FIRST_S
     while True:
         last = stop.wait(every)
-        if settings.learn_every and time.monotonic() - learned_at > settings.learn_every * 3600 and _over(learner):
-            # a process of its own: what it takes of memory it gives back
-            learner, learned_at = subprocess.Popen([sys.executable, "-m", "workers", "learn"]), time.monotonic()
+        if settings.learn_every and time.time() - max(tried, _learned(settings)) > settings.learn_every * 3600 and not last:
+            if learner is None or learner.poll() is not None:
+                tried = time.time()  # a process of its own: what it takes of memory it gives back
+                learner = subprocess.Popen([sys.executable, "-m", "workers", "learn"])
         for name in STREAMS:
             try:
                 if not ours:
@@ -80,8 +85,9 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             return
 
 
-def _over(process: subprocess.Popen[bytes] | None) -> bool:
-    return process is None or process.poll() is not None
+def _learned(settings: Settings) -> float:
+    """When something was learned last (real s), by whomever; 0 if nothing ever was."""
+    return max((path.stat().st_mtime for path in (settings.state / "learned").glob("*/*.json")), default=0.0)
 
 
 def _told(error: redis.RedisError) -> None:

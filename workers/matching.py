@@ -6,14 +6,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ingest.schemas import iso
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
 from ingest.store.connection import Store
 from ingest.store.metrics import Tally
+from routing import codec
 from routing.model import Dispatch, Order, Place, Snapshot
 from routing.roads.spot import Spot
 from routing.solve import immediate
-from routing.solve.immediate import Job, Unit
+from routing.solve.immediate import Job, Match, Unit
 from routing.solve.problem import Crew, Problem
 from routing.solve.tour import walk
 from workers import replan, travel
@@ -34,14 +36,14 @@ def match(client: Store, settings: Settings, depot_id: str) -> int:
         due = client.zscore(matchable, depot_id)
         if due is None or due > begin:
             return made
+        client.zadd(matchable, {depot_id: begin + AGAIN_S}, xx=True)  # before anything is read: what comes meanwhile is due at once
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None:
             return made
         offers = readers.offers(client, depot_id)
         waiting = [order for order in readers.unmatched(client, depot_id) if order.id not in offers]
         waiting.sort(key=lambda order: order.dispatch is not Dispatch.EMERGENCY)
-        found = _offers(client, settings, snapshot, waiting[:BATCH], offers, begin) if waiting else []
-        count = writers.offer(client, depot_id, found, again=time.time() + AGAIN_S, began=begin)
+        count = writers.offer(client, depot_id, _offers(client, settings, snapshot, waiting, offers, begin) if waiting else [])
         made += count
         tally = Tally()
         tally.count("offers", count)
@@ -51,27 +53,44 @@ def match(client: Store, settings: Settings, depot_id: str) -> int:
 
 def _offers(client: Store, settings: Settings, snapshot: Snapshot, waiting: Sequence[Order], offers: dict[str, readers.Offer],
             now: float) -> list[dict[str, Any]]:  # fmt: skip
-    """Who is to be asked for what."""
+    """Who is to be asked for what, batch after batch until all have been looked at or nobody is left."""
     problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0.0)
     roads = travel.of(settings, snapshot, problem.now)
     busy = {offer.driver_id for offer in offers.values()}
     asked = {offer.driver_id for offer in offers.values() if not offer.emergency}
     shifts = {crew.driver_id: crew.shift_id for crew in problem.crews if _about(snapshot, crew, problem.now)}
-    crews = [crew for crew in problem.crews if shifts.get(crew.driver_id) == crew.shift_id]
     emergencies = any(order.dispatch is Dispatch.EMERGENCY for order in waiting)
-    units = [_unit(roads, snapshot, problem, crew) for crew in crews
-             if crew.driver_id not in busy or (emergencies and crew.driver_id in asked)]  # fmt: skip
+    units = {crew.driver_id: _unit(roads, snapshot, problem, crew) for crew in problem.crews
+             if shifts.get(crew.driver_id) == crew.shift_id
+             and (crew.driver_id not in busy or (emergencies and crew.driver_id in asked))}  # fmt: skip
     passed = readers.passed(client, snapshot.depot.id)
-    jobs = [_job(roads, snapshot, order, asked, passed.get(order.id, [])) for order in waiting]
-    found = immediate.match(jobs, units, roads.roads.table)
-    left = {job.id for job in jobs} - {item.job for item in found}
-    again = [_job(roads, snapshot, order, asked, []) for order in waiting if order.id in left and passed.get(order.id)]
-    taken = {item.unit for item in found}
-    found += immediate.match(again, [unit for unit in units if unit.id not in taken], roads.roads.table)  # there is nobody else
+    matches: list[Match] = []
+    for first in range(0, len(waiting), BATCH):
+        batch = waiting[first : first + BATCH]
+        for spared in (True, False):  # whoever has let it pass is asked again only if there is nobody else
+            left = [order for order in batch if order.id not in {found.job for found in matches}]
+            jobs = [_job(roads, snapshot, order, asked, passed.get(order.id, []) if spared else []) for order in left
+                    if spared or order.id in passed]  # fmt: skip
+            found = immediate.match(jobs, list(units.values()), roads.roads.table)
+            for item in found:
+                del units[item.unit]
+            matches += found
+        if not units:
+            break
     by_id = {order.id: order for order in waiting}
-    return [{"order": item.job, "driver": item.unit, "shift": shifts[item.unit], "stop": by_id[item.job].stop_ids[0],
-             "wait": item.wait, "ttl": snapshot.depot.policy.offer_ttl,
-             "emergency": by_id[item.job].dispatch is Dispatch.EMERGENCY} for item in found]  # fmt: skip
+    return [_offer(snapshot, by_id[item.job], item, shifts[item.unit], now) for item in matches]
+
+
+def _offer(snapshot: Snapshot, order: Order, found: Match, shift_id: str, now: float) -> dict[str, Any]:
+    """An offer, with what the driver's app is told of it: times are the depot's."""
+    depot, expires = snapshot.depot, now + snapshot.depot.policy.offer_ttl
+    emergency = order.dispatch is Dispatch.EMERGENCY
+    stops = [{"stop_id": stop, "location": codec.builtins(order.place_of(stop).location)} for stop in order.stop_ids]
+    view = {"order_id": order.id, "driver_id": found.unit, "stop_id": order.stop_ids[0], "kind": order.kind, "stops": stops,
+            "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "emergency": emergency, "wait": found.wait,
+            "expires_at": iso(depot.clock.depot(expires))}  # fmt: skip
+    return {"order": order.id, "revision": snapshot.record_revisions.get(order.id, 0), "driver": found.unit, "shift": shift_id,
+            "stop": order.stop_ids[0], "wait": found.wait, "expires_at": expires, "emergency": emergency, "view": view}  # fmt: skip
 
 
 def _about(snapshot: Snapshot, crew: Crew, now: int) -> bool:
@@ -93,7 +112,8 @@ def _unit(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: Crew) -
     here = Place(snapshot.positions[crew.driver_id].location)
     place = problem.places[free_from] if ahead or crew.departed else here
     free_at = visits[-1].leave if visits else problem.now
-    calls_off = bool(crew.frozen) and not crew.serving
+    current = snapshot.orders.get(problem.tasks[crew.frozen[0]].order_id) if crew.frozen else None
+    calls_off = current is not None and not crew.serving and current.dispatch is not Dispatch.EMERGENCY
     following = problem.tasks[rest[0]].place if rest else crew.end_place
     spots = roads.spots([place, here, *([problem.places[following]] if following is not None else []),
                          *([problem.places[crew.end_place]] if crew.end_place is not None else [])])  # fmt: skip

@@ -16,7 +16,7 @@ from routing.eta.forecast import Forecast, forecast, since_seen
 from routing.eta.matching import Ping
 from routing.eta.outlook import Outlook, outlooks, setback
 from routing.eta.progress import observe, standing_since
-from routing.model import Place, Plan, Route, Snapshot, StopState
+from routing.model import Place, Plan, Progress, Route, Snapshot, StopState, order_of
 from routing.solve.problem import Crew, Problem
 from workers import learned, replan, travel
 from workers.travel import DepotRoads
@@ -44,11 +44,11 @@ def track(client: Store, settings: Settings, depot_id: str) -> int:
     snapshot, plan = readers.snapshot(client, depot_id), readers.plan(client, depot_id)
     if snapshot is None:
         return 0
-    pings = {shift: _pings(client, snapshot, shift) for shift in _out(snapshot)}
+    pings = _pings(client, snapshot)
     if _inferred(client, snapshot, pings, begin):
         snapshot = readers.snapshot(client, depot_id) or snapshot
     new = client.get(keys.depot_key(depot_id, "etas_of")) != str(snapshot.version)
-    if not pings and not (new and plan):
+    if not pings and not _begun(snapshot, begin) and not (new and plan):
         writers.nobody_moves(client, depot_id, version=snapshot.version)
         return 0
     if plan is None or plan.version != snapshot.version:
@@ -63,38 +63,51 @@ def track(client: Store, settings: Settings, depot_id: str) -> int:
     return asked
 
 
-def _out(snapshot: Snapshot) -> list[str]:
-    """Shifts whose drivers are on the road and heard of."""
-    return [shift for shift, progress in snapshot.progress.items() if progress.departed_at is not None and not progress.returned
-            and shift in snapshot.shifts and snapshot.shifts[shift].driver_id not in snapshot.absent]  # fmt: skip
+def _begun(snapshot: Snapshot, now: float) -> bool:
+    """Whether a shift with stops has begun whose driver is not on the road yet: they get later all the time."""
+    at = snapshot.depot.clock.depot(now)
+    waiting = [shift for shift in snapshot.shifts.values()
+               if snapshot.sequences.get(shift.id) and shift.driver_id not in snapshot.absent
+               and snapshot.progress.get(shift.id, Progress()).departed_at is None]  # fmt: skip
+    return any(shift.start <= at <= shift.end for shift in waiting)
 
 
-def _pings(client: Store, snapshot: Snapshot, shift: str) -> list[Ping]:
-    rows = readers.recent_pings(client, snapshot.depot.id, snapshot.shifts[shift].driver_id)
-    return [Ping(row.location.lat, row.location.lon, row.at, row.accuracy_m) for row in rows]
+def _pings(client: Store, snapshot: Snapshot) -> dict[str, list[Ping]]:
+    """The newest pings of drivers who are on the road and heard of, by shift."""
+    out = {shift: snapshot.shifts[shift].driver_id for shift, progress in snapshot.progress.items()
+           if progress.departed_at is not None and not progress.returned and shift in snapshot.shifts
+           and snapshot.shifts[shift].driver_id not in snapshot.absent}  # fmt: skip
+    rows = readers.recent_pings(client, snapshot.depot.id, sorted(set(out.values())))
+    return {shift: [Ping(row.location.lat, row.location.lon, row.at, row.accuracy_m) for row in rows[driver]]
+            for shift, driver in out.items()}  # fmt: skip
 
 
 def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], now: float) -> bool:
-    """Note arrivals and departures that nobody has reported; whether there were any."""
-    policy, noted = snapshot.depot.policy, False
-    if not policy.infer_progress:
+    """Note arrivals and departures that nobody has reported; whether there were any.
+
+    Only what was seen since the stop is driven to tells of it, and nothing that was seen during a break.
+    """
+    depot, noted = snapshot.depot, False
+    if not depot.policy.infer_progress:
         return False
-    for shift, seen in pings.items():
-        progress = snapshot.progress[shift]
-        current = next((stop for stop in progress.trail if stop.state in (StopState.EN_ROUTE, StopState.ARRIVED)), None)
-        order = snapshot.orders.get(current.stop_id.rpartition(".")[0]) if current else None
-        if current is None or order is None or not seen:
+    current = {shift: stop for shift in pings for stop in reversed(snapshot.progress[shift].trail)
+               if stop.state in (StopState.EN_ROUTE, StopState.ARRIVED)}  # fmt: skip
+    since = readers.driven_to_since(client, depot.id, [stop.stop_id for stop in current.values()])
+    duty = readers.duty_since(client, depot.id)
+    for shift, stop in current.items():
+        driver, order = snapshot.shifts[shift].driver_id, snapshot.orders.get(order_of(stop.stop_id))
+        if order is None or not pings[shift] or driver in snapshot.breaks:
             continue
-        since = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at or 0)
-        target = order.place_of(current.stop_id).location
-        found = observe(seen, target, since=since, arrived=current.arrived, dwell=policy.infer_after)
-        facts = [("arrived", found.arrived)] if current.state is StopState.EN_ROUTE else []
+        begin = max(depot.clock.depot(since[stop.stop_id]) if since[stop.stop_id] else 0.0, duty.get(driver, 0.0),
+                    *(other.left or 0.0 for other in snapshot.progress[shift].trail))  # fmt: skip
+        found = observe(pings[shift], order.place_of(stop.stop_id).location, since=begin, arrived=stop.arrived,
+                        dwell=depot.policy.infer_after)  # fmt: skip
+        facts = [("arrived", found.arrived)] if stop.state is StopState.EN_ROUTE else []
         for kind, at in (*facts, ("completed", found.left)):
             if at is not None:
-                driver = snapshot.shifts[shift].driver_id
-                body = {"stop_id": current.stop_id, "driver_id": driver, "at": at, "type": kind, "inferred": True}
-                told = writers.infer(client, snapshot.depot.id, driver=driver, shift=shift, stop=current.stop_id, kind=kind,
-                                     at=at, body=body, now=now)  # fmt: skip
+                body = {"stop_id": stop.stop_id, "driver_id": driver, "at": at, "type": kind, "inferred": True}
+                told = writers.infer(client, depot.id, driver=driver, shift=shift, stop=stop.stop_id, kind=kind, at=at, body=body,
+                                     now=now)  # fmt: skip
                 noted |= told is not None
                 metrics.judged(client, at, told or "")
     return noted
@@ -102,29 +115,33 @@ def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], n
 
 def _ahead(settings: Settings, snapshot: Snapshot, plan: Plan, pings: dict[str, list[Ping]], now: float, *, everybody: bool
            ) -> list[Ahead]:  # fmt: skip
-    """What is to be expected of those on the road or, under a new plan, of everybody who has a stop ahead."""
+    """What is to be expected of those whose shift has begun or, under a new plan, of everybody who has a stop ahead."""
     problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0.0)
     roads = travel.of(settings, snapshot, problem.now)
     beliefs, stated = learned.of(settings, snapshot.depot.id), learned.stated(snapshot)
     routes = {route.shift_id: route for route in plan.routes}
-    on_road = {outlook.shift_id: outlook for outlook in outlooks(problem, snapshot.positions)}
+    begun = {outlook.shift_id: outlook for outlook in outlooks(problem, snapshot.positions)}
     rows = []
     for crew in problem.crews:
-        outlook, route = on_road.get(crew.shift_id), routes.get(crew.shift_id)
-        if route is None or not (outlook or (everybody and crew.base)):
+        outlook, route = begun.get(crew.shift_id), routes.get(crew.shift_id)
+        stops = [problem.tasks[task].stop_id for task in (*crew.frozen, *crew.base)]
+        if route is not None and crew.absent and stops:  # nobody knows
+            rows.append(Ahead(crew.shift_id, crew.driver_id, "", 0, "", 0, 0, None, (), False, tuple(stops)))
+        if route is None or not (outlook or (everybody and crew.base and not crew.absent)):
             continue
-        place = _on_the_way(roads, snapshot, problem, crew, pings.get(crew.shift_id, [])) if outlook else None
+        seen = pings.get(crew.shift_id, [])
+        place = _on_the_way(roads, snapshot, problem, crew, seen) if seen else None
         crew = since_seen(problem, crew, snapshot.positions.get(crew.driver_id))
         expected = forecast(problem, crew, beliefs, stated=stated, remaining=place[0] if place else None,
                             seen=place[1] if place else None)  # fmt: skip
-        still = _still(snapshot, crew, pings.get(crew.shift_id, []), problem.now) if outlook else None
-        rows.append(_row(outlook, expected, route, snapshot.shifts[crew.shift_id].end, still))
+        still = _still(snapshot, crew, seen, problem.now) if seen else None
+        rows.append(_row(outlook, expected, route, snapshot.shifts[crew.shift_id].end, still, out=crew.departed))
     return rows
 
 
-def _row(outlook: Outlook | None, expected: Forecast, route: Route, shift_end: int, still: int | None) -> Ahead:
+def _row(outlook: Outlook | None, expected: Forecast, route: Route, shift_end: int, still: int | None, *, out: bool) -> Ahead:
     etas = tuple((stop.stop_id, stop.p50, stop.p80) for stop in expected.stops)
-    row = Ahead(expected.shift_id, expected.driver_id, "", 0, "", 0, 0, still, etas, outlook is not None)
+    row = Ahead(expected.shift_id, expected.driver_id, "", 0, "", 0, 0, still, etas, out)
     if outlook is None:
         return row
     found = setback(outlook, expected, route, shift_end)

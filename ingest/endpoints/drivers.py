@@ -59,7 +59,7 @@ def pings(driver_id: str) -> dict[str, Any]:
         raise invalid(faults)
     if not batch:
         return {"stored": 0, "duplicates": 0, "late": 0}
-    rows = [(ping.seq, int(ping.recorded_at.timestamp()), _document(ping)) for ping in batch]
+    rows = [(ping.seq, ping.recorded_at.timestamp(), _document(ping)) for ping in batch]
     deadline = now + depot.policy.silent_after / depot.clock.scale
     new, duplicates, late = writers.pings(store(), depot.id, driver, rows, now=now, deadline=deadline,
                                           most=services().settings.pings)  # fmt: skip
@@ -131,7 +131,7 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,
         kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
-        deadline=now + depot.policy.silent_after / depot.clock.scale,
+        deadline=now + depot.policy.silent_after / depot.clock.scale, proof=event.proof.fields() if event.proof else None,
     )  # fmt: skip
     if result[0] == "reused":
         raise _reused(event.event_id)
@@ -141,8 +141,6 @@ def stop_event(stop_id: str) -> dict[str, Any]:
                          extra={"route": route})  # fmt: skip
     if event.type == "arrived" and result[1:2] != ["replayed"] and route is not None:
         _count_error(stop_id, at, route)
-    if event.proof is not None and event.proof.fields():
-        writers.prove(store(), depot.id, order.id, event.proof.fields())
     metrics.judged(store(), at, result[2] if len(result) > 2 else "")
     replayed = result[1:2] == ["replayed"]
     answer: dict[str, Any] = {"recorded": True, "replayed": replayed, "conflict": result[0] == "conflict"}
@@ -175,12 +173,13 @@ def driver_event(driver_id: str) -> dict[str, Any]:
     depot, driver = my_driver(driver_id)
     event = checked(DriverEventIn, body())
     now, at = _moment(depot, event.occurred_at)
-    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), over=True, at=at)
+    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), over=event.type == "departed", at=at)
     until = seconds(event.until) if event.until else at + BREAK_S
     told = {"driver_id": driver, "shift_id": shift, "at": at} | ({"until": until} if event.type == "on_break" else {})
     result = writers.driver_event(
         store(), depot.id, driver=driver, shift=shift, kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
         deadline=now + depot.policy.silent_after / depot.clock.scale, until=(until, depot.clock.real(until)),
+        exact=event.occurred_at.timestamp(),
     )  # fmt: skip
     if result[0] == "reused":
         raise _reused(event.event_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import replace
 from typing import Any
@@ -244,7 +245,7 @@ def view(depot: Depot, order: Order) -> dict[str, Any]:
     recipient = {name: value for name, value in known.items() if not name.startswith("proof_")}
     proof: dict[str, Any] = {name.removeprefix("proof_"): value for name, value in known.items() if name.startswith("proof_")}
     if "photos" in proof:
-        proof["photos"] = proof["photos"].split("\n")
+        proof["photos"] = json.loads(proof["photos"])
     return _shown(depot, order, recipient, _status(depot, order) | ({"proof": proof} if proof else {}))
 
 
@@ -306,7 +307,7 @@ def _offered(depot: Depot, order: Order) -> dict[str, Any]:
     offer = readers.offer(store(), depot.id, order.id)
     if offer is None:
         return {"status": "matching"}
-    told = {"expires_at": iso(offer.expires_at), "wait": offer.wait}
+    told = {"expires_at": offer.view["expires_at"], "wait": offer.wait}
     return {"status": "offered", "offer": told | ({"driver_id": offer.driver_id} if caller().role is Role.OPERATOR else {})}
 
 

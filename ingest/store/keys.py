@@ -27,7 +27,7 @@ SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "movi
 DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable"}
 """What each role works off: depots, and from when on (real s) they wait for it."""
 
-SCHEMA = "3"
+SCHEMA = "4"
 """Raised when stored data change shape; a start on other data is refused."""
 
 

@@ -32,7 +32,11 @@ def _to_3(client: Store, depot_id: str) -> None:
         client.zadd(keys.depot_key(depot_id, "closed"), closed, nx=True)
 
 
-STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2, 2: _to_3}
+def _to_4(client: Store, depot_id: str) -> None:
+    """Nothing is to be done, but older programs may not run beside: they do not know all triggers and timers there are now."""
+
+
+STEPS: dict[int, Callable[[Store, str], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """By the schema they begin from."""
 
 

@@ -272,15 +272,15 @@ def on_duty(client: Store, depot_id: str, drivers: Sequence[str], now: int) -> l
         progress = progress_of(client, depot_id, (trail or "").split())
         current = next((stop for stop in progress.values() if stop.state in (StopState.EN_ROUTE, StopState.ARRIVED)), None)
         skills = frozenset(people[shift.driver_id].skills) | frozenset(vehicles[shift.vehicle_id].skills)
-        found.append(OnDuty(shift.driver_id, shift.id, skills, int(seen[shift.driver_id] or 0),
+        found.append(OnDuty(shift.driver_id, shift.id, skills, int(float(seen[shift.driver_id] or 0)),
                             current.stop_id if current else None, current.state if current else None))  # fmt: skip
     return found
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """An order that cannot wait, offered to one driver until `expires_at` (real s); `wait` s from then until he would be there.
+    """An order that cannot wait, offered to one driver until `expires_at` (real s); `wait` s until he would be there.
 
-    `state` is `open` or how it ended: `accepted`, `declined`, `expired`, `withdrawn`.
+    `view` is what his app is told. `state` is `open` or how it ended: `accepted`, `declined`, `expired`, `withdrawn`.
     """
 
     order_id: str
@@ -290,9 +290,9 @@ class Offer(msgspec.Struct, frozen=True):
     number: int
     wait: int
     emergency: bool
-    made_at: float
     expires_at: float
     state: str
+    view: dict[str, Any]
 
 
 def offers(client: Store, depot_id: str) -> dict[str, Offer]:
@@ -325,9 +325,24 @@ def passed(client: Store, depot_id: str) -> dict[str, list[str]]:
     return {order: text.split() for order, text in client.hgetall(keys.depot_key(depot_id, "passed")).items()}
 
 
-def recent_pings(client: Store, depot_id: str, driver_id: str) -> list[SeenAt]:
-    """A driver's newest pings, oldest first; late ones are not among them."""
-    return [codec.loads(text, SeenAt) for text in client.lrange(keys.recent_pings(depot_id, driver_id), 0, -1)]
+def recent_pings(client: Store, depot_id: str, driver_ids: Sequence[str]) -> dict[str, list[SeenAt]]:
+    """Drivers' newest pings, thinned, oldest first; late ones are not among them."""
+    with client.pipeline(transaction=False) as pipeline:
+        for driver in driver_ids:
+            pipeline.lrange(keys.recent_pings(depot_id, driver), 0, -1)
+        return {driver: [codec.loads(text, SeenAt) for text in texts]
+                for driver, texts in zip(driver_ids, pipeline.execute(), strict=True)}  # fmt: skip
+
+
+def driven_to_since(client: Store, depot_id: str, stops: Sequence[str]) -> dict[str, float]:
+    """Since when (real s) stops are driven to; 0 where that is not known."""
+    found = client.hmget(keys.depot_key(depot_id, "progress"), [f"{stop}|since" for stop in stops]) if stops else []
+    return {stop: float(since or 0) for stop, since in zip(stops, found, strict=True)}
+
+
+def duty_since(client: Store, depot_id: str) -> dict[str, float]:
+    """When (depot s) drivers last said something of their duty, or a break of theirs was over."""
+    return {driver: float(at) for driver, at in client.hgetall(keys.depot_key(depot_id, "duty")).items()}
 
 
 def plan(client: Store, depot_id: str) -> Plan | None:
@@ -422,6 +437,10 @@ EARLY_S = 4 * 3600
 """A shift's reports are taken for it from so long before its start."""
 
 
+LATE_S = 3600
+"""So long after its end a shift's reports may still be its own."""
+
+
 def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False, at: int | None = None) -> str:
     """The shift a driver's reports belong to; '' if none.
 
@@ -439,7 +458,9 @@ def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, ove
     out = [shift for shift in live if departed[shift.id]]
     today = [shift for shift in live if shift.start - EARLY_S <= now <= shift.end]
     found = [shift for shift in out if shift.end >= now] or today or out
-    if not found and over:
-        left = [shift for shift in mine if departed[shift.id]]
+    left = [shift for shift in mine if departed[shift.id]]
+    if at is not None and found and departed[found[0].id] and at < int(departed[found[0].id]):  # of an earlier one, and late
+        found = [shift for shift in left if int(departed[shift.id]) <= at <= shift.end + shift.overtime + LATE_S][-1:] or found
+    elif not found and over:
         found = (left if at is None else [shift for shift in left if shift.start - EARLY_S <= at <= shift.end])[-1:]
     return str(found[0].id) if found else ""

@@ -11,7 +11,7 @@ from typing import Any
 from ingest.store import keys
 from ingest.store.connection import Store, run
 from routing import codec
-from routing.model import Depot, Driver, Order, Policy, RoadEvent, Shift, Vehicle
+from routing.model import Depot, Driver, Order, Policy, RoadEvent, Shift, Vehicle, order_of
 
 ONCE_TTL_S = 24 * 3600
 """How long idempotency keys and event ids are remembered."""
@@ -89,13 +89,17 @@ def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[st
 
 
 def stop_event(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int,
-               event_id: str, body: dict[str, Any], now: float, deadline: float) -> list[str]:  # fmt: skip
+               event_id: str, body: dict[str, Any], now: float, deadline: float,
+               proof: dict[str, str] | None = None) -> list[str]:  # fmt: skip
     """Record what a driver reports of a stop: `recorded`, `conflict`, `refused` or `reused`, then whether that is a replay.
 
-    Third, of an arrival, what was expected: minutes ahead, P50 and P80, as often as that was remembered.
+    Third, of an arrival, what was expected: minutes ahead, P50 and P80, as often as that was remembered. `proof` is kept if this is
+    the report that says how the stop ended.
     """
-    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline]
-    return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
+    shown = [part for pair in (proof or {}).items() for part in pair]
+    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, PERSONAL_TTL_S, *shown]
+    return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id),
+                    PERSONAL=keys.personal(depot_id, order_of(stop))))  # fmt: skip
 
 
 def infer(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, kind: str, at: int, body: dict[str, Any],
@@ -105,17 +109,19 @@ def infer(client: Store, depot_id: str, *, driver: str, shift: str, stop: str, k
     None if that is not what happens next to the shift.
     """
     arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, ""]
-    result = run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, "inferred", f"{stop}|{kind}"))
+    result = run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, "inferred", f"{stop}|{kind}"),
+                 PERSONAL=keys.personal(depot_id, order_of(stop)))  # fmt: skip
     return str(result[2]) if result[0] == "recorded" else None
 
 
 def driver_event(client: Store, depot_id: str, *, driver: str, shift: str, kind: str, at: int, event_id: str, body: dict[str, Any],
-                 now: float, deadline: float, until: tuple[int, float] = (0, 0.0)) -> list[str]:  # fmt: skip
+                 now: float, deadline: float, until: tuple[int, float] = (0, 0.0), exact: float | None = None
+                 ) -> list[str]:  # fmt: skip
     """Record what a driver reports of the shift: `recorded`, `no_shift` or `reused`, and maybe `replayed`.
 
-    `until` is the end of a break (depot s, real s).
+    `until` is the end of a break (depot s, real s), `exact` when it occurred to the fraction of a second.
     """
-    arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, *until]
+    arguments = [driver, shift, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, *until, at if exact is None else exact]
     return list(run(client, depot_id, "driver_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id)))
 
 
@@ -125,16 +131,7 @@ def acknowledge(client: Store, depot_id: str, driver: str, version: int) -> tupl
     return result == "acknowledged", int(known), int(newest)
 
 
-def prove(client: Store, depot_id: str, order_id: str, fields: dict[str, str]) -> None:
-    """Keep what shows that a stop was made; sent twice, it is kept once."""
-    name = keys.personal(depot_id, order_id)
-    with client.pipeline() as pipeline:
-        pipeline.hset(name, mapping=dict(fields))
-        pipeline.expire(name, PERSONAL_TTL_S)
-        pipeline.execute()
-
-
-def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, int, str]], *, now: float,
+def pings(client: Store, depot_id: str, driver: str, rows: list[tuple[int, float, str]], *, now: float,
           deadline: float, most: int) -> tuple[int, int, int]:  # fmt: skip
     """Store a driver's pings (seq, recorded at, document): how many were new, seen before, and late.
 
@@ -169,7 +166,7 @@ class Ahead:
 
     `subject` will be `late` seconds more than planned ("" if nothing will). `stop` is driven to, in `remaining` seconds and
     `metres` ("" if none is). `still` is since when it has stood still on the way. `etas` are stops with their P50 and P80 (depot
-    s); `out` is whether it is on the road.
+    s), `none` are stops that nothing is expected of; `out` is whether it is on the road.
     """
 
     shift: str
@@ -182,6 +179,7 @@ class Ahead:
     still: int | None
     etas: tuple[tuple[str, int, int], ...]
     out: bool
+    none: tuple[str, ...] = ()
 
 
 def foreseen(client: Store, depot_id: str, rows: Sequence[Ahead], *, version: int, policy: Policy, horizons: Sequence[int],
@@ -195,12 +193,9 @@ def foreseen(client: Store, depot_id: str, rows: Sequence[Ahead], *, version: in
     return int(run(client, depot_id, "track", arguments))
 
 
-def offer(client: Store, depot_id: str, offers: Sequence[dict[str, Any]], *, again: float, began: float) -> int:
-    """Offer orders that cannot wait, each to one driver, as far as that still holds; how many were made.
-
-    Where some still wait for an offer it is looked at again at `again` (real s), or sooner if something has come since `began`.
-    """
-    return int(run(client, depot_id, "offer", [json.dumps(offers), again, began]))
+def offer(client: Store, depot_id: str, offers: Sequence[dict[str, Any]]) -> int:
+    """Offer orders that cannot wait, each to one driver, as far as that still holds; how many were made."""
+    return int(run(client, depot_id, "offer", [json.dumps(offers)]))
 
 
 def nobody_moves(client: Store, depot_id: str, *, version: int) -> bool:

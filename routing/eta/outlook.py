@@ -38,19 +38,19 @@ class Setback:
 
 
 def outlooks(problem: Problem, positions: Mapping[str, Position]) -> list[Outlook]:
-    """What is ahead of every driver who is on the road and heard of, if the plan in force stays.
+    """What is ahead of every driver whose shift has begun and who is heard of, if the plan in force stays.
 
-    `positions` are by driver. A driver goes on from the last one since it was seen, not only since now.
+    `positions` are by driver. A driver goes on from the last one since it was seen, not only since now; who has not left yet, now.
     """
-    return [_outlook(problem, since_seen(problem, crew, positions.get(crew.driver_id)))
-            for crew in problem.crews if crew.departed and not crew.absent]  # fmt: skip
+    return [_outlook(problem, since_seen(problem, crew, positions.get(crew.driver_id))) for crew in problem.crews
+            if not crew.absent and (crew.departed or (crew.ready <= problem.now and crew.base))]  # fmt: skip
 
 
 def _outlook(problem: Problem, crew: Crew) -> Outlook:
     whole = tour(problem, crew, (*crew.frozen, *crew.base))
     stops = tuple(PlannedStop(task.stop_id, visit.arrive, visit.begin, visit.leave, visit.late)
                   for task, visit in zip(whole.tasks, whole.visits, strict=True))  # fmt: skip
-    driving = bool(crew.frozen) and not crew.serving
+    driving = crew.departed and bool(crew.frozen) and not crew.serving
     return Outlook(
         shift_id=crew.shift_id, driver_id=crew.driver_id, stops=stops, overtime=max(0, whole.home - crew.shift_end),
         way_home=whole.way_home[0], next_stop=stops[0].stop_id if driving else None,

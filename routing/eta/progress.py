@@ -18,6 +18,9 @@ from routing.model import Location
 INSIDE_M, OUTSIDE_M = 60.0, 200.0
 """Radii of a stop's fence."""
 
+VAGUE_M = 100.0
+"""Pings that may be farther off than this tell nothing."""
+
 GONE_S = 60
 """Who is outside for so long, by two pings at least, has left: others have walked around the corner."""
 
@@ -41,29 +44,32 @@ def observe(pings: Sequence[Ping], target: Location, *, since: float, arrived: i
     Parameters
     ----------
     pings
-        In order of their times. Those before `since`, when the driver may have gone there first, do not count.
+        In order of their times. Those before `since`, and those of a phone that hardly knows where it is, do not count.
     arrived
-        When the driver arrived, if that is known.
+        When the driver arrived, if that is known. Then leaving is leaving the place where the phone was: it may be told from the
+        car park, or a pin may be wrong.
     dwell
         Seconds near the stop that make an arrival. Whoever drives past is not there for so long.
     """
-    seen = [ping for ping in pings if ping.at >= (since if arrived is None else arrived)]
+    seen = [ping for ping in pings if ping.at >= max(since, arrived or 0.0) and (ping.accuracy_m or 0.0) <= VAGUE_M]
     if not seen:
         return Observed(arrived)
+    apart, margin = _apart(seen, target), np.array([ping.accuracy_m or 0.0 for ping in seen])
+    if arrived is not None and apart[0] - margin[0] > INSIDE_M:
+        apart = _apart(seen, Location(seen[0].lat, seen[0].lon))
     at = np.array([ping.at for ping in seen])
-    apart = _apart(seen, target)
     first: int | None = None
     last = 0
     for number, metres in enumerate(apart):
-        if metres <= INSIDE_M + (seen[number].accuracy_m or 0.0) / 2:
+        there = arrived is not None or (first is not None and at[last] - at[first] >= dwell)
+        if metres <= INSIDE_M + margin[number] / 2:
             first, last = (number if first is None else first), number
-        elif metres > OUTSIDE_M:
-            outside = at[number:]
-            left_long = arrived is not None or (first is not None and at[last] - at[first] >= dwell)
-            if left_long and (apart[number:] > OUTSIDE_M).all() and len(outside) >= 2 and outside[-1] - outside[0] >= GONE_S:
+        elif there and (apart[number:] - margin[number:] > OUTSIDE_M).all():
+            if len(at) - number >= 2 and at[-1] - at[number] >= GONE_S:
                 came = arrived if arrived is not None else int(at[first or 0])
                 return Observed(came, max(came, int(at[last]) if first is not None else came))
-            first = None if arrived is None and not left_long else first
+        elif not there and metres > 2 * INSIDE_M:
+            first = None
     if arrived is None and first is not None and at[last] - at[first] >= dwell:
         arrived = int(at[first])
     return Observed(arrived)

@@ -86,12 +86,11 @@ class Chances:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A job and the unit that is to take it: in how many seconds it would be there, and whether it is called off for that."""
+    """A job, the unit that is to take it, and in how many seconds it would be there."""
 
     job: str
     unit: str
     wait: int
-    called_off: bool = False
 
 
 def chances(jobs: Sequence[Job], units: Sequence[Unit], table: Table) -> Chances:
@@ -110,7 +109,8 @@ def chances(jobs: Sequence[Job], units: Sequence[Unit], table: Table) -> Chances
     homewards = _seconds(table(ends, [unit.home or unit.spot for unit in units]))
     direct = np.array([unit.onwards for unit in units], np.int64)
     delay = np.where([unit.stops > 0 for unit in units], np.maximum(0, there - ready + inside[:, None] + onwards - direct), 0)
-    over = there + inside[:, None] + np.where([unit.home is not None for unit in units], homewards, 0)
+    soonest = np.where([[job.emergency] for job in jobs], np.minimum(at_once, there), there)
+    over = soonest + inside[:, None] + np.where([unit.home is not None for unit in units], homewards, 0)
     may = _may(jobs, units) & (over <= np.array([unit.ends_in for unit in units]))
     may &= there < UNREACHABLE
     return Chances(*(np.where(may, part, UNREACHABLE) for part in (there, np.minimum(at_once, there), delay)))
@@ -143,8 +143,7 @@ def match(jobs: Sequence[Job], units: Sequence[Unit], table: Table, *, delay_pri
         best = int(np.argmin(wait))
         if wait[best] < UNREACHABLE:
             taken[best] = True
-            called_off = units[best].here is not None and wait[best] < ahead.wait[number, best]
-            matches.append(Match(jobs[number].id, units[best].id, int(wait[best]), called_off))
+            matches.append(Match(jobs[number].id, units[best].id, int(wait[best])))
     rest = [number for number, job in enumerate(jobs) if not job.emergency]
     price = ahead.wait[rest] + np.rint(delay_price * ahead.delay[rest]).astype(np.int64)
     price[(ahead.wait[rest] >= UNREACHABLE) | taken] = UNREACHABLE

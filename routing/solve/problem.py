@@ -309,7 +309,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         departed=progress.departed_at is not None, absent=absent,
         serving=serving, setup=_setup(snapshot, progress, tasks[index[started[0].stop_id]]) if serving else 0, done=done,
         frozen=tuple(index[stop.stop_id] for stop in started),
-        base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)),
+        base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)
+                   and snapshot.held.get(tasks[task].order_id, shift.driver_id) == shift.driver_id),
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price),
     )  # fmt: skip

@@ -36,6 +36,8 @@ def busy(shop: Shop) -> None:
         shop.order(spot, recipient={"name": "Ada"})
     replan.repair(shop.store, shop.settings, "hel")
     shop.leave(token)
+    ping = SPOTS[0] | {"seq": 1, "recorded_at": "2030-01-01T08:00:00Z"}
+    assert shop.call("POST", "/v1/drivers/me/pings", [ping], key=token).json["stored"] == 1
     current = shop.call("GET", "/v1/drivers/me/route", key=token).json["shifts"][0]["stops"][0]["stop_id"]
     shop.event(token, current, "arrived", event_id="there")
 

@@ -31,7 +31,8 @@ def test_who_loses_time_loses_no_more_than_has_passed(seed: int, later: int) -> 
     after = replace(problem, now=problem.now + later, crews=crews)
     ends = {crew.shift_id: crew.shift_end for crew in problem.crews}
     routes = {route.shift_id: route for route in plan.routes}
-    on_road = [crew.shift_id for crew in problem.crews if crew.departed and not crew.absent]
+    on_road = [crew.shift_id for crew in after.crews
+               if not crew.absent and (crew.departed or (crew.ready <= after.now and crew.base))]  # fmt: skip
     found = outlooks(after, {})
     assert [outlook.shift_id for outlook in found] == on_road
     for outlook, crew in zip(found, [crew for crew in after.crews if crew.shift_id in on_road], strict=True):

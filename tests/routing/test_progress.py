@@ -43,13 +43,26 @@ def test_who_is_well_away_for_a_while_has_left_when_last_seen_there() -> None:
 def test_an_arrival_that_is_known_needs_no_dwell() -> None:
     """Tapped on the last metres, and gone without another tap."""
     assert seen((10, 100), (400, 120), (900, 200), arrived=95) == Observed(95, 100)
-    assert seen((400, 120), (900, 200), arrived=95) == Observed(95, 95)
     assert seen((10, 100), (20, 300), arrived=95) == Observed(95)
+
+
+def test_who_reports_from_the_car_park_leaves_from_there() -> None:
+    """Or the pin is wrong: it says nothing of where the driver serves."""
+    assert seen((300, 100), (310, 130), (290, 400), arrived=95) == Observed(95)
+    assert seen((300, 100), (310, 130), (900, 400), (950, 500), arrived=95) == Observed(95, 130)
 
 
 def test_what_was_before_the_way_to_the_stop_does_not_count() -> None:
     """He may have been there for something else."""
     assert seen((10, 0), (10, 100), (500, 300), since=200) == Observed()
+
+
+def test_a_phone_that_hardly_knows_where_it_is_tells_nothing() -> None:
+    """Cell towers make nobody arrive or leave."""
+    assert observe([away(1000, 0, 2000.0), away(1000, 70, 2000.0)], DOOR, since=0, arrived=None, dwell=60) == Observed()
+    jump = [away(10, 0), away(15, 60), away(600, 70, 800.0), away(620, 140, 800.0)]
+    assert observe(jump, DOOR, since=0, arrived=0, dwell=60) == Observed(0)
+    assert seen((50, 0), (130, 30), (55, 100)) == Observed(), "passed twice"
 
 
 def test_a_phone_that_is_unsure_is_given_room() -> None:

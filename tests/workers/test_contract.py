@@ -137,6 +137,23 @@ def test_proof_is_kept_with_the_recipient_and_erased_with_it(shop: Shop) -> None
 
 
 @one_server
+def test_only_the_report_that_counts_brings_proof(shop: Shop) -> None:
+    """Nobody else's, no replay's with other words, and none comes back that was erased."""
+    anna, bob = planned(shop), shop.crew("bob")
+    [stop] = shop.call("GET", "/v1/depots/hel/plan").json["routes"][0]["stops"]
+    path, order = f"/v1/stops/{stop['stop_id']}/events", f"/v1/orders/{stop['order_id']}"
+    body = {"event_id": "1", "type": "completed", "occurred_at": "2030-01-01T08:00:01Z", "proof": {"signed_by": "Ada"}}
+    assert shop.call("POST", path, body, key=anna).status_code == 200
+    other = body | {"event_id": "2", "type": "failed", "proof": {"note": "nobody home"}}
+    assert shop.call("POST", path, other, key=bob).status_code == 200
+    shop.call("POST", path, body | {"proof": {"note": "forged"}}, key=anna)
+    assert shop.call("GET", order).json["proof"] == {"signed_by": "Ada"}
+    shop.call("DELETE", order + "/personal")
+    shop.call("POST", path, body, key=anna)
+    assert "proof" not in shop.call("GET", order).json
+
+
+@one_server
 def test_a_drivers_token_sees_nobody_elses_route(shop: Shop) -> None:
     """Nor offers, nor acknowledges for others."""
     planned(shop)

@@ -22,8 +22,8 @@ WHICH = st.integers(0, 2)
 """One of the newest orders."""
 
 
-KINDS = (*["add"] * 2, *["offer"] * 5, *["accept"] * 4, *["decline"] * 2, *["time_passes"] * 3, "expire", "cancel", *["duty"] * 2,
-         "arrive", "complete", *["repair"] * 2)  # fmt: skip
+KINDS = (*["add"] * 2, *["offer"] * 5, *["accept"] * 4, *["decline"] * 2, *["time_passes"] * 3, "expire", "cancel",
+         *["skip"] * 2, *["duty"] * 2, "arrive", "complete", *["repair"] * 2)  # fmt: skip
 
 
 class Holders(RuleBasedStateMachine):
@@ -44,8 +44,10 @@ class Holders(RuleBasedStateMachine):
         self.begun: set[str] = set()
         self.open: set[str] = set()
         self.declined: dict[str, set[str]] = {}
+        self.passed: dict[str, set[str]] = {}
         self.off: set[str] = set()
         self.orders: list[str] = []
+        self.emergencies: set[str] = set()
         self.number = 0
 
     def _pick(self, which: int, driver: str = "") -> tuple[str, str]:
@@ -84,16 +86,23 @@ class Holders(RuleBasedStateMachine):
         found: str = self.shop.made("/v1/orders", body)["id"]
         self.open.add(found)
         self.orders.append(found)
-        self.declined[found] = set()
+        if which:
+            self.emergencies.add(found)
+        self.declined[found], self.passed[found] = set(), set()
 
     def offer(self, which: int, driver: str) -> None:
         order, driver = self._pick(which, driver)
+        other = next((other for other, asked in self.asked.items() if asked == driver), None)
+        gives_way = other is not None and order in self.emergencies and other not in self.emergencies
         may = (order in self.open and order not in self.asked and order not in self.holder and driver not in self.off
-               and driver not in self.declined[order] and driver not in self.asked.values())  # fmt: skip
+               and driver not in self.declined[order] and (other is None or gives_way))  # fmt: skip
+        revision = readers.record_revision(self.shop.store, order)
         offers = [{"order": order, "driver": driver, "shift": "hel.day-" + driver.partition(".")[2], "stop": f"{order}.service",
-                   "ttl": 600, "wait": 60, "emergency": False}]  # fmt: skip
-        now = time.time()
-        assert writers.offer(self.shop.store, "hel", offers, again=now, began=now) == may
+                   "expires_at": time.time() + 600, "wait": 60, "emergency": order in self.emergencies, "revision": revision,
+                   "view": {"driver_id": driver}}]  # fmt: skip
+        assert writers.offer(self.shop.store, "hel", offers) == may
+        if may and other is not None:
+            self._seeks(other)
         if may:
             self.asked[order] = driver
 
@@ -109,10 +118,12 @@ class Holders(RuleBasedStateMachine):
 
     def expire(self, which: int, driver: str) -> None:
         order, _ = self._pick(which)
+        driver = self.asked.get(order, "")
         fired = writers.due(self.shop.store, "hel", "timer", f"hel offer_expired {order}", "offer_expired", order, time.time())
         assert fired == (order in self.stale)
         if fired:
             self._seeks(order)
+            self.passed[order].add(driver)
 
     def accept(self, which: int, driver: str) -> None:
         order, driver = self._pick(which, driver)
@@ -123,17 +134,28 @@ class Holders(RuleBasedStateMachine):
         if asked:
             self._seeks(order)
             self.holder[order] = driver
+            self.passed[order].clear()
 
     def decline(self, which: int, driver: str) -> None:
         order, driver = self._pick(which, driver)
         answer = self._event(order, driver, "declined")
-        asked = self.asked.get(order) == driver and order not in self.stale
-        gives_back = self.holder.get(order) == driver
-        assert (answer == "recorded") == (asked or gives_back)
+        asked, gives_back = self.asked.get(order) == driver, self.holder.get(order) == driver
+        assert (answer == "recorded") == (asked or gives_back or (order in self.open and driver in self.passed[order]))
+        if answer == "recorded":
+            self.declined[order].add(driver)
+        if asked or gives_back:
+            self._seeks(order)
+            self.begun.discard(order)
+
+    def skip(self, which: int, driver: str) -> None:
+        """Not now: somebody else may have it."""
+        order, driver = self._pick(which, driver)
+        answer = self._event(order, driver, "skipped")
+        assert (answer == "recorded") == (self.holder.get(order) == driver)
         if answer == "recorded":
             self._seeks(order)
             self.begun.discard(order)
-            self.declined[order].add(driver)
+            self.passed[order].add(driver)
 
     def cancel(self, which: int, driver: str) -> None:
         order, _ = self._pick(which)
@@ -156,6 +178,7 @@ class Holders(RuleBasedStateMachine):
                 self._seeks(order)
             for order in [order for order, other in self.holder.items() if other == driver and order not in self.begun]:
                 self._seeks(order)
+                self.passed[order].add(driver)
 
     def arrive(self, which: int, driver: str) -> None:
         """A fact, whatever was agreed."""

@@ -66,6 +66,7 @@ def state(shop: Shop) -> dict[str, Any]:
     for name in STATE:
         key = keys.depot_key("hel", name)
         found[name] = list(shop.store.smembers(key)) if name == "open" else shop.store.hgetall(key)
+    found["progress"] = {field: value for field, value in found["progress"].items() if not field.endswith("|since")}  # real time
     found["pings"] = shop.store.zrange(keys.ping_seqs("hel", "hel.anna"), 0, -1)
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.store import keys, readers, writers
+from routing.solve import engines
 from tests.conftest import HOME, SPOTS, Shop, one_server
 from workers import matching, replan
 
@@ -268,9 +269,11 @@ def test_offers_are_told_by_poll_stream_and_channel(shop: Shop) -> None:
     again = shop.call("GET", "/v1/drivers/me/route", key=tokens["anna"], headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
     caught = shop.call("GET", "/v1/drivers/me/stream", key=tokens["anna"], headers={"X-Lastleg-Subscribed": "1"}).text
-    assert 'event: offer\ndata: {"order_id":"' + order["id"] in caught
+    offered = json.loads(caught.partition("event: offer\ndata: ")[2])
+    assert (offered["order_id"], offered["state"], offered["stops"][0]["location"]) == (order["id"], "open", SPOTS[1])
+    assert offered["expires_at"].startswith("2030-01-01T08:00:")
     told = ear.get_message(timeout=1)
-    assert json.loads(told["data"])["state"] == "open"
+    assert json.loads(told["data"]) == offered
     _, entry = shop.store.xrevrange(keys.shared_key("published"), count=1)[0]
     assert json.loads(json.loads(entry["offers"])["hel.anna"])["order_id"] == order["id"]
     shop.event(tokens["anna"], order["stop_id"], "declined", event_id="a")
@@ -304,4 +307,170 @@ def test_nobody_is_asked_who_is_not_heard_of(shop: Shop) -> None:
     shop.call("POST", "/v1/drivers/me/events", {"event_id": "off", "type": "off_duty", "occurred_at": now}, key=tokens["anna"])
     assert look(shop) == 0
     assert readers.offers(shop.store, "hel") == {}
+    assert state(shop, order)["status"] == "matching"
+
+
+@one_server
+def test_an_order_that_was_given_back_is_taken_by_nobodys_old_route(shop: Shop) -> None:
+    """Bob skips it, Anna accepts it, and before the next plan Bob finishes what he did."""
+    shop.depot()
+    tokens = crews(shop, bob=SPOTS[1])
+    planned = shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.event(tokens["bob"], planned["stop_id"], "arrived", event_id="there")
+    order = immediate(shop)
+    look(shop)
+    shop.event(tokens["bob"], order["stop_id"], "accepted", event_id="b")
+    repair(shop)
+    assert route(shop, tokens["bob"]) == [planned["stop_id"], order["stop_id"]]
+    tokens |= crews(shop, anna=HOME)
+    assert shop.event(tokens["bob"], order["stop_id"], "skipped", event_id="s").status_code == 200
+    look(shop)
+    assert offered_to(shop, order) == "hel.anna", "who skips is not asked at once again"
+    assert shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="a").status_code == 200
+    shop.event(tokens["bob"], planned["stop_id"], "completed", event_id="done")
+    repair(shop)
+    assert (route(shop, tokens["bob"]), route(shop, tokens["anna"])) == ([], [order["stop_id"]])
+
+
+@one_server
+def test_no_plan_gives_an_order_to_who_gave_it_back_while_it_was_made(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anna drives to it; while a plan is made she skips it, and Bob accepts."""
+    shop.depot()
+    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
+    order = immediate(shop)
+    look(shop)
+    shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="a")
+    repair(shop)
+    shop.made("/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[2], "pin": {"driver_id": "hel.anna"}})
+    solve = engines.ENGINES["repair"]
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        shop.event(tokens["anna"], order["stop_id"], "skipped", event_id="s")
+        look(shop)
+        assert shop.event(tokens["bob"], order["stop_id"], "accepted", event_id="b").status_code == 200
+        return solve(*args, **more)
+
+    monkeypatch.setitem(engines.ENGINES, "repair", slowly)
+    repair(shop)
+    assert route(shop, tokens["bob"]) == [order["stop_id"]]
+    assert order["stop_id"] not in route(shop, tokens["anna"])
+
+
+@one_server
+def test_a_ride_is_accepted_where_it_begins(shop: Shop) -> None:
+    """Not by its other end."""
+    shop.depot()
+    tokens = crews(shop, anna=SPOTS[1])
+    ride = immediate(shop, SPOTS[5], dispatch="emergency", kind="transport", demand={"parcels": 1}, pickup={"location": SPOTS[2]})
+    look(shop)
+    assert shop.event(tokens["anna"], f"{ride['id']}.delivery", "accepted", event_id="d").status_code == 409
+    assert shop.event(tokens["anna"], f"{ride['id']}.pickup", "accepted", event_id="p").status_code == 200
+    repair(shop)
+    assert route(shop, tokens["anna"]) == [f"{ride['id']}.pickup", f"{ride['id']}.delivery"]
+
+
+@one_server
+def test_one_emergency_does_not_call_off_another(shop: Shop) -> None:
+    """Nor does one that is accepted before leaving load the van."""
+    shop.depot()
+    tokens = {"anna": shop.crew("anna")}
+    parcel = shop.order(SPOTS[4])
+    repair(shop)
+    ping(shop, tokens["anna"], 0, HOME)
+    first = immediate(shop, dispatch="emergency")
+    look(shop)
+    shop.event(tokens["anna"], first["stop_id"], "accepted", event_id="1")
+    assert not shop.store.hexists(keys.depot_key("hel", "departed"), "hel.day-anna")
+    assert not shop.store.hexists(keys.depot_key("hel", "goods"), parcel["id"])
+    repair(shop)
+    shop.leave(tokens["anna"])
+    assert state(shop, first)["status"] == "en_route"
+    second = immediate(shop, SPOTS[2], dispatch="emergency")
+    look(shop)
+    shop.event(tokens["anna"], second["stop_id"], "accepted", event_id="2")
+    assert state(shop, first)["status"] == "en_route"
+    repair(shop)
+    assert route(shop, tokens["anna"])[:2] == [first["stop_id"], second["stop_id"]]
+
+
+@one_server
+def test_a_late_report_of_an_earlier_shift_takes_nothing_away(shop: Shop) -> None:
+    """The morning's return, sent in the afternoon."""
+    shop.depot(clock={"scale": 1, "start": "2030-01-01T14:00:00Z"})
+    anna = shop.crew("anna", end="2030-01-01T12:00:00Z")
+    shop.made("/v1/shifts", {"depot_id": "hel", "id": "afternoon", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
+                             "start": "2030-01-01T13:00:00Z", "end": "2030-01-01T20:00:00Z"})  # fmt: skip
+    shop.store.hset(keys.depot_key("hel", "departed"), "hel.day-anna", 1_893_485_000)
+    now = "2030-01-01T14:00:00Z"
+    body = {"event_id": "gone", "type": "departed", "occurred_at": now}
+    assert shop.call("POST", "/v1/drivers/me/events", body, key=anna).status_code == 200
+    ping(shop, anna, 1, SPOTS[1])
+    order = immediate(shop)
+    look(shop)
+    shop.event(anna, order["stop_id"], "accepted", event_id="a", at=now)
+    repair(shop)
+    late = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T11:50:00Z"}
+    shop.call("POST", "/v1/drivers/me/events", late, key=anna)
+    assert state(shop, order)["status"] == "en_route"
+    assert shop.store.zscore(keys.shared_key("heard"), "hel hel.anna")
+
+
+@one_server
+def test_orders_that_nobody_can_take_stand_in_nobodys_way(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, and however long they wait."""
+    monkeypatch.setattr(matching, "BATCH", 2)
+    shop.depot()
+    crews(shop, anna=SPOTS[1])
+    for _ in range(3):
+        immediate(shop, skills=["submarine"])
+    order = immediate(shop)
+    assert look(shop) == 1
+    assert offered_to(shop, order) == "hel.anna"
+
+
+@one_server
+def test_what_comes_while_a_match_runs_is_due_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emergency does not wait for the next round."""
+    shop.depot()
+    crews(shop, anna=SPOTS[1], bob=HOME)
+    immediate(shop, skills=["submarine"])
+    seen: list[dict[str, Any]] = []
+    snapshot = readers.snapshot
+
+    def later(client: Any, depot_id: str) -> Any:
+        found = snapshot(client, depot_id)
+        if not seen:
+            seen.append(immediate(shop, dispatch="emergency"))
+        return found
+
+    monkeypatch.setattr(readers, "snapshot", later)
+    assert look(shop) == 1
+    assert offered_to(shop, seen[0]) == "hel.anna"
+
+
+@one_server
+def test_a_report_without_a_shift_leaves_an_order_to_be_matched(shop: Shop) -> None:
+    """Else it would be nobody's for ever."""
+    shop.depot()
+    crews(shop, anna=SPOTS[1])
+    shop.made("/v1/drivers", {"depot_id": "hel", "id": "stray"})
+    stray = shop.made("/v1/keys", {"role": "driver", "driver_id": "hel.stray"})["key"]
+    order = immediate(shop)
+    shop.event(stray, order["stop_id"], "arrived", event_id="x")
+    look(shop)
+    assert readers.offers(shop.store, "hel")[order["id"]].driver_id == "hel.anna"
+
+
+@one_server
+def test_a_decline_that_comes_too_late_is_heard_all_the_same(shop: Shop) -> None:
+    """The offer is over; but he has said that he does not want it."""
+    shop.depot()
+    tokens = crews(shop, anna=SPOTS[1])
+    order = immediate(shop)
+    look(shop)
+    expire(shop, order)
+    assert shop.event(tokens["anna"], order["stop_id"], "declined", event_id="late").status_code == 200
+    assert look(shop) == 0
     assert state(shop, order)["status"] == "matching"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.store import keys, readers, writers
@@ -127,7 +127,7 @@ def test_who_is_looked_at(shop: Shop) -> None:
     """A depot is looked at once for each plan, and from soon after the first sign of a driver until the last is back."""
     shop.depot()
     moving = keys.shared_key("moving")
-    anna = shop.crew("anna")
+    anna = shop.crew("anna", start="2030-01-01T09:00:00Z")
     shop.order(SPOTS[1], kind="service", demand={})
     repair(shop)
     assert shop.store.zscore(moving, "hel") <= time.time()
@@ -233,50 +233,104 @@ def pings(shop: Shop, token: str, place: dict[str, float], *seconds: int) -> Non
     assert shop.call("POST", "/v1/drivers/me/pings", batch, key=token).json["stored"] == len(seconds)
 
 
+class Road:
+    """Anna on the way to the first of two services, with a phone; the depot's clock is fast, so that time passes."""
+
+    def __init__(self, shop: Shop, **policy: Any) -> None:
+        self.shop = shop
+        shop.depot(policy={"infer_after": 20} | policy, clock={"scale": 600, "start": "2030-01-01T08:00:00Z"})
+        self.anna = shop.crew("anna")
+        for place in SPOTS[1:3]:
+            shop.order(place, kind="service", demand={})
+        repair(shop)
+        shop.leave(self.anna)
+        self.first, self.second = planned(shop)
+        self.begin = datetime.fromisoformat(self.now())
+
+    def now(self) -> str:
+        return str(self.shop.call("GET", "/v1/depots/hel").json["clock"]["now"])
+
+    def at(self, second: int) -> str:
+        """So many seconds after the beginning."""
+        return (self.begin + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
+
+    def pings(self, place: dict[str, float], *seconds: int, **more: Any) -> None:
+        batch = [place | more | {"seq": second, "recorded_at": self.at(second)} for second in seconds]
+        assert self.shop.call("POST", "/v1/drivers/me/pings", batch, key=self.anna).json["stored"] == len(seconds)
+        look(self.shop)
+
+    def told(self, stop: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.shop.call("GET", f"/v1/orders/{stop['order_id']}").json
+        return found
+
+    def report(self, stop: dict[str, Any], kind: str, second: int) -> None:
+        self.shop.event(self.anna, stop["stop_id"], kind, event_id=f"{kind}{second}", at=self.at(second))
+
+
 @one_server
 def test_a_driver_who_forgets_to_report_progresses_all_the_same(shop: Shop) -> None:
     """As inferred from pings; what is reported later counts instead."""
-    shop.depot(policy={"infer_after": 20}, clock={"scale": 1, "start": "2030-01-01T08:15:00Z"})
-    anna = shop.crew("anna")
-    for place in SPOTS[1:3]:
-        shop.order(place, kind="service", demand={})
-    repair(shop)
-    shop.leave(anna)
-    first, second = planned(shop)
-    state = lambda stop: shop.call("GET", f"/v1/orders/{stop['order_id']}").json  # noqa: E731
-    pings(shop, anna, first["location"], 300, 310)
-    look(shop)
-    assert state(first)["status"] == "en_route", "ten seconds at a traffic light are no arrival"
-    pings(shop, anna, first["location"], 320, 330)
-    look(shop)
-    there = state(first)
-    assert (there["status"], there["arrived_at"], there["inferred"]) == ("arrived", at(300), True)
-    pings(shop, anna, HOME, 600, 630)
-    look(shop)
-    assert state(first)["status"] == "arrived", "half a minute around the corner is no departure"
-    pings(shop, anna, HOME, 660)
-    look(shop)
-    gone = state(first)
-    assert (gone["status"], gone["arrived_at"], gone["left_at"], gone["inferred"]) == ("completed", at(300), at(330), True)
-    assert state(second)["status"] == "en_route"
-    shop.event(anna, first["stop_id"], "arrived", event_id="late", at=at(305))
-    shop.event(anna, first["stop_id"], "failed", event_id="later", at=at(400))
-    told = state(first)
-    assert (told["status"], told["arrived_at"], told["left_at"]) == ("failed", at(305), at(400))
+    road = Road(shop)
+    first, second = road.first, road.second
+    road.pings(first["location"], 300, 310)
+    assert road.told(first)["status"] == "en_route", "ten seconds at a traffic light are no arrival"
+    road.pings(first["location"], 320, 330)
+    there = road.told(first)
+    assert (there["status"], there["arrived_at"], there["inferred"]) == ("arrived", road.at(300), True)
+    road.pings(HOME, 600, 630)
+    assert road.told(first)["status"] == "arrived", "half a minute around the corner is no departure"
+    road.pings(HOME, 660)
+    gone = road.told(first)
+    assert (gone["status"], gone["inferred"]) == ("completed", True)
+    assert (gone["arrived_at"], gone["left_at"]) == (road.at(300), road.at(330))
+    assert road.told(second)["status"] == "en_route"
+    road.report(first, "arrived", 305)
+    road.report(first, "failed", 400)
+    told = road.told(first)
+    assert (told["status"], told["arrived_at"], told["left_at"]) == ("failed", road.at(305), road.at(400))
     assert "inferred" not in told
 
 
 @one_server
+def test_who_says_that_he_has_only_just_arrived_has_not_left(shop: Shop) -> None:
+    """A completion that was only inferred is taken back: the stop is his again, and the next one open."""
+    road = Road(shop)
+    road.pings(road.first["location"], 300, 330)
+    road.pings(HOME, 600, 660)
+    assert road.told(road.first)["status"] == "completed"
+    road.report(road.first, "arrived", 900)
+    assert (road.told(road.first)["status"], road.told(road.second)["status"]) == ("arrived", "planned")
+    road.report(road.first, "completed", 1200)
+    told = road.told(road.first)
+    assert (told["status"], told["arrived_at"], told["left_at"]) == ("completed", road.at(900), road.at(1200))
+    assert road.told(road.second)["status"] == "en_route"
+
+
+@one_server
+def test_what_was_seen_before_a_stop_was_driven_to_tells_nothing_of_it(shop: Shop) -> None:
+    """Nor what is seen during a break."""
+    road = Road(shop)
+    road.pings(road.second["location"], 100, 130, 160)
+    road.pings(HOME, 300, 400)
+    road.report(road.first, "arrived", 500)
+    road.report(road.first, "completed", 600)
+    road.pings(HOME, 700)
+    assert road.told(road.second)["status"] == "en_route", "he was there, but not for that"
+    body = {"event_id": "b", "type": "on_break", "occurred_at": road.at(800), "until": road.at(20_000)}
+    shop.call("POST", "/v1/drivers/me/events", body, key=road.anna)
+    road.pings(road.second["location"], 900, 930, 960)
+    assert road.told(road.second)["status"] == "en_route", "he has lunch there"
+    body = {"event_id": "e", "type": "off_break", "occurred_at": road.at(2000)}
+    shop.call("POST", "/v1/drivers/me/events", body, key=road.anna)
+    road.pings(road.second["location"], 2010, 2050)
+    assert (road.told(road.second)["status"], road.told(road.second)["arrived_at"]) == ("arrived", road.at(2010))
+
+
+@one_server
 def test_nothing_is_inferred_where_the_policy_says_so(shop: Shop) -> None:
-    shop.depot(policy={"infer_progress": False, "infer_after": 10}, clock={"scale": 1, "start": "2030-01-01T08:15:00Z"})
-    anna = shop.crew("anna")
-    shop.order(SPOTS[1], kind="service", demand={})
-    repair(shop)
-    shop.leave(anna)
-    [stop] = planned(shop)
-    pings(shop, anna, stop["location"], 300, 400)
-    look(shop)
-    assert shop.call("GET", f"/v1/orders/{stop['order_id']}").json["status"] == "en_route"
+    road = Road(shop, infer_progress=False)
+    road.pings(road.first["location"], 300, 400)
+    assert road.told(road.first)["status"] == "en_route"
 
 
 @one_server
@@ -309,6 +363,41 @@ def test_pings_beyond_what_the_archiver_can_follow_move_the_driver_all_the_same(
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
     assert snapshot.positions["hel.anna"].location.lat == SPOTS[2]["lat"]
-    seen = readers.recent_pings(shop.store, "hel", "hel.anna")
-    assert [ping.location.lat for ping in seen] == [place["lat"] for place in SPOTS[:3]]
+    seen = readers.recent_pings(shop.store, "hel", ["hel.anna"])["hel.anna"]
+    assert [ping.location.lat for ping in seen] == [SPOTS[0]["lat"], SPOTS[2]["lat"]], "thinned, but for the newest"
     assert "lastleg_pings_shed_total 2.0" in shop.call("GET", "/metrics").text
+
+
+@one_server
+def test_no_eta_is_in_the_past(shop: Shop) -> None:
+    """Whoever has not left yet gets later all the time; of who is away nothing is expected."""
+    shop.depot(policy={"silent_after": 86_400}, clock={"scale": 600, "start": "2030-01-01T07:59:00Z"})
+    anna = shop.crew("anna")
+    order = shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    look(shop)
+    wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > "2030-01-01T08:10", what="the time to leave")
+    look(shop)
+    told = eta(shop, order["id"])
+    assert told is not None
+    assert told["p50"] > "2030-01-01T08:10"
+    assert shop.store.zscore(keys.shared_key("moving"), "hel") is not None
+    body = {"event_id": "off", "type": "off_duty", "occurred_at": "2030-01-01T08:00:00Z"}
+    shop.call("POST", "/v1/drivers/me/events", body, key=anna)
+    repair(shop)
+    look(shop)
+    assert eta(shop, order["id"]) is None
+
+
+@one_server
+def test_who_stands_still_is_noticed_however_often_the_phone_pings(shop: Shop) -> None:
+    """What is kept of pings reaches back far enough."""
+    shop.depot(policy={"late_after": 86_400}, clock={"scale": 1, "start": "2030-01-01T08:30:00Z"})
+    anna = shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={})
+    repair(shop)
+    shop.leave(anna)
+    for first in range(1000, 1800, 100):
+        pings(shop, anna, SPOTS[4], *range(first, first + 100, 2))
+    look(shop)
+    assert ("standing_still", "hel.anna") in triggers(shop)

@@ -36,10 +36,11 @@ def near(depot_id: str) -> dict[str, Any]:
     """
     depot = my_depot(depot_id)
     place, skills, free, limit = _asked(depot)
-    found = readers.near(store(), depot.id, place, within=WITHIN_M, most=NEAREST)
-    able = [driver for driver in readers.on_duty(store(), depot.id, list(found), depot.clock.depot(context.now()))
-            if skills <= driver.skills and not (free and driver.stop)]  # fmt: skip
     now = depot.clock.depot(context.now())
+    found = readers.near(store(), depot.id, place, within=WITHIN_M, most=NEAREST)
+    heard = now - depot.policy.silent_after
+    able = [driver for driver in readers.on_duty(store(), depot.id, list(found), now)
+            if skills <= driver.skills and not (free and driver.stop) and driver.seen_at >= heard]  # fmt: skip
     roads = travel.at(services().settings, depot, readers.records(store(), "road_events", depot.id), now)
     *starts, end = roads.spots([*(Place(found[driver.driver_id].location) for driver in able), Place(place)])
     table = roads.roads.table(starts, [end]) if starts else None

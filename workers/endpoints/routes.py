@@ -8,7 +8,6 @@ asks again with `X-Lastleg-Subscribed`, so that nothing published in between is 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -16,10 +15,8 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
 from ingest.problems import Fault, invalid
-from ingest.schemas import eta_view, iso, whole_number
+from ingest.schemas import eta_view, whole_number
 from ingest.store import readers
-from routing import codec
-from routing.model import Depot
 
 blueprint = Blueprint("routes", __name__)
 
@@ -43,20 +40,8 @@ def route(driver_id: str) -> Response:
             headers["X-Lastleg-Wait"] = f"{driver} {wait}"
         return Response(status=304, headers=headers)
     document = readers.route_document(store(), depot.id, driver) or _empty(depot.id, driver)
-    document = _joined(depot.id, document) | ({"offer": offer_view(depot, offer)} if offer else {})
+    document = _joined(depot.id, document) | ({"offer": _told(offer)} if offer else {})
     return Response(json.dumps(document), headers=headers, content_type="application/json")
-
-
-def offer_view(depot: Depot, offer: readers.Offer) -> dict[str, Any]:
-    """An offer as its driver sees it: what, where, until when, and by when he would be there."""
-    shown: dict[str, Any] = {"order_id": offer.order_id, "stop_id": offer.stop_id, "number": offer.number, "state": offer.state,
-                             "emergency": offer.emergency, "wait": offer.wait, "expires_at": iso(offer.expires_at)}  # fmt: skip
-    order = readers.record(store(), "orders", depot.id, offer.order_id)
-    if order is not None:
-        places = {stop: asdict(order.place_of(stop).location) for stop in order.stop_ids}
-        shown |= {"kind": order.kind, "stops": [{"stop_id": stop, "location": places[stop]} for stop in order.stop_ids],
-                  "demand": dict(zip(depot.dimensions, order.demand, strict=True))}  # fmt: skip
-    return shown
 
 
 @blueprint.get("/v1/drivers/<driver_id>/offers")
@@ -65,7 +50,12 @@ def offers(driver_id: str) -> dict[str, Any]:
     """The offer that waits for a driver's answer, if there is one. It is answered by a stop event, `accepted` or `declined`."""
     depot, driver = my_driver(driver_id)
     offer = readers.offer_to(store(), depot.id, driver)
-    return {"offers": [offer_view(depot, offer)] if offer else []}
+    return {"offers": [_told(offer)] if offer else []}
+
+
+def _told(offer: readers.Offer) -> dict[str, Any]:
+    """As its driver's app sees it."""
+    return offer.view | {"state": offer.state}
 
 
 def _wait() -> float:
@@ -123,7 +113,7 @@ def stream(driver_id: str) -> Response:
 def _catch_up(depot_id: str, driver: str, last: int | None) -> tuple[str, int]:
     version = readers.route_version(store(), depot_id, driver)
     offer = readers.offer_to(store(), depot_id, driver)
-    told = event("offer", None, codec.dumps(offer).decode()) if offer else ""
+    told = event("offer", None, json.dumps(_told(offer))) if offer else ""
     if last == version:
         return told, version
     missed = None if last is None or last > version else readers.missed_routes(store(), depot_id, driver, last, MAX_MISSED)

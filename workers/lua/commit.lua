@@ -29,6 +29,11 @@ for _, route in ipairs(c.touched) do
   for _, stop in ipairs(words(redis.call('HGET', K.trail, route.shift))) do
     if not assumed[stop] then return {'moved', stop} end
   end
+  for _, stop in ipairs(words(route.sequence)) do  -- what cannot wait may have been given back, and taken by somebody else
+    local order = order_of(stop)
+    local held = redis.call('HGET', K.held, order)
+    if redis.call('SISMEMBER', K.unmatched, order) == 1 or (held and held ~= route.driver) then return {'changed', order} end
+  end
 end
 version = version + 1
 redis.call('SET', K.version, version)
@@ -71,7 +76,7 @@ end
 for driver, text in pairs(c.documents) do
   redis.call('HSET', K.routes, driver, text)
   redis.call('HSET', K.route_versions, driver, version)
-  if c.ack_after then redis.call('ZADD', K.timers, c.now + c.ack_after, DEPOT .. ' unacknowledged ' .. driver) end
+  if c.ack_after then redis.call('ZADD', K.timers, 'NX', c.now + c.ack_after, DEPOT .. ' unacknowledged ' .. driver) end
   local to = c.streams[driver]
   redis.call('XADD', to[1], 'MAXLEN', '=', 120, version .. '-0', 'route', text)
   redis.call('EXPIRE', to[1], 604800)  -- a week: who was away for longer gets the route as it is

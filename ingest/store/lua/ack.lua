@@ -7,5 +7,8 @@ if version > newest then return {'unknown', tostring(known), tostring(newest)} e
 if version > known then
   redis.call('HSET', K.acks, driver, version)
   emit('route.acknowledged', cjson.encode({driver_id = driver, route_version = version}))
+  local timer, after = DEPOT .. ' unacknowledged ' .. driver, cjson.decode(redis.call('GET', K.depot)).policy.ack_after
+  redis.call('ZREM', K.timers, timer)
+  if version < newest and type(after) == 'number' then redis.call('ZADD', K.timers, redis.call('TIME')[1] + after, timer) end
 end
 return {'acknowledged', tostring(math.max(version, known)), tostring(newest)}

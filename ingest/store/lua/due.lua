@@ -14,14 +14,6 @@ if kind == 'offer_expired' then
   seek(subject, now)
   return 1
 end
-local function on_the_road(driver)
-  local shifts = redis.call('HGETALL', K.shift_driver)
-  for i = 1, #shifts, 2 do
-    if shifts[i + 1] == driver and redis.call('HEXISTS', K.departed, shifts[i]) == 1
-        and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then return true end
-  end
-  return false
-end
 if kind == 'unacknowledged' then
   local version = tonumber(redis.call('HGET', K.route_versions, subject) or '0')
   if tonumber(redis.call('HGET', K.acks, subject) or '0') >= version or not on_the_road(subject) then return 0 end
@@ -53,7 +45,11 @@ if kind == 'periodic' then
   redis.call('ZADD', K.timers, tonumber(now) + every, member)
 end
 local rev = emit(kind, cjson.encode({subject = subject}))
-if kind == 'break_over' then redis.call('HDEL', K.breaks, subject) end
+if kind == 'break_over' then
+  redis.call('HSET', K.duty, subject, (words(redis.call('HGET', K.breaks, subject))[1] or '0'))
+  redis.call('HDEL', K.breaks, subject)
+end
+if kind == 'shift_started' then redis.call('ZADD', K.moving, 'NX', now, DEPOT) end
 if kind == 'driver_silent' or kind == 'break_over' then touch(subject, rev) end
 trigger(kind, subject, rev, now)
 return 1

@@ -2,7 +2,7 @@
 -- they move the driver all the same, but are not kept: history is shed before progress.
 -- KEYS: all of keys.py, then the driver's ping numbers, then the driver's newest pings.
 -- ARGV: driver, now (real s), deadline of the next ping (real s), how many batches may wait, then for each ping in order of their
---       times: seq, recorded at (depot s), document.
+--       times: seq, recorded at (depot s, with fractions), document.
 -- -> {new, duplicates, late}
 local driver, now, deadline, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local fresh, ahead, duplicates, late = {}, {}, 0, 0
@@ -27,6 +27,24 @@ end
 if #fresh == 0 then return {0, duplicates, 0} end
 redis.call('ZREMRANGEBYRANK', SEQS, 0, -1001)
 redis.call('EXPIRE', SEQS, 172800)
+
+-- The newest pings, thinned so that those kept reach back beyond how long it takes to stand still.
+local apart = cjson.decode(redis.call('GET', K.depot)).policy.still_after * 1.5 / RECENT_PINGS
+local before = redis.call('LINDEX', RECENT, -2)
+before = before and cjson.decode(before).at
+local last = redis.call('LINDEX', RECENT, -1)
+last = last and cjson.decode(last).at
+local function keep(document)
+  local at = cjson.decode(document).at
+  if before and last - before < apart then
+    redis.call('LSET', RECENT, -1, document)
+  else
+    redis.call('RPUSH', RECENT, document)
+    before = last
+  end
+  last = at
+end
+
 if redis.call('XLEN', K.pings) < most then
   redis.call('XADD', K.pings, '*', 'depot', DEPOT, 'driver', driver, 'pings', '[' .. table.concat(fresh, ',') .. ']')
 else
@@ -36,7 +54,7 @@ if #ahead > 0 then
   local position = ahead[#ahead]
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
-  redis.call('RPUSH', RECENT, unpack(ahead, math.max(1, #ahead - RECENT_PINGS + 1)))
+  for _, document in ipairs(ahead) do keep(document) end
   redis.call('LTRIM', RECENT, -RECENT_PINGS, -1)
   redis.call('EXPIRE', RECENT, 172800)
 end

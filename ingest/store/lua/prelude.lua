@@ -68,6 +68,11 @@ local TERMINAL = {completed = true, failed = true, cancelled = true}
 
 local function state_of(stop) return redis.call('HGET', K.progress, stop .. '|state') end
 
+-- A stop is driven to from now on (real time: what is inferred of it from pings is of later ones).
+local function drive_to(stop)
+  redis.call('HSET', K.progress, stop .. '|state', 'en_route', stop .. '|since', redis.call('TIME')[1])
+end
+
 local function words(text)
   local list = {}
   for word in string.gmatch(text or '', '%S+') do list[#list + 1] = word end
@@ -80,6 +85,10 @@ local function current_of(shift)
     if not TERMINAL[state_of(stop)] then return stop end
   end
   return nil
+end
+
+local function is_emergency(stop)
+  return cjson.decode(redis.call('HGET', K.orders, order_of(stop)) or '{}').dispatch == 'emergency'
 end
 
 local function trail_has(shift, stop)
@@ -131,7 +140,14 @@ local function trail_drop(shift, stop)
   set_trail(shift, kept)
   local arrived = redis.call('HGET', K.progress, stop .. '|arrived')
   if arrived then redis.call('HSET', K.progress, stop .. '|reached', shift .. ' ' .. arrived) end
-  redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred')
+  redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred', stop .. '|since')
+end
+
+-- Whether a stop of a shift's route is still its own: neither looking for a driver, nor another's.
+local function still_its(shift, driver, stop)
+  local order = order_of(stop)
+  local held, holder = redis.call('HGET', K.held, order), redis.call('HGET', K.stop_shift, stop)
+  return redis.call('SISMEMBER', K.unmatched, order) == 0 and (not held or held == driver) and (not holder or holder == shift)
 end
 
 -- A shift on the road with no current stop drives to the next open one of its route (never `except`).
@@ -142,8 +158,8 @@ local function advance(shift, except)
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local declined = ' ' .. (redis.call('HGET', K.declined, order_of(stop)) or '') .. ' '
     if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
-        and redis.call('SISMEMBER', K.unmatched, order_of(stop)) == 0 then
-      redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+        and still_its(shift, driver, stop) then
+      drive_to(stop)
       trail_add(shift, stop)
       return
     end
@@ -155,7 +171,6 @@ local function give_back(shift, at, rev)
   redis.call('HSETNX', K.departed, shift, at)
   redis.call('HSETNX', K.returned, shift, at)
   redis.call('HDEL', K.foreseen, shift)
-  redis.call('ZREM', K.near, redis.call('HGET', K.shift_driver, shift))
   local current = current_of(shift)
   if current then trail_drop(shift, current) end
   local goods = redis.call('HGETALL', K.goods)
@@ -170,6 +185,16 @@ end
 -- A transport that nobody has picked up yet: its goods are not at the depot.
 local function on_its_way(order)
   return redis.call('HEXISTS', K.stop_shift, order .. '.pickup') == 1 and state_of(order .. '.pickup') ~= 'completed'
+end
+
+-- Whether a driver is out with a shift.
+local function on_the_road(driver)
+  local shifts = redis.call('HGETALL', K.shift_driver)
+  for i = 1, #shifts, 2 do
+    if shifts[i + 1] == driver and redis.call('HEXISTS', K.departed, shifts[i]) == 1
+        and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then return true end
+  end
+  return false
 end
 
 -- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
@@ -203,9 +228,10 @@ end
 
 local KINDS = {'delivery', 'collection', 'service', 'pickup'}
 
--- Tell a driver's app of an offer: that it is made, or how it ended.
+-- Tell a driver's app of an offer, as the app sees it: that it is made, or how it ended.
 local function tell(offer)
-  local text = cjson.encode(offer)
+  offer.view.state = offer.state
+  local text = cjson.encode(offer.view)
   redis.call('PUBLISH', 'lastleg:' .. DEPOT .. ':offers:' .. offer.driver_id, text)
   redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'offers', cjson.encode({[offer.driver_id] = text}))
 end

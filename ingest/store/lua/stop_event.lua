@@ -1,9 +1,9 @@
 -- What a driver reports of a stop. Facts (arrived, completed, failed, loaded) are always recorded; intentions
 -- (accepted, declined, en_route, skipped) are refused when the stop is no longer theirs. What is only inferred from pings (arrived,
 -- completed) is refused unless it is the next thing to happen to that shift; a report corrects it.
--- KEYS: all of keys.py, then the answer of this event id.
+-- KEYS: all of keys.py, then the answer of this event id, then the order's personal hash.
 -- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl,
---       deadline of the next ping (real s; '' if inferred).
+--       deadline of the next ping (real s; '' if inferred), personal ttl, names and values of what proves it.
 -- -> {'recorded'|'conflict'|'refused'|'reused', 'replayed' if seen before, what was expected of an arrival: see judge}
 local driver, shift, stop, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local inferred = deadline == ''
@@ -37,9 +37,18 @@ end
 
 local offer = redis.call('HGET', K.offers, order)
 offer = offer and cjson.decode(offer)
+local passed = string.find(' ' .. (redis.call('HGET', K.passed, order) or '') .. ' ', ' ' .. driver .. ' ', 1, true)
+if kind == 'declined' and passed and not (offer and offer.driver_id == driver) and not theirs then
+  add_name(K.declined, order, driver)  -- said too late, but said: he is not asked again
+  emit('stop.declined', body)
+  hear(driver, deadline, now)
+  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
+  return {'recorded'}
+end
 if offer and offer.driver_id == driver and (kind == 'accepted' or kind == 'declined') then
   local time = redis.call('TIME')
-  if offer.expires_at < time[1] + time[2] / 1000000 then return {'refused'} end
+  local late = offer.expires_at < time[1] + time[2] / 1000000
+  if kind == 'accepted' and (late or stop ~= offer.stop_id) then return {'refused'} end
   local rev = emit('stop.' .. kind, body)
   touch(order, rev)
   if kind == 'declined' then
@@ -52,15 +61,14 @@ if offer and offer.driver_id == driver and (kind == 'accepted' or kind == 'decli
     redis.call('HDEL', K.passed, order)
     redis.call('HSET', K.held, order, driver)
     redis.call('HSET', K.stop_shift, stop, offer.shift_id)
-    if offer.emergency then  -- it goes before whatever is only on the way
-      depart(offer.shift_id, at, stop)
+    if offer.emergency and redis.call('HEXISTS', K.departed, offer.shift_id) == 1 then  -- it goes before what is only on the way
       local current = current_of(offer.shift_id)
-      if current and state_of(current) == 'en_route' then
+      if current and state_of(current) == 'en_route' and not is_emergency(current) then
         trail_drop(offer.shift_id, current)
         current = nil
       end
       if not current then
-        redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+        drive_to(stop)
         trail_add(offer.shift_id, stop)
       end
     end
@@ -79,7 +87,9 @@ if not fact then
     if kind == 'declined' then
       add_name(K.declined, order, driver)
     end
-    if redis.call('HGET', K.held, order) == driver then release(order, now) end
+    if redis.call('HGET', K.held, order) == driver and release(order, now) and kind == 'skipped' then
+      add_name(K.passed, order, driver)
+    end
     touch(order, rev)
     advance(shift, stop)
     trigger('stop_' .. kind, stop, rev, now)
@@ -89,7 +99,7 @@ if not fact then
     if current ~= stop then
       if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
       if not current or state_of(current) ~= 'arrived' then
-        redis.call('HSET', K.progress, stop .. '|state', 'en_route')
+        drive_to(stop)
         trail_add(shift, stop)
         trigger('stop_conflict', stop, rev, now)
       end
@@ -104,15 +114,36 @@ local rev = emit('stop.' .. kind, body)
 local result, told = theirs and 'recorded' or 'conflict', ''
 local over = shift ~= '' and redis.call('HEXISTS', K.returned, shift) == 1  -- what comes so late no longer puts goods on the vehicle
 local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was, and not reported yet
+
+-- What shows how it went: of the report that counts, whole.
+local function prove()
+  if #ARGV < 12 then return end
+  redis.call('HDEL', PERSONAL, 'proof_note', 'proof_code', 'proof_signed_by', 'proof_photos')
+  redis.call('HSET', PERSONAL, unpack(ARGV, 11))
+  redis.call('EXPIRE', PERSONAL, ARGV[10])
+end
+
 if kind == 'loaded' then
   local goods = string.sub(stop, -9) == '.delivery' and not on_its_way(order)
   if not TERMINAL[state] and shift ~= '' and not over and goods then redis.call('HSET', K.goods, order, shift) end
   touch(order, rev)
 elseif TERMINAL[state] and state ~= 'cancelled' then
-  if kind == 'arrived' then
+  if kind == 'arrived' and guessed == 'completed' and shift ~= '' and not over
+      and tonumber(at) > tonumber(redis.call('HGET', K.progress, stop .. '|left')) then  -- he had not been there at all
+    local current = current_of(shift)
+    if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
+    redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
+    redis.call('HDEL', K.progress, stop .. '|left', stop .. '|inferred')
+    redis.call('SADD', K.open, order)
+    redis.call('ZREM', K.closed, order)
+    if string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) else redis.call('HDEL', K.goods, order) end
+    touch(order, rev)
+    trigger('stop_conflict', stop, rev, now)
+  elseif kind == 'arrived' then
     first(stop .. '|arrived', at, guessed)
   elseif guessed == 'completed' then
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
+    prove()
     if kind == 'failed' then
       if string.sub(stop, -9) == '.delivery' and shift ~= '' and not over then redis.call('HSET', K.goods, order, shift) end
       if string.sub(stop, -11) == '.collection' then redis.call('HDEL', K.goods, order) end
@@ -125,7 +156,7 @@ elseif state == 'cancelled' and kind == 'arrived' then
   result = 'conflict'
 else
   if shift ~= '' then depart(shift, at, stop) end
-  if redis.call('HEXISTS', K.held, order) == 1 or redis.call('SISMEMBER', K.unmatched, order) == 1 then
+  if shift ~= '' and (redis.call('HEXISTS', K.held, order) == 1 or redis.call('SISMEMBER', K.unmatched, order) == 1) then
     end_offer(order, 'withdrawn')  -- whoever is there has it
     redis.call('SREM', K.unmatched, order)
     redis.call('HSET', K.held, order, driver)
@@ -150,8 +181,9 @@ else
   else
     local reached = words(redis.call('HGET', K.progress, stop .. '|reached'))
     if reached[1] == shift then first(stop .. '|arrived', reached[2]) end
-    redis.call('HDEL', K.progress, stop .. '|reached')
+    redis.call('HDEL', K.progress, stop .. '|reached', stop .. '|since')
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
+    prove()
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
     if not picked_up then close_order(order) end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
