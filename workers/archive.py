@@ -56,10 +56,10 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
     tried = time.time() - settings.learn_every * 3600 + FIRST_S
     while True:
         last = stop.wait(every)
-        if settings.learn_every and time.time() - max(tried, _learned(settings)) > settings.learn_every * 3600 and not last:
-            if learner is None or learner.poll() is not None:
-                tried = time.time()  # a process of its own: what it takes of memory it gives back
-                learner = subprocess.Popen([sys.executable, "-m", "workers", "learn"])
+        idle = learner is None or learner.poll() is not None
+        if idle and not last and learning_due(settings, tried, time.time()):
+            tried = time.time()  # a process of its own: what it takes of memory it gives back
+            learner = subprocess.Popen([sys.executable, "-m", "workers", "learn"])
         for name in STREAMS:
             try:
                 if not ours:
@@ -85,9 +85,10 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             return
 
 
-def _learned(settings: Settings) -> float:
-    """When something was learned last (real s), by whomever; 0 if nothing ever was."""
-    return max((path.stat().st_mtime for path in (settings.state / "learned").glob("*/*.json")), default=0.0)
+def learning_due(settings: Settings, tried: float, now: float) -> bool:
+    """Whether it is time to learn anew: so long after it was tried last, or something was learned, by whomever (real s)."""
+    done = max((path.stat().st_mtime for path in (settings.state / "learned").glob("*/*.json")), default=0.0)
+    return settings.learn_every > 0 and now - max(tried, done) > settings.learn_every * 3600
 
 
 def _told(error: redis.RedisError) -> None:

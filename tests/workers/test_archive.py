@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
+from ingest.settings import Settings
 from ingest.store import keys
 from tests.conftest import SPOTS, Shop
 from workers import archive
@@ -57,3 +61,16 @@ def test_a_stream_is_never_trimmed_past_a_group_that_lags(shop: Shop, monkeypatc
         shop.order(spot)
     archive.archive(shop.store, shop.settings.archive, "events")
     assert len(shop.store.xreadgroup("dispatch", "x", {stream: ">"})[0][1]) == 3
+
+
+def test_learning_is_due_by_what_was_learned_last(settings: Settings) -> None:
+    """However often the archiver is started; and never where it is switched off."""
+    now = time.time()
+    tried = now - settings.learn_every * 3600 + archive.FIRST_S
+    assert not archive.learning_due(settings, tried, now)
+    assert archive.learning_due(settings, tried, now + archive.FIRST_S + 1), "nothing was ever learned"
+    assert not archive.learning_due(replace(settings, learn_every=0), 0.0, now)
+    (settings.state / "learned" / "maps").mkdir(parents=True)
+    (settings.state / "learned" / "maps" / "helsinki.json").write_text("{}")
+    assert not archive.learning_due(settings, tried, now + archive.FIRST_S + 1)
+    assert archive.learning_due(settings, tried, now + 25 * 3600)
