@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.eta.forecast import Learned, forecast
-from routing.eta.outlook import outlooks, setback
-from routing.model import Location, Position
+from routing.eta.forecast import Learned, Travel, forecast
+from routing.eta.outlook import Setback, outlooks, setback
+from routing.model import Location, Position, TimeWindow
 from routing.solve.plan import publishable
 from routing.solve.problem import current
 from tests.builders import CERTAIN, HOUR, T0, Situation, order, rich_problem
@@ -58,3 +58,24 @@ def test_the_end_of_a_shift_counts() -> None:
     assert worst is not None
     assert worst.subject == "d.day-a"
     assert worst.seconds == pytest.approx(3000 + 60 + 1000 - HOUR, abs=3), "she may be there by now, but no earlier"
+
+
+def _to_the_door(now: int, end: int) -> Setback | None:
+    """What is told of a driver 600 s from a door whose window ends at T0 + `end`; planned at T0, seen where he began at `now`."""
+    situation = Situation().add(order("x", 6.0, 0.0, "service", windows=(TimeWindow(T0, T0 + end),)))
+    situation.on_the_road("a", ["d.x.service"])
+    plan = publishable(situation.problem(), current(situation.problem()), progress={}, engine="none")
+    later = situation.problem(now=T0 + now, positions={"d.a": Position(Location(0.0, 0.0), T0 + now)})
+    (ahead,) = outlooks(later, {})
+    doubtful = Learned(travel=Travel(0.0, 120.0, 0.3))
+    return setback(ahead, forecast(later, later.crews[0], doubtful, stated={}), plan.routes[0], T0 + 8 * HOUR)
+
+
+def test_lateness_that_is_likely_enough_is_foreseen_before_it_is_to_be_expected() -> None:
+    """Half of all days it would still be in time, but not four of five: that is news only if something has slipped."""
+    worst = _to_the_door(now=300, end=950)
+    assert worst is not None
+    assert worst.subject == "d.x.service"
+    assert 0 < worst.seconds <= 300
+    assert _to_the_door(now=0, end=620) is None, "tight, but as planned"
+    assert _to_the_door(now=300, end=2000) is None, "late, but in time"

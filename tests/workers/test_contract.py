@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -193,3 +194,25 @@ def test_the_client_of_the_drivers_page_works_as_written(stack: Any) -> None:
         process.kill()
         _, error = process.communicate()
         assert not error, error.decode()
+    _offered(stack.url, token, who)
+
+
+def _offered(url: str, token: str, operator: dict[str, str]) -> None:
+    """An order that cannot wait reaches the same driver's stream, is accepted, and is in the route."""
+    import requests
+
+    hers = {"Authorization": f"Bearer {token}"}
+    at = lambda: datetime.now().astimezone().isoformat()  # noqa: E731
+    requests.post(f"{url}/v1/drivers/me/pings", json=[HOME | {"seq": 1, "recorded_at": at()}], headers=hers, timeout=10)
+    with requests.get(f"{url}/v1/drivers/me/stream", headers=hers, stream=True, timeout=20) as stream:
+        body = {"depot_id": "hel", "kind": "service", "location": SPOTS[2], "dispatch": "immediate"}
+        order = requests.post(f"{url}/v1/orders", json=body, headers=operator, timeout=10).json()
+        lines = stream.iter_lines(decode_unicode=True)
+        assert next(line for line in lines if line == "event: offer")
+        offer = json.loads(next(lines).removeprefix("data: "))
+        assert (offer["order_id"], offer["state"]) == (order["id"], "open")
+        report = {"event_id": "yes", "type": "accepted", "occurred_at": at()}
+        assert requests.post(f"{url}/v1/stops/{offer['stop_id']}/events", json=report, headers=hers, timeout=10).status_code == 200
+        assert next(line for line in lines if line.startswith("data: ") and '"accepted"' in line)
+        assert next(line for line in lines if line == "event: route")
+        assert order["id"] in next(line for line in lines if line.startswith("data: "))

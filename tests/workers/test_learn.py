@@ -144,4 +144,3 @@ def test_the_commands_say_what_they_found(shop: Shop, settings: Settings) -> Non
                                         text=True, check=True).stdout  # fmt: skip
     assert "depot hel: 8 visits, 7 drives" in run("learn")
     assert "by P80" in run("etas")
-    assert json.loads(run("etas", "--json")) == []
