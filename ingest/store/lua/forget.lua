@@ -32,7 +32,7 @@ end
 if not drop then return {shifts, orders} end
 for shift, _ in pairs(gone) do
   for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do  -- what was never finished is open again
-    if not TERMINAL[state_of(stop)] then redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred') end
+    if not TERMINAL[state_of(stop)] then redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|inferred', stop .. '|since') end
   end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     if redis.call('HGET', K.stop_shift, stop) == shift then redis.call('HDEL', K.stop_shift, stop) end
@@ -56,7 +56,7 @@ for id, mine in pairs(stops) do
   redis.call('ZREM', K.order_index, id)
   redis.call('ZREM', K.closed, id)
   for _, stop in ipairs(mine) do
-    redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached')
+    redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached', stop .. '|since')
     redis.call('HDEL', K.stop_shift, stop)
   end
 end
