@@ -54,9 +54,8 @@ from routing.roads.network import Network
 from routing.roads.profile import Profile
 from routing.roads.snapping import Snapper
 from routing.roads.traffic import Overlay
-from routing.solve import engines
 from routing.solve.plan import publishable
-from routing.solve.stopping import never
+from routing.solve.repair import repair
 from workers import learn, learned, replan
 
 HORIZONS = (5, 15, 30, 60, 120)
@@ -213,7 +212,8 @@ class World:
         day = WorldDay(start, orders, shifts, {}, {})
         static = replace(self.snapshot(day, start + 6 * HOUR), depot=replace(self.depot, speeds=learned.UNTIL_THEN))
         problem, _, _ = replan.problem_of(self.settings, static, at=start + 6 * HOUR, freeze=0)
-        plan = publishable(problem, engines.ENGINES["improve"](problem, budget=5.0, stop=never), progress={}, engine="improve")
+        # no search by the clock: the same seed is the same city, days and routes
+        plan = publishable(problem, repair(problem), progress={}, engine="repair")
         for route in plan.routes:
             day.sequences[route.shift_id] = route.sequence
             day.planned |= {stop.stop_id: stop.arrive for stop in route.stops}

@@ -18,7 +18,7 @@ for i = 5, #ARGV, 3 do
     fresh[#fresh + 1] = ARGV[i + 2]
     if at > newest then
       newest = at
-      ahead[#ahead + 1] = ARGV[i + 2]
+      ahead[#ahead + 1] = i
     else
       late = late + 1
     end
@@ -34,8 +34,7 @@ local before = redis.call('LINDEX', RECENT, -2)
 before = before and cjson.decode(before).at
 local last = redis.call('LINDEX', RECENT, -1)
 last = last and cjson.decode(last).at
-local function keep(document)
-  local at = cjson.decode(document).at
+local function keep(at, document)
   if before and last - before < apart then
     redis.call('LSET', RECENT, -1, document)
   else
@@ -51,10 +50,10 @@ else
   redis.call('HINCRBYFLOAT', K.metrics, 'pings_shed - count', #fresh)
 end
 if #ahead > 0 then
-  local position = ahead[#ahead]
+  local position = ARGV[ahead[#ahead] + 2]
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
-  for _, document in ipairs(ahead) do keep(document) end
+  for _, i in ipairs(ahead) do keep(tonumber(ARGV[i + 1]), ARGV[i + 2]) end
   redis.call('LTRIM', RECENT, -RECENT_PINGS, -1)
   redis.call('EXPIRE', RECENT, 172800)
 end
