@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--map", required=True, help="a .map file, or anything `python -m routing.roads import` takes")
     parser.add_argument("--days", type=int, default=5)
     parser.add_argument("--history", type=int, default=3, help="days of which nothing is recorded")
-    parser.add_argument("--drivers", type=int, default=16)
+    parser.add_argument("--drivers", type=int, default=32)
     parser.add_argument("--stops", type=int, default=25, help="of each driver and day")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")

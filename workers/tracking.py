@@ -124,9 +124,6 @@ def _ahead(settings: Settings, snapshot: Snapshot, plan: Plan, pings: dict[str, 
     rows = []
     for crew in problem.crews:
         outlook, route = begun.get(crew.shift_id), routes.get(crew.shift_id)
-        stops = [problem.tasks[task].stop_id for task in (*crew.frozen, *crew.base)]
-        if route is not None and crew.absent and stops:  # nobody knows
-            rows.append(Ahead(crew.shift_id, crew.driver_id, "", 0, "", 0, 0, None, (), False, tuple(stops)))
         if route is None or not (outlook or (everybody and crew.base and not crew.absent)):
             continue
         seen = pings.get(crew.shift_id, [])

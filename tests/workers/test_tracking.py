@@ -384,7 +384,7 @@ def test_no_eta_is_in_the_past(shop: Shop) -> None:
     assert shop.store.zscore(keys.shared_key("moving"), "hel") is not None
     body = {"event_id": "off", "type": "off_duty", "occurred_at": "2030-01-01T08:00:00Z"}
     shop.call("POST", "/v1/drivers/me/events", body, key=anna)
-    repair(shop)
+    assert eta(shop, order["id"]) is None
     look(shop)
     assert eta(shop, order["id"]) is None
 

@@ -49,6 +49,7 @@ elseif kind == 'off_duty' or kind == 'broken_down' then
   redis.call('ZREM', K.timers, DEPOT .. ' break_over ' .. driver)
   redis.call('ZREM', K.near, driver)
   let_go(driver, now)
+  expect_nothing(driver)
   touch(driver, rev)
   trigger(kind == 'off_duty' and 'driver_off_duty' or 'vehicle_broken', driver, rev, now)
 else

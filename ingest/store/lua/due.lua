@@ -28,6 +28,7 @@ if kind == 'driver_silent' then
   let_go(subject, now)
   if not on_the_road(subject) or redis.call('HEXISTS', K.absent, subject) == 1 then return 0 end
   redis.call('HSET', K.absent, subject, 'silent')
+  expect_nothing(subject)
 elseif kind == 'road_start' or kind == 'road_end' then
   redis.call('INCR', K.roads)
   if kind == 'road_end' then redis.call('HDEL', K.road_events, subject) end

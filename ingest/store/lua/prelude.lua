@@ -353,6 +353,16 @@ local function release(order, now)
   return true
 end
 
+-- A driver is away: when he will arrive anywhere is anybody's guess.
+local function expect_nothing(driver)
+  local shifts = redis.call('HGETALL', K.shift_driver)
+  for i = 1, #shifts, 2 do
+    if shifts[i + 1] == driver then
+      for _, stop in ipairs(words(redis.call('HGET', K.sequences, shifts[i]))) do redis.call('HDEL', K.etas, stop) end
+    end
+  end
+end
+
 -- A driver is not to be had for now: what is offered to him, or held and not begun, looks for somebody else.
 local function let_go(driver, now)
   local order = redis.call('HGET', K.offered, driver)

@@ -3,8 +3,8 @@
 -- KEYS: all of keys.py. ARGV: now (real s), now (depot s), the plan's version, policy (late_after, detour_after, eta_step: depot s),
 --       horizons (minutes, ascending), and for each shift: shift, driver, subject (what is latest, '' if nothing), late (by how much
 --       more than planned), stop (being driven to, '' if none), remaining and metres to it (both must have grown for a detour: roads
---       get slower by themselves), still (since when it stands still, or null), etas ({stop, P50, P80} each), none (stops that
---       nothing is expected of); all JSON but the first three.
+--       get slower by themselves), still (since when it stands still, or null), etas ({stop, P50, P80} each); all JSON but the
+--       first three.
 -- -> how often it asked
 local now, at, version = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local policy, horizons, shifts = cjson.decode(ARGV[4]), cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
@@ -53,7 +53,6 @@ for _, shift in ipairs(shifts) do
   local nearest = same and before[3] == stop and tonumber(before[5] or shift.metres) or shift.metres
   local still = before[6] or '-'
   for _, eta in ipairs(shift.etas) do expect(eta[1], eta[2], eta[3]) end
-  for _, other in ipairs(shift.none) do redis.call('HDEL', K.etas, other) end
   if late >= told + policy.late_after then
     local rev = emit('lateness.foreseen', cjson.encode({shift_id = id, driver_id = driver, subject = shift.subject, late_by = late}))
     trigger('lateness_foreseen', shift.subject, rev, now)
