@@ -69,7 +69,7 @@ PEAK, VARIATION, NOISE_M = 1.4, 0.5, 15.0
 PEAKS = Profile((0, 7 * HOUR, 9 * HOUR, 16 * HOUR, 19 * HOUR),
                 np.repeat([[1.0], [PEAK], [1.0], [PEAK], [1.0]], len(osm.CLASSES), axis=1))  # fmt: skip
 PING_S, BURST_EVERY_S, BURST_S = 15, 2400, (60, 420)
-LOOK_S = 60
+LOOK_S = 120
 KINDS = {"delivery": (0.6, 120, 1.2), "collection": (0.25, 180, 0.9), "service": (0.15, 900, 1.1)}
 """How many of all orders, service time that they say (s), and how many times that they take on average."""
 

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid
-from routing.model import Dispatch, Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
+from routing.model import PICKUP, Dispatch, Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
 from routing.roads import maps
 
 DAY_S = 86_400
@@ -131,7 +131,7 @@ class PolicyIn(_Body):
     silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
     late_after: int | None = Field(default=None, ge=10, le=DAY_S)
     detour_after: int | None = Field(default=None, ge=10, le=DAY_S)
-    still_after: int | None = Field(default=None, ge=60, le=DAY_S)
+    still_after: int | None = Field(default=None, ge=60, le=3600)
     infer_progress: bool | None = None
     infer_after: int | None = Field(default=None, ge=10, le=3600)
     ack_after: float | None = Field(default=None, ge=1, le=DAY_S)
@@ -344,11 +344,12 @@ class ProofIn(_Body):
     signed_by: Name | None = None
     photos: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default_factory=list, max_length=10)
 
-    def fields(self) -> dict[str, str]:
-        """As kept: text by name."""
+    def fields(self, stop_id: str) -> dict[str, str]:
+        """As kept: text by name; a transport's pickup has its own."""
+        of = "pickup_proof_" if stop_id.endswith(PICKUP) else "proof_"
         photos = json.dumps(self.photos) if self.photos else None
         given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": photos}
-        return {f"proof_{name}": value for name, value in given.items() if value is not None}
+        return {of + name: value for name, value in given.items() if value is not None}
 
 
 class StopEventIn(_Body):

@@ -98,7 +98,8 @@ def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], n
         driver, order = snapshot.shifts[shift].driver_id, snapshot.orders.get(order_of(stop.stop_id))
         if order is None or not pings[shift] or driver in snapshot.breaks:
             continue
-        begin = max(depot.clock.depot(since[stop.stop_id]) if since[stop.stop_id] else 0.0, duty.get(driver, 0.0),
+        begin = max(depot.clock.depot(since[stop.stop_id]) if since[stop.stop_id] else 0.0,
+                    *(duty.get(name, 0.0) for name in (driver, f"{driver}|rested")),
                     *(other.left or 0.0 for other in snapshot.progress[shift].trail))  # fmt: skip
         found = observe(pings[shift], order.place_of(stop.stop_id).location, since=begin, arrived=stop.arrived,
                         dwell=depot.policy.infer_after)  # fmt: skip
@@ -132,13 +133,13 @@ def _ahead(settings: Settings, snapshot: Snapshot, plan: Plan, pings: dict[str, 
         expected = forecast(problem, crew, beliefs, stated=stated, remaining=place[0] if place else None,
                             seen=place[1] if place else None)  # fmt: skip
         still = _still(snapshot, crew, seen, problem.now) if seen else None
-        rows.append(_row(outlook, expected, route, snapshot.shifts[crew.shift_id].end, still, out=crew.departed))
+        rows.append(_row(outlook, expected, route, snapshot.shifts[crew.shift_id].end, still))
     return rows
 
 
-def _row(outlook: Outlook | None, expected: Forecast, route: Route, shift_end: int, still: int | None, *, out: bool) -> Ahead:
+def _row(outlook: Outlook | None, expected: Forecast, route: Route, shift_end: int, still: int | None) -> Ahead:
     etas = tuple((stop.stop_id, stop.p50, stop.p80) for stop in expected.stops)
-    row = Ahead(expected.shift_id, expected.driver_id, "", 0, "", 0, 0, still, etas, out)
+    row = Ahead(expected.shift_id, expected.driver_id, "", 0, "", 0, 0, still, etas, outlook is not None)
     if outlook is None:
         return row
     found = setback(outlook, expected, route, shift_end)

@@ -131,7 +131,7 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,
         kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
-        deadline=now + depot.policy.silent_after / depot.clock.scale, proof=event.proof.fields() if event.proof else None,
+        deadline=now + depot.policy.silent_after / depot.clock.scale, proof=event.proof.fields(stop_id) if event.proof else None,
     )  # fmt: skip
     if result[0] == "reused":
         raise _reused(event.event_id)
@@ -173,7 +173,8 @@ def driver_event(driver_id: str) -> dict[str, Any]:
     depot, driver = my_driver(driver_id)
     event = checked(DriverEventIn, body())
     now, at = _moment(depot, event.occurred_at)
-    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), over=event.type == "departed", at=at)
+    shift = readers.current_shift(store(), depot.id, driver, depot.clock.depot(now), at=at,
+                                  over=event.type in ("departed", "returned"), home=event.type == "returned")  # fmt: skip
     until = seconds(event.until) if event.until else at + BREAK_S
     told = {"driver_id": driver, "shift_id": shift, "at": at} | ({"until": until} if event.type == "on_break" else {})
     result = writers.driver_event(

@@ -242,11 +242,15 @@ def erase(order_id: str) -> tuple[str, int]:
 def view(depot: Depot, order: Order) -> dict[str, Any]:
     """An order as the API shows it: what was asked, and what has become of it."""
     known = readers.personal(store(), depot.id, order.id)
-    recipient = {name: value for name, value in known.items() if not name.startswith("proof_")}
-    proof: dict[str, Any] = {name.removeprefix("proof_"): value for name, value in known.items() if name.startswith("proof_")}
-    if "photos" in proof:
-        proof["photos"] = json.loads(proof["photos"])
-    return _shown(depot, order, recipient, _status(depot, order) | ({"proof": proof} if proof else {}))
+    recipient = {name: value for name, value in known.items() if "proof_" not in name}
+    shown = _status(depot, order)
+    for what in ("proof", "pickup_proof"):
+        of = what + "_"
+        proof: dict[str, Any] = {name.removeprefix(of): value for name, value in known.items() if name.startswith(of)}
+        if "photos" in proof:
+            proof["photos"] = json.loads(proof["photos"])
+        shown |= {what: proof} if proof else {}
+    return _shown(depot, order, recipient, shown)
 
 
 def _shown(depot: Depot, order: Order, recipient: dict[str, str], status: dict[str, Any]) -> dict[str, Any]:

@@ -341,7 +341,7 @@ def driven_to_since(client: Store, depot_id: str, stops: Sequence[str]) -> dict[
 
 
 def duty_since(client: Store, depot_id: str) -> dict[str, float]:
-    """When (depot s) drivers last said something of their duty, or a break of theirs was over."""
+    """When (depot s) drivers last said something of their duty; for `<driver>|rested`, a break of theirs was over by itself."""
     return {driver: float(at) for driver, at in client.hgetall(keys.depot_key(depot_id, "duty")).items()}
 
 
@@ -441,26 +441,31 @@ LATE_S = 3600
 """So long after its end a shift's reports may still be its own."""
 
 
-def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False, at: int | None = None) -> str:
+def current_shift(client: Store, depot_id: str, driver_id: str, now: int, *, over: bool = False, at: int | None = None,
+                  home: bool = False) -> str:  # fmt: skip
     """The shift a driver's reports belong to; '' if none.
 
-    The one on the road while it lasts, else today's, else one on the road that should be over. With `over`, facts
-    that come late still belong to the last shift that has ended, or to the one whose hours they are of (`at`).
+    The one on the road while it lasts, else today's, else one on the road that should be over; whoever comes `home` ends one on the
+    road, however late that is. With `over`, facts that come late still belong to the last shift that has ended, or to the one whose
+    hours they are of (`at`).
     """
     mine = sorted((shift for shift in records(client, "shifts", depot_id) if shift.driver_id == driver_id),
                   key=lambda shift: shift.start)  # fmt: skip
     if not mine:
         return ""
     ids = [shift.id for shift in mine]
-    departed = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "departed"), ids), strict=True))
-    returned = dict(zip(ids, client.hmget(keys.depot_key(depot_id, "returned"), ids), strict=True))
-    live = [shift for shift in mine if not returned[shift.id]]
-    out = [shift for shift in live if departed[shift.id]]
+    departed, returned = ({shift: int(float(when)) for shift, when in zip(ids, client.hmget(keys.depot_key(depot_id, name), ids),
+                                                                        strict=True) if when is not None}
+                          for name in ("departed", "returned"))  # fmt: skip
+    live = [shift for shift in mine if shift.id not in returned]
+    out = [shift for shift in live if shift.id in departed]
     today = [shift for shift in live if shift.start - EARLY_S <= now <= shift.end]
-    found = [shift for shift in out if shift.end >= now] or today or out
-    left = [shift for shift in mine if departed[shift.id]]
-    if at is not None and found and departed[found[0].id] and at < int(departed[found[0].id]):  # of an earlier one, and late
-        found = [shift for shift in left if int(departed[shift.id]) <= at <= shift.end + shift.overtime + LATE_S][-1:] or found
-    elif not found and over:
-        found = (left if at is None else [shift for shift in left if shift.start - EARLY_S <= at <= shift.end])[-1:]
+    found = [shift for shift in out if shift.end >= now] or (out if home else []) or today or out
+    left = [shift for shift in mine if shift.id in departed]
+    if at is not None and found and at < departed.get(found[0].id, at):  # of an earlier one, and late
+        found = [shift for shift in left if departed[shift.id] <= at <= shift.end + shift.overtime + LATE_S
+                 and at <= returned.get(shift.id, at)][-1:] or found  # fmt: skip
+    elif over and (not found or (home and not out)):
+        hours = [shift for shift in left if at is None or shift.start - EARLY_S <= at <= shift.end + LATE_S]
+        found = hours[-1:] or found
     return str(found[0].id) if found else ""

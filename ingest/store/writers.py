@@ -166,7 +166,7 @@ class Ahead:
 
     `subject` will be `late` seconds more than planned ("" if nothing will). `stop` is driven to, in `remaining` seconds and
     `metres` ("" if none is). `still` is since when it has stood still on the way. `etas` are stops with their P50 and P80 (depot
-    s); `out` is whether it is on the road.
+    s); `begun` is whether its hours have.
     """
 
     shift: str
@@ -178,7 +178,7 @@ class Ahead:
     metres: int
     still: int | None
     etas: tuple[tuple[str, int, int], ...]
-    out: bool
+    begun: bool
 
 
 def foreseen(client: Store, depot_id: str, rows: Sequence[Ahead], *, version: int, policy: Policy, horizons: Sequence[int],

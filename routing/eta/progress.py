@@ -21,6 +21,9 @@ INSIDE_M, OUTSIDE_M = 60.0, 200.0
 VAGUE_M = 100.0
 """Pings that may be farther off than this tell nothing."""
 
+SOON_S = 120
+"""So long after an arrival was reported a ping still tells where."""
+
 GONE_S = 60
 """Who is outside for so long, by two pings at least, has left: others have walked around the corner."""
 
@@ -46,8 +49,8 @@ def observe(pings: Sequence[Ping], target: Location, *, since: float, arrived: i
     pings
         In order of their times. Those before `since`, and those of a phone that hardly knows where it is, do not count.
     arrived
-        When the driver arrived, if that is known. Then leaving is leaving the place where the phone was: it may be told from the
-        car park, or a pin may be wrong.
+        When the driver arrived, if that is known. Then leaving is leaving the place where the phone was, too: it may be told from
+        the car park, or a pin may be wrong.
     dwell
         Seconds near the stop that make an arrival. Whoever drives past is not there for so long.
     """
@@ -55,8 +58,8 @@ def observe(pings: Sequence[Ping], target: Location, *, since: float, arrived: i
     if not seen:
         return Observed(arrived)
     apart, margin = _apart(seen, target), np.array([ping.accuracy_m or 0.0 for ping in seen])
-    if arrived is not None and apart[0] - margin[0] > INSIDE_M:
-        apart = _apart(seen, Location(seen[0].lat, seen[0].lon))
+    if arrived is not None and apart[0] - margin[0] > INSIDE_M and seen[0].at - arrived <= SOON_S:
+        apart = np.minimum(apart, _apart(seen, Location(seen[0].lat, seen[0].lon)))
     at = np.array([ping.at for ping in seen])
     first: int | None = None
     last = 0

@@ -50,6 +50,8 @@ def test_who_reports_from_the_car_park_leaves_from_there() -> None:
     """Or the pin is wrong: it says nothing of where the driver serves."""
     assert seen((300, 100), (310, 130), (290, 400), arrived=95) == Observed(95)
     assert seen((300, 100), (310, 130), (900, 400), (950, 500), arrived=95) == Observed(95, 130)
+    assert seen((300, 100), (20, 200), (10, 300), (15, 400), arrived=95) == Observed(95), "at the door"
+    assert seen((5000, 2000), (10, 2400), (15, 2500), arrived=95, since=1900) == Observed(95), "back from lunch"
 
 
 def test_what_was_before_the_way_to_the_stop_does_not_count() -> None:

@@ -115,3 +115,37 @@ def test_duty_is_what_was_said_last_not_what_came_last(shop: Shop, late: bool) -
     for body in reversed(told) if late else told:
         assert shop.call("POST", "/v1/drivers/me/events", body, key=token).status_code == 200
     assert shop.call("GET", "/v1/drivers/hel.anna").json["state"] == "available"
+
+
+@one_server
+def test_who_comes_home_late_ends_the_shift_that_he_is_out_with(shop: Shop) -> None:
+    """Not the next one, which begins in an hour."""
+    shop.depot(clock={"scale": 1, "start": "2030-01-01T12:10:00Z"})
+    anna = shop.crew("anna", end="2030-01-01T12:00:00Z")
+    shop.made("/v1/shifts", {"depot_id": "hel", "id": "afternoon", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
+                             "start": "2030-01-01T13:00:00Z", "end": "2030-01-01T17:00:00Z"})  # fmt: skip
+    shop.store.hset(keys.depot_key("hel", "departed"), "hel.day-anna", 1_893_485_000)
+    body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T12:05:00Z"}
+    assert shop.call("POST", "/v1/drivers/me/events", body, key=anna).status_code == 200
+    assert list(shop.store.hgetall(keys.depot_key("hel", "returned"))) == ["hel.day-anna"]
+    assert list(shop.store.hgetall(keys.depot_key("hel", "departed"))) == ["hel.day-anna"]
+
+
+@one_server
+def test_an_arrival_of_before_the_return_stands_in_nobodys_way(shop: Shop) -> None:
+    """It comes when the stop is somebody else's already, who drives to it all the same."""
+    token, stops = day(shop)
+    service = next(stop for stop in stops if stop.endswith("service"))
+    for kind, minute in (("departed", 1), ("returned", 30)):
+        body = {"event_id": kind, "type": kind, "occurred_at": at(minute)}
+        assert shop.call("POST", "/v1/drivers/me/events", body, key=token).status_code == 200
+    bob = shop.crew("bob")
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.event(token, service, "arrived", event_id="late", at=at(20))
+    replan.repair(shop.store, shop.settings, "hel")
+    shop.leave(bob)
+    status = []
+    for stop in [stop["stop_id"] for stop in shop.call("GET", "/v1/drivers/me/route", key=bob).json["shifts"][0]["stops"]]:
+        status.append(shop.call("GET", f"/v1/orders/{stop.rpartition('.')[0]}").json["status"])
+        shop.event(bob, stop, "completed", event_id=stop, at=at(60))
+    assert set(status) == {"en_route"}

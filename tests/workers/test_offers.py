@@ -474,3 +474,38 @@ def test_a_decline_that_comes_too_late_is_heard_all_the_same(shop: Shop) -> None
     assert shop.event(tokens["anna"], order["stop_id"], "declined", event_id="late").status_code == 200
     assert look(shop) == 0
     assert state(shop, order)["status"] == "matching"
+
+
+@one_server
+def test_whoever_has_the_goods_has_the_order(shop: Shop) -> None:
+    """Bob taps at the door of a ride that is in Anna's car: nobody's plans stop for that."""
+    shop.depot()
+    tokens = crews(shop, anna=SPOTS[2], bob=HOME)
+    ride = immediate(shop, SPOTS[5], kind="transport", demand={"parcels": 1}, pickup={"location": SPOTS[2]})
+    look(shop)
+    pickup, delivery = f"{ride['id']}.pickup", f"{ride['id']}.delivery"
+    shop.event(tokens["anna"], pickup, "accepted", event_id="a")
+    repair(shop)
+    shop.event(tokens["anna"], pickup, "completed", event_id="p")
+    assert shop.event(tokens["bob"], delivery, "arrived", event_id="b").json["conflict"]
+    other = shop.order(SPOTS[3], kind="service", demand={})
+    repair(shop)
+    assert state(shop, other)["status"] in ("planned", "en_route")
+    assert shop.store.hget(keys.depot_key("hel", "held"), ride["id"]) == "hel.anna"
+
+
+@one_server
+def test_an_emergency_accepted_before_leaving_is_driven_to_first(shop: Shop) -> None:
+    """Also where the driver leaves before there is a plan with it."""
+    shop.depot()
+    anna = shop.crew("anna")
+    shop.order(SPOTS[4], kind="service", demand={})
+    repair(shop)
+    ping(shop, anna, 0, HOME)
+    urgent = immediate(shop, dispatch="emergency")
+    look(shop)
+    shop.event(anna, urgent["stop_id"], "accepted", event_id="1")
+    shop.leave(anna)
+    assert state(shop, urgent)["status"] == "en_route"
+    repair(shop)
+    assert route(shop, anna)[0] == urgent["stop_id"]

@@ -117,7 +117,7 @@ def test_a_changed_address_reaches_the_driver(shop: Shop) -> None:
 
 
 def test_what_comes_after_the_return_does_not_start_tomorrow(shop: Shop) -> None:
-    """A second `returned` has no shift; a late fact belongs to the shift that is over."""
+    """A second `returned` is of the same shift; a late fact belongs to the shift that is over."""
     shop.depot()
     anna = shop.crew("anna")
     done, tomorrow = service(shop), None
@@ -128,7 +128,7 @@ def test_what_comes_after_the_return_does_not_start_tomorrow(shop: Shop) -> None
     body = {"type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}
     assert shop.call("POST", "/v1/drivers/me/events", body | {"event_id": "r1"}, key=anna).status_code == 200
     again = shop.call("POST", "/v1/drivers/me/events", body | {"event_id": "r2"}, key=anna)
-    assert (again.status_code, again.json["code"]) == (409, "no_shift")
+    assert again.status_code == 200, "said twice"
     tomorrow = service(shop, 1)
     repair(shop)
     assert shop.event(anna, done["stop_id"], "completed", event_id="late").status_code == 200

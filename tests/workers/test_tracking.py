@@ -307,6 +307,35 @@ def test_who_says_that_he_has_only_just_arrived_has_not_left(shop: Shop) -> None
 
 
 @one_server
+def test_nobody_else_takes_back_what_was_inferred(shop: Shop) -> None:
+    """Another driver's report changes nothing of it."""
+    road = Road(shop)
+    bob = shop.crew("bob")
+    road.pings(road.first["location"], 300, 330)
+    road.pings(HOME, 600, 660)
+    shop.event(bob, road.first["stop_id"], "arrived", event_id="b", at=road.at(900))
+    assert road.told(road.first)["status"] == "completed"
+    assert road.told(road.second)["status"] == "en_route"
+
+
+@one_server
+def test_lateness_before_leaving_asks_once(shop: Shop) -> None:
+    """Not at every look."""
+    shop.depot(policy={"late_after": 60}, clock={"scale": 1200, "start": "2030-01-01T08:00:00Z"})
+    shop.crew("anna")
+    shop.order(SPOTS[1], kind="service", demand={}, windows=[{"from": "2030-01-01T08:00:00Z", "to": "2030-01-01T08:30:00Z"}])
+    repair(shop)
+    look(shop)
+    wait_for(lambda: shop.call("GET", "/v1/depots/hel").json["clock"]["now"] > "2030-01-01T08:40", what="the window to pass")
+    shop.call("PATCH", "/v1/depots/hel", {"policy": {"late_after": 3600 * 3}})
+    repair(shop)
+    shop.call("PATCH", "/v1/depots/hel", {"policy": {"late_after": 60}})
+    repair(shop)
+    asked = [look(shop) for _ in range(4)]
+    assert sum(asked) <= 1, asked
+
+
+@one_server
 def test_what_was_seen_before_a_stop_was_driven_to_tells_nothing_of_it(shop: Shop) -> None:
     """Nor what is seen during a break."""
     road = Road(shop)

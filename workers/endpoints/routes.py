@@ -86,7 +86,7 @@ def _joined(depot_id: str, document: dict[str, Any]) -> dict[str, Any]:
         stop |= {"inferred": True} if known and known.inferred else {}
         stop |= {"eta": eta_view(etas[stop["stop_id"]])} if stop["stop_id"] in etas else {}
         known_of = readers.personal(store(), depot_id, stop["order_id"])
-        stop["recipient"] = {name: value for name, value in known_of.items() if not name.startswith("proof_")}
+        stop["recipient"] = {name: value for name, value in known_of.items() if "proof_" not in name}
     driver = document["driver_id"]
     document["acknowledged"] = readers.acknowledged(store(), depot_id, [driver])[driver]
     return document

@@ -32,7 +32,8 @@ for _, route in ipairs(c.touched) do
   for _, stop in ipairs(words(route.sequence)) do  -- what cannot wait may have been given back, and taken by somebody else
     local order = order_of(stop)
     local held = redis.call('HGET', K.held, order)
-    if redis.call('SISMEMBER', K.unmatched, order) == 1 or (held and held ~= route.driver) then return {'changed', order} end
+    local another = redis.call('SISMEMBER', K.unmatched, order) == 1 or (held and held ~= route.driver)
+    if another and not trail_has(route.shift, stop) then return {'changed', order} end  -- what somebody does is a fact
   end
 end
 version = version + 1

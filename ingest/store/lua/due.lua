@@ -47,7 +47,7 @@ if kind == 'periodic' then
 end
 local rev = emit(kind, cjson.encode({subject = subject}))
 if kind == 'break_over' then
-  redis.call('HSET', K.duty, subject, (words(redis.call('HGET', K.breaks, subject))[1] or '0'))
+  redis.call('HSET', K.duty, subject .. '|rested', words(redis.call('HGET', K.breaks, subject))[1] or '0')
   redis.call('HDEL', K.breaks, subject)
 end
 if kind == 'shift_started' then redis.call('ZADD', K.moving, 'NX', now, DEPOT) end

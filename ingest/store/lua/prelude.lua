@@ -147,7 +147,8 @@ end
 local function still_its(shift, driver, stop)
   local order = order_of(stop)
   local held, holder = redis.call('HGET', K.held, order), redis.call('HGET', K.stop_shift, stop)
-  return redis.call('SISMEMBER', K.unmatched, order) == 0 and (not held or held == driver) and (not holder or holder == shift)
+  local its = not holder or holder == shift or redis.call('HEXISTS', K.returned, holder) == 1
+  return redis.call('SISMEMBER', K.unmatched, order) == 0 and (not held or held == driver) and its
 end
 
 -- A shift on the road with no current stop drives to the next open one of its route (never `except`).
@@ -155,6 +156,18 @@ local function advance(shift, except)
   if redis.call('HEXISTS', K.departed, shift) == 0 or redis.call('HEXISTS', K.returned, shift) == 1 then return end
   if current_of(shift) then return end
   local driver = redis.call('HGET', K.shift_driver, shift)
+  local held = redis.call('HGETALL', K.held)
+  for i = 1, #held, 2 do  -- an emergency that was accepted before he left
+    for _, kind in ipairs({'pickup', 'service', 'collection'}) do
+      local stop = held[i] .. '.' .. kind
+      if held[i + 1] == driver and stop ~= except and redis.call('HGET', K.stop_shift, stop) == shift and not state_of(stop)
+          and is_emergency(stop) then
+        drive_to(stop)
+        trail_add(shift, stop)
+        return
+      end
+    end
+  end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local declined = ' ' .. (redis.call('HGET', K.declined, order_of(stop)) or '') .. ' '
     if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
@@ -282,7 +295,7 @@ end
 local LOOK_S = 5
 
 -- So many of a driver's newest pings are kept at hand: progress is seen from them.
-local RECENT_PINGS = 100
+local RECENT_PINGS = 150
 
 -- A driver was heard of: not silent, and not before `deadline` (real s).
 local function hear(driver, deadline, now)

@@ -118,7 +118,8 @@ local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was
 -- What shows how it went: of the report that counts, whole.
 local function prove()
   if #ARGV < 12 then return end
-  redis.call('HDEL', PERSONAL, 'proof_note', 'proof_code', 'proof_signed_by', 'proof_photos')
+  local of = string.match(ARGV[11], '^(.*proof_)')
+  redis.call('HDEL', PERSONAL, of .. 'note', of .. 'code', of .. 'signed_by', of .. 'photos')
   redis.call('HSET', PERSONAL, unpack(ARGV, 11))
   redis.call('EXPIRE', PERSONAL, ARGV[10])
 end
@@ -128,8 +129,13 @@ if kind == 'loaded' then
   if not TERMINAL[state] and shift ~= '' and not over and goods then redis.call('HSET', K.goods, order, shift) end
   touch(order, rev)
 elseif TERMINAL[state] and state ~= 'cancelled' then
-  if kind == 'arrived' and guessed == 'completed' and shift ~= '' and not over
-      and tonumber(at) > tonumber(redis.call('HGET', K.progress, stop .. '|left')) then  -- he had not been there at all
+  local left, others_done = tonumber(redis.call('HGET', K.progress, stop .. '|left')), false
+  for _, other in ipairs(KINDS) do
+    others_done = others_done or (order .. '.' .. other ~= stop and TERMINAL[state_of(order .. '.' .. other)])
+  end
+  local earlier = not left or tonumber(at) <= left
+  if kind == 'arrived' and guessed == 'completed' and theirs and not over and not earlier and not others_done
+      and trail_has(shift, stop) then  -- he had not been there at all
     local current = current_of(shift)
     if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
     redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
@@ -137,10 +143,16 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
     redis.call('SADD', K.open, order)
     redis.call('ZREM', K.closed, order)
     if string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) else redis.call('HDEL', K.goods, order) end
+    local dispatch = cjson.decode(redis.call('HGET', K.orders, order)).dispatch
+    if dispatch and dispatch ~= 'planned' then redis.call('HSET', K.held, order, driver) end
     touch(order, rev)
     trigger('stop_conflict', stop, rev, now)
   elseif kind == 'arrived' then
-    first(stop .. '|arrived', at, guessed)
+    if earlier then first(stop .. '|arrived', at, guessed) end
+  elseif kind == state and theirs and redis.call('HEXISTS', PERSONAL, ARGV[11] or '') == 0 then
+    prove()
+    if guessed then redis.call('HSET', K.progress, stop .. '|left', at) end
+    redis.call('HDEL', K.progress, stop .. '|inferred')
   elseif guessed == 'completed' then
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
     prove()
@@ -154,12 +166,15 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
   end
 elseif state == 'cancelled' and kind == 'arrived' then
   result = 'conflict'
+elseif over and kind == 'arrived' then  -- he has come back since: it is open, or somebody else's
+  redis.call('HSET', K.progress, stop .. '|reached', shift .. ' ' .. at)
 else
   if shift ~= '' then depart(shift, at, stop) end
   if shift ~= '' and (redis.call('HEXISTS', K.held, order) == 1 or redis.call('SISMEMBER', K.unmatched, order) == 1) then
     end_offer(order, 'withdrawn')  -- whoever is there has it
     redis.call('SREM', K.unmatched, order)
-    redis.call('HSET', K.held, order, driver)
+    local carrier = redis.call('HGET', K.goods, order)
+    if not carrier or carrier == shift then redis.call('HSET', K.held, order, driver) end
   end
   if holder and not theirs and trail_has(holder, stop) then
     trail_drop(holder, stop)
@@ -187,7 +202,8 @@ else
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
     if not picked_up then close_order(order) end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
-    if (picked_up or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
+    local taken = picked_up and redis.call('SISMEMBER', K.open, order) == 1
+    if (taken or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
       redis.call('HSET', K.goods, order, shift)
     end
     if shift ~= '' then advance(shift) end

@@ -70,7 +70,7 @@ for _, shift in ipairs(shifts) do
     trigger('standing_still', driver, rev, now)
     still, asked = shift.still, asked + 1
   end
-  if shift.out and redis.call('HEXISTS', K.returned, id) == 0 then
+  if shift.begun and redis.call('HEXISTS', K.returned, id) == 0 then
     local row = {version, told, stop == '' and '-' or stop, math.min(least, shift.remaining), math.min(nearest, shift.metres), still}
     redis.call('HSET', K.foreseen, id, table.concat(row, ' '))
   end
