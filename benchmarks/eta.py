@@ -210,7 +210,8 @@ class World:
                                                 start + 17 * HOUR, self.depot.location, self.depot.location)
                   for index in range(len(self.drivers))}  # fmt: skip
         day = WorldDay(start, orders, shifts, {}, {})
-        static = replace(self.snapshot(day, start + 6 * HOUR), depot=replace(self.depot, speeds=learned.UNTIL_THEN))
+        told = replace(self.depot, speeds=learned.UNTIL_THEN, policy=Policy(learned_service=False))
+        static = replace(self.snapshot(day, start + 6 * HOUR), depot=told)
         problem, _, _ = replan.problem_of(self.settings, static, at=start + 6 * HOUR, freeze=0)
         # no search by the clock: the same seed is the same city, days and routes
         plan = publishable(problem, repair(problem), progress={}, engine="repair")

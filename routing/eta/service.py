@@ -26,6 +26,9 @@ _BELIEF = 20.0
 _KIND, _DRIVER = 10.0, 40.0
 """Visits after which half is believed of what is particular to a kind, and to a driver."""
 
+_FAR = 1.8
+"""Visits that are farther from the usual than this (logarithm) count as if they were no farther."""
+
 _BETWEEN = 0.3
 """Spread from place to place, where too little is known to tell."""
 
@@ -92,7 +95,8 @@ def learn(visits: Sequence[Visit]) -> Services:
     """Fit kinds, places and drivers as additive effects on the logarithm, each shrunk to none the less is known of it.
 
     Place effects are those of a random-effects model, with the spread between places by the method of moments (S. R. Searle,
-    G. Casella, C. E. McCulloch, "Variance Components", 1992); effects are fitted in turn, thrice.
+    G. Casella, C. E. McCulloch, "Variance Components", 1992); effects are fitted in turn, thrice. At last median and spread are set
+    so that mean and variance of the visits themselves are met: how late a route gets is a sum, and visits are not quite lognormal.
     """
     useful = [visit for visit in visits if visit.stated > 0 and visit.seconds >= 1]
     if not useful:
@@ -114,6 +118,8 @@ def learn(visits: Sequence[Visit]) -> Services:
         of_driver = _shrunk(y - of_kind[kind] - of_place[place], driver, _DRIVER)
         rest = y - of_kind[kind] - of_driver[driver]
         spread, between = _spreads(rest, kind, place, len(kinds))
+    shift, spread = _by_moments(y - of_kind[kind] - of_driver[driver], kind, spread)
+    of_kind = of_kind + shift
     return Services(
         kinds=dict(zip(kinds, of_kind.tolist(), strict=True)),
         places={name: (round(effect, 4), round(sure, 4)) for name, effect, sure in
@@ -147,3 +153,21 @@ def _spreads(rest: NDArray[np.float64], kind: NDArray[np.int64], place: NDArray[
     within[place] = spread[kind] ** 2
     surplus = float(np.sum((mean - mean.mean()) ** 2 - within / seen))
     return spread, float(np.sqrt(max(0.0, (surplus + _BELIEF * _BETWEEN**2) / (len(seen) + _BELIEF))))
+
+
+def _by_moments(rest: NDArray[np.float64], kind: NDArray[np.int64], spread: NDArray[np.float64]
+                ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+    """By kind, how far the mean of the logarithm is to be shifted, and the spread, so that lognormal visits have the moments seen.
+
+    `rest` has what differs from place to place in it: the spread from visit to visit is drawn in by as much as the whole.
+    """
+    shift, found = np.zeros(len(spread)), spread.copy()
+    for number in range(len(spread)):
+        here = np.clip(rest[kind == number], -_FAR, _FAR)
+        factor = np.exp(here)
+        whole = float(np.log1p((factor.std() / factor.mean()) ** 2))
+        believed = len(here) / (len(here) + _BELIEF)
+        shift[number] = believed * (np.log(factor.mean()) - whole / 2)
+        drawn_in = whole**0.5 / max(float(here.std()), 1e-6) if len(here) > 1 else 1.0
+        found[number] *= believed * float(np.clip(drawn_in, 0.7, 1.2)) + (1 - believed)
+    return shift, found
