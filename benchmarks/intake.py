@@ -198,16 +198,18 @@ async def _answer(reader: asyncio.StreamReader) -> None:
 def _store_alone(settings: Settings, seconds: float) -> int:
     """Pings per second that the store takes in batches of 100 from one connection, 20 batches under way."""
     client = connect(settings)
-    script = client.script_load(source(LUA, "pings", ("SEQS",)))
+    script = client.script_load(source(LUA, "pings", ("SEQS", "RECENT")))
     names, numbers, done = keys.script_keys("hel"), count(time.time_ns() // 1000), 0
-    document = '{"at":1893484800,"location":{"lat":60.17,"lon":24.94},"seq":%d,"accuracy_m":5.0,"speed":8.5}'
+    document = '{"at":%d,"location":{"lat":60.17,"lon":24.94},"seq":%d,"accuracy_m":5.0,"speed":8.5}'
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         pipeline = client.pipeline(transaction=False)
         for number in range(20):
             driver, now = f"hel.d{number}", time.time()
-            rows = [part for seq in (next(numbers) for _ in range(BATCH)) for part in (seq, 1893484800, document % seq)]
-            pipeline.evalsha(script, len(names) + 1, *names, keys.ping_seqs("hel", driver), driver, now, now + 3600, *rows)
+            batch = [next(numbers) for _ in range(BATCH)]
+            rows = [part for seq in batch for part in (seq, seq / 1000, document % (seq // 1000, seq))]
+            own = keys.ping_seqs("hel", driver), keys.recent_pings("hel", driver)
+            pipeline.evalsha(script, len(names) + 2, *names, *own, driver, now, now + 3600, settings.pings, *rows)
         pipeline.execute()
         done += 20 * BATCH
     return round(done / seconds)

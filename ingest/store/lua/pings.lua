@@ -34,11 +34,12 @@ local before = redis.call('LINDEX', RECENT, -2)
 before = before and cjson.decode(before).at
 local last = redis.call('LINDEX', RECENT, -1)
 last = last and cjson.decode(last).at
+local tail, kept = nil, {}
 local function keep(at, document)
   if before and last - before < apart then
-    redis.call('LSET', RECENT, -1, document)
+    if #kept > 0 then kept[#kept] = document else tail = document end
   else
-    redis.call('RPUSH', RECENT, document)
+    kept[#kept + 1] = document
     before = last
   end
   last = at
@@ -54,6 +55,8 @@ if #ahead > 0 then
   redis.call('HSET', K.positions, driver, position)
   redis.call('HSET', K.ping_at, driver, newest)
   for _, i in ipairs(ahead) do keep(tonumber(ARGV[i + 1]), ARGV[i + 2]) end
+  if tail then redis.call('LSET', RECENT, -1, tail) end
+  if #kept > 0 then redis.call('RPUSH', RECENT, unpack(kept, math.max(1, #kept - RECENT_PINGS + 1))) end
   redis.call('LTRIM', RECENT, -RECENT_PINGS, -1)
   redis.call('EXPIRE', RECENT, 172800)
 end
