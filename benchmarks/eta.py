@@ -45,6 +45,8 @@ from routing.model import (
     StopState,
     TimeWindow,
     Vehicle,
+    kind_of,
+    order_of,
 )
 from routing.roads import maps, osm
 from routing.roads.day import Day
@@ -57,9 +59,7 @@ from routing.roads.traffic import Overlay
 from routing.solve.plan import publishable
 from routing.solve.repair import repair
 from workers import learn, learned, replan
-
-HORIZONS = (5, 15, 30, 60, 120)
-"""Minutes."""
+from workers.tracking import HORIZONS
 
 MONDAY = 1_893_456_000 - 1_893_456_000 % 604_800 + 4 * 86_400 + 7 * 86_400
 """A Monday's midnight (UTC)."""
@@ -70,8 +70,8 @@ PEAKS = Profile((0, 7 * HOUR, 9 * HOUR, 16 * HOUR, 19 * HOUR),
                 np.repeat([[1.0], [PEAK], [1.0], [PEAK], [1.0]], len(osm.CLASSES), axis=1))  # fmt: skip
 PING_S, BURST_EVERY_S, BURST_S = 15, 2400, (60, 420)
 LOOK_S = 120
-KINDS = {"delivery": (0.6, 120, 1.2), "collection": (0.25, 180, 0.9), "service": (0.15, 900, 1.1)}
-"""How many of all orders, service time that they say (s), and how many times that they take on average."""
+KINDS = {"delivery": (0.6, 120), "collection": (0.25, 180), "service": (0.15, 900)}
+"""How many of all orders, and the service time that they say (s): what such orders take on average, of all places."""
 
 REGULAR = 0.7
 """So many orders are for places that are visited often, each with its kind of order; half as many places as a day has stops."""
@@ -192,7 +192,7 @@ class World:
         return Location(round(float(self.network.lat[node] + aside[0]), 6), round(float(self.network.lon[node] + aside[1]), 6))
 
     def _kind(self) -> str:
-        return str(self.rng.choice(list(KINDS), p=[share for share, _, _ in KINDS.values()]))
+        return str(self.rng.choice(list(KINDS), p=[share for share, _ in KINDS.values()]))
 
     def day(self, number: int) -> WorldDay:
         """Orders, the morning's plan with the speeds and service times that are told, and the day as it goes."""
@@ -226,7 +226,7 @@ class World:
         key = f"{order.kind}{order.location}"
         if key not in self.factors:
             self.factors[key] = float(self.rng.lognormal(-0.08, 0.4))
-        mean = order.service_time * KINDS[order.kind][2] * self.factors[key]
+        mean = order.service_time * self.factors[key]
         return float(self.rng.gamma(1 / VARIATION**2, mean * VARIATION**2))
 
     def _drive(self, day: WorldDay, shift_id: str, driver: str) -> Drive:
@@ -236,7 +236,7 @@ class World:
         here, time = Place(self.depot.location), float(departed)
         drive.told.append((_heard(bursts, time), "departed", "", departed))
         for stop in day.sequences[shift_id]:
-            order = day.orders[stop.rpartition(".")[0]]
+            order = day.orders[order_of(stop)]
             there = Place(order.location)
             arrived = self._travel(drive, bursts, here, there, time)
             opens = next((window.start for window in order.windows if arrived <= window.end), 0)
@@ -248,7 +248,7 @@ class World:
                 drive.events.append(_event(driver, stop, kind, at, order, opens))
             here, time = there, left
         for first in range(0, len(drive.seen), 100):
-            drive.batches.append(_batch(driver, first, drive.seen[first : first + 100]))
+            drive.batches.append(_batch(driver, drive.seen[first : first + 100]))
         return drive
 
     def _travel(self, drive: Drive, bursts: list[tuple[float, float]], here: Place, there: Place, time: float) -> float:
@@ -297,13 +297,13 @@ class World:
                 trail.append(StopProgress(stop, StopState.COMPLETED if left else StopState.ARRIVED, arrived, left))
                 if left is None:
                     break
-                closed[stop.rpartition(".")[0]] = day.orders[stop.rpartition(".")[0]]
+                closed[order_of(stop)] = day.orders[order_of(stop)]
             progress[drive.shift_id] = Progress(drive.departed, False, tuple(trail))
             before = int(np.searchsorted([at for at, _ in drive.seen], now, side="right"))
             if before:
                 positions[drive.driver_id] = Position(drive.seen[before - 1][1], drive.seen[before - 1][0])
         goods = {order: shift for shift, stops in day.sequences.items() if shift in progress
-                 for order in (stop.rpartition(".")[0] for stop in stops if stop.endswith("delivery")) if order not in closed}
+                 for order in (order_of(stop) for stop in stops if stop.endswith("delivery")) if order not in closed}
         return Snapshot(
             depot=self.depot, revision=1, version=1, roads=0, drivers=self.drivers, vehicles=self.vehicles, shifts=day.shifts,
             orders={key: order for key, order in day.orders.items() if key not in closed}, closed=closed, goods=goods, declined={},
@@ -322,15 +322,13 @@ def _heard(bursts: list[tuple[float, float]], at: float) -> float:
 def _event(driver: str, stop: str, kind: str, at: int, order: Order, opens: int) -> dict[str, Any]:
     """As the archive has it."""
     told = {"stop_id": stop, "driver_id": driver, "at": at,
-            "stop": {"kind": stop.rpartition(".")[2], "lat": order.location.lat, "lon": order.location.lon,
+            "stop": {"kind": kind_of(stop), "lat": order.location.lat, "lon": order.location.lon,
                      "service_time": order.service_time, "opens": opens}}  # fmt: skip
     return {"depot": "d", "type": f"stop.{kind}", "data": json.dumps(told)}
 
 
-def _batch(driver: str, first: int, seen: Sequence[tuple[int, Location]]) -> dict[str, Any]:
-    rows = [{"location": {"lat": place.lat, "lon": place.lon}, "at": at, "seq": first + number}
-            for number, (at, place) in enumerate(seen)]  # fmt: skip
-    rows = [row | {"seq": int(row["at"])} for row in rows]  # type: ignore[call-overload]  # whole seconds, by driver
+def _batch(driver: str, seen: Sequence[tuple[int, Location]]) -> dict[str, Any]:
+    rows = [{"location": {"lat": place.lat, "lon": place.lon}, "at": at, "seq": at} for at, place in seen]
     return {"depot": "d", "driver": driver, "pings": json.dumps(rows)}
 
 
@@ -387,7 +385,7 @@ def _crow_speed(world: World, day: WorldDay) -> float:
     metres = seconds = 0.0
     for drive in day.drives:
         for (a, _, left), (b, arrived, _) in zip(drive.visits, drive.visits[1:], strict=False):
-            ends = [day.orders[stop.rpartition(".")[0]].location for stop in (a, b)]
+            ends = [day.orders[order_of(stop)].location for stop in (a, b)]
             metres, seconds = metres + _crow(*ends), seconds + arrived - left
     return metres / seconds
 
@@ -403,7 +401,7 @@ def _straight(world: World, snapshot: Snapshot, found: forecast.Forecast, now: i
     elif progress.departed_at is None:
         time = max(time, now)
     for stop in found.stops:
-        order = snapshot.orders[stop.stop_id.rpartition(".")[0]]
+        order = snapshot.orders[order_of(stop.stop_id)]
         there = serving is not None and stop.stop_id == serving.stop_id
         arrive = float(time if there else max(now, time + _crow(here, order.location) / speed))
         yield stop.stop_id, arrive

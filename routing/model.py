@@ -334,11 +334,14 @@ class Order:
     pickup: Pickup | None = None
     dispatch: Dispatch = Dispatch.PLANNED
 
+    def half(self, stop_id: str) -> Order | Pickup:
+        """What it asks for at one of its stops."""
+        return self.pickup if self.pickup is not None and stop_id.endswith(PICKUP) else self
+
     def place_of(self, stop_id: str) -> Place:
         """Where one of its stops is."""
-        if self.pickup is not None and stop_id.endswith(PICKUP):
-            return Place(self.pickup.location, self.pickup.kerb)
-        return Place(self.location, self.kerb)
+        half = self.half(stop_id)
+        return Place(half.location, half.kerb)
 
     @property
     def stop_id(self) -> str:
@@ -353,6 +356,11 @@ class Order:
 
 PICKUP = ".pickup"
 """How the id of a transport's first stop ends."""
+
+
+def kind_of(stop_id: str) -> str:
+    """What is done at a stop: `delivery`, `collection`, `service` or `pickup`."""
+    return stop_id.rpartition(".")[2]
 
 
 def order_of(stop_id: str) -> str:

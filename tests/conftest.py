@@ -160,6 +160,11 @@ class Shop:
                                  "vehicle_id": f"{depot_id}.van-{name}"} | hours)  # fmt: skip
         return str(self.made("/v1/keys", {"role": "driver", "driver_id": f"{depot_id}.{name}"})["key"])
 
+    def next_shift(self, name: str, start: str, end: str) -> None:
+        """Another shift of a driver of `crew`, with the same van."""
+        shift = {"id": f"next-{name}", "driver_id": f"hel.{name}", "vehicle_id": f"hel.van-{name}", "start": start, "end": end}
+        self.made("/v1/shifts", {"depot_id": "hel"} | shift)
+
     def order(self, place: dict[str, float] | None = None, **changes: Any) -> dict[str, Any]:
         """An accepted order."""
         found: dict[str, Any] = self.made("/v1/orders", order(place, **changes), key=self.shipper)

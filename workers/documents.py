@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.schemas import iso
 from ingest.store.readers import VersionRecord
-from routing.model import PICKUP, Diff, Order, Plan, PlannedStop, Route, RouteChange, Snapshot, Trigger, order_of
+from routing.model import Diff, Order, Plan, PlannedStop, Route, RouteChange, Snapshot, Trigger, order_of
 
 
 def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: dict[str, Order]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:
     """A stop with its planned times."""
     shown: dict[str, Any] = {"stop_id": stop.stop_id, "order_id": order_of(stop.stop_id)}
     if order is not None:
-        here = order.pickup if order.pickup is not None and stop.stop_id.endswith(PICKUP) else order
+        here = order.half(stop.stop_id)
         shown |= {"kind": order.kind, "location": asdict(here.location), "kerb": here.kerb, "service_time": here.service_time,
                   "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in here.windows]}  # fmt: skip
     return shown | {"arrive": iso(stop.arrive), "begin": iso(stop.begin), "leave": iso(stop.leave), "late_by": stop.late_by}

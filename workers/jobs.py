@@ -10,7 +10,7 @@ from ingest.store import keys
 from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import matching, quarantine, replan, tracking, travel
+from workers import immediate, quarantine, replan, tracking, travel
 from workers.lease import hold
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ENVIRONMENT = (OSError, MemoryError, MapFileError)
 """What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
-WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": matching.match}
+WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": immediate.match}
 """What is done for a depot in each role."""
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -32,7 +29,7 @@ from routing.roads.profile import DAY, Profile
 from routing.roads.snapping import Snapper
 from routing.roads.traffic import Overlay
 from routing.roads.travel import Leg
-from workers import learned
+from workers import learned, travel
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +91,7 @@ def learn(depot: Depot, day: Day, done: pl.DataFrame, seen: pl.DataFrame) -> tup
 
 def _drives(depot: Depot, day: Day, done: pl.DataFrame, seen: pl.DataFrame) -> Iterator[Drive]:
     """Each way from a stop to the next, with what its pings tell of streets on it."""
-    snapper, zone = Snapper(day.network), ZoneInfo(depot.timezone)
+    snapper = Snapper(day.network)
     for (driver,), stops in done.group_by(["driver_id"], maintain_order=True):
         places = [Place(Location(lat, lon)) for lat, lon in stops.select("lat", "lon").iter_rows()]
         left, arrived = stops["left"].to_list(), stops["arrived"].to_list()
@@ -105,19 +102,19 @@ def _drives(depot: Depot, day: Day, done: pl.DataFrame, seen: pl.DataFrame) -> I
         spots = snapper.nearest(places)
         legs: dict[tuple[int, int], Leg | None] = {}
         for period in range(day.profile.periods):
-            some = [pair for pair in pairs if day.profile.period(_second(left[pair[0]], zone)) == period]
+            some = [pair for pair in pairs if day.profile.period(travel.second_of_day(depot, left[pair[0]])) == period]
             legs |= dict(zip(some, day.roads(period).legs([(spots[a], spots[b]) for a, b in some]), strict=True)) if some else {}
         for a, b in pairs:
             leg = legs[a, b]
             if leg is None:
                 continue
-            way = matching.way(day.network, day.at(_second(left[a], zone)).metric, leg)
+            way = matching.way(day.network, day.at(travel.second_of_day(depot, left[a])).metric, leg)
             first, last = np.searchsorted(at, left[a]), np.searchsorted(at, arrived[b], side="right")
             pings = [matching.Ping(*row) for row in rows[first:last]]
-            yield Drive(arrived[b] - left[a], _hour(left[a], zone), tuple(way.free[-1].tolist()), _pieces(day, way, pings, zone))
+            yield Drive(arrived[b] - left[a], _hour(depot, left[a]), tuple(way.free[-1].tolist()), _pieces(depot, day, way, pings))
 
 
-def _pieces(day: Day, way: matching.Way, pings: Sequence[matching.Ping], zone: ZoneInfo) -> Drives:
+def _pieces(depot: Depot, day: Day, way: matching.Way, pings: Sequence[matching.Ping]) -> Drives:
     """What lies between pings on the way."""
     along = matching.match(day.network, way, pings)
     at = np.array([ping.at for ping in pings], float)
@@ -125,7 +122,7 @@ def _pieces(day: Day, way: matching.Way, pings: Sequence[matching.Ping], zone: Z
     together = (np.diff(good) == 1) & (np.diff(at[good]) <= GAP_S) & (np.diff(along[good]) >= 0) & (np.diff(at[good]) > 0)
     first, last = good[:-1][together], good[1:][together]
     free = way.free_at(along[last]) - way.free_at(along[first]) if len(first) else np.empty((0, way.free.shape[1]))
-    hour = np.array([_hour(moment, zone) for moment in at[first]], np.int64)
+    hour = np.array([_hour(depot, moment) for moment in at[first]], np.int64)
     return Drives(at[last] - at[first], free, hour)
 
 
@@ -149,19 +146,10 @@ def learned_of(found: Sequence[Visit], drives: Sequence[Drive], known: Speeds) -
     return Learned(service.learn(found), learn_travel([drive.seconds for drive in drives], predicted))
 
 
-def _second(at: float, zone: ZoneInfo) -> int:
-    local = _local(int(at), zone)
-    return local.hour * 3600 + local.minute * 60 + local.second
-
-
-def _hour(at: float, zone: ZoneInfo) -> int:
-    local = _local(int(at), zone)
-    return local.weekday() * 24 + local.hour
-
-
-@lru_cache(maxsize=100_000)
-def _local(at: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(at, UTC).astimezone(zone)
+def _hour(depot: Depot, at: float) -> int:
+    """The hour of the week on a depot's clocks."""
+    told = travel.local(depot, at)
+    return told.weekday() * 24 + told.hour
 
 
 def run(settings: Settings, depots: Sequence[Depot], *, now: float, days: int = DAYS) -> Iterator[str]:

@@ -14,7 +14,7 @@ from routing.errors import BadProblem
 from routing.eta.forecast import Learned
 from routing.eta.service import Services
 from routing.eta.speeds import Speeds
-from routing.model import PICKUP, Depot, Order, Snapshot
+from routing.model import Depot, Order, Snapshot, kind_of
 from routing.roads import maps
 from routing.roads.profile import Profile
 
@@ -45,18 +45,15 @@ def applied(settings: Settings, snapshot: Snapshot) -> Snapshot:
 
 
 def _expected(order: Order, services: Services) -> Order:
-    kind = order.stop_id.rpartition(".")[2]
-    order = replace(order, service_time=services.expected(kind, order.location, order.service_time))
-    if order.pickup is None:
-        return order
-    takes = services.expected(PICKUP.removeprefix("."), order.pickup.location, order.pickup.service_time)
-    return replace(order, pickup=replace(order.pickup, service_time=takes))
+    takes = {stop: services.expected(kind_of(stop), half.location, half.service_time)
+             for stop in order.stop_ids for half in [order.half(stop)]}  # fmt: skip
+    pickup = order.pickup and replace(order.pickup, service_time=takes[order.stop_ids[0]])
+    return replace(order, service_time=takes[order.stop_id], pickup=pickup)
 
 
 def stated(snapshot: Snapshot) -> dict[str, int]:
     """The service times that orders say themselves, by stop."""
-    found = {order.stop_id: order.service_time for order in snapshot.orders.values()}
-    return found | {order.id + PICKUP: order.pickup.service_time for order in snapshot.orders.values() if order.pickup}
+    return {stop: order.half(stop).service_time for order in snapshot.orders.values() for stop in order.stop_ids}
 
 
 def profile(settings: Settings, depot: Depot, weekday: int) -> Profile:

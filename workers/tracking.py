@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isnan
 
 from ingest.settings import Settings
 from ingest.store import keys, metrics, readers, writers
@@ -17,7 +18,7 @@ from routing.eta.matching import Ping
 from routing.eta.outlook import Outlook, outlooks, setback
 from routing.eta.progress import observe, standing_since
 from routing.model import Place, Plan, Progress, Route, Snapshot, StopState, order_of
-from routing.solve.problem import Crew, Problem
+from routing.solve.problem import Crew, Problem, place_of
 from workers import learned, replan, travel
 from workers.travel import DepotRoads
 
@@ -155,18 +156,16 @@ def _on_the_way(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: C
     seen = [ping for ping in pings if not done or ping.at >= (done[-1].left or 0)][-MATCHED:]
     if crew.serving or not crew.frozen or not seen:
         return None
-    last = done[-1].stop_id if done else None
-    order = snapshot.closed.get(last.rpartition(".")[0]) or snapshot.orders.get(last.rpartition(".")[0]) if last else None
-    if last is not None and order is None:
+    start = place_of(snapshot, done[-1].stop_id) if done else Place(snapshot.shifts[crew.shift_id].start_location)
+    if start is None:
         return None
-    start = order.place_of(last) if last is not None and order is not None else Place(snapshot.shifts[crew.shift_id].start_location)
     a, b = roads.spots([start, problem.places[problem.tasks[crew.frozen[0]].place]])
     leg = roads.roads.leg(a, b)
     if leg is None:
         return None
     way = matching.way(roads.day.network, roads.roads.metric, leg)
     along = float(matching.match(roads.day.network, way, seen)[-1])
-    if along != along:  # off the way
+    if isnan(along):
         return None
     return float(way.seconds[-1]) - way.seconds_at(along), int(seen[-1].at)
 

@@ -92,20 +92,21 @@ def at(settings: Settings, depot: Depot, road_events: Iterable[RoadEvent], now: 
     folder = settings.state / "roads" / _boot()
     events = [event for event in road_events if _fits(event, network)]
     metrics = Metrics(folder)
-    profile = learned.profile(settings, depot, _local(depot, now).weekday())
+    profile = learned.profile(settings, depot, local(depot, now).weekday())
     second = second_of_day(depot, now)
     period = profile.period(second)
     day = Day(network, Overlay.at(network, events, now, version=version), profile, metrics.of)
     return DepotRoads(depot.id, now, now - second, day, period, metrics, folder)
 
 
-def second_of_day(depot: Depot, moment: int) -> int:
+def second_of_day(depot: Depot, moment: float) -> int:
     """Seconds since midnight on the clocks on a depot's walls, at a depot time."""
-    local = _local(depot, moment)
-    return local.hour * 3600 + local.minute * 60 + local.second
+    told = local(depot, moment)
+    return told.hour * 3600 + told.minute * 60 + told.second
 
 
-def _local(depot: Depot, moment: int) -> datetime:
+def local(depot: Depot, moment: float) -> datetime:
+    """The time on the clocks on a depot's walls, at a depot time."""
     return datetime.fromtimestamp(moment, ZoneInfo(depot.timezone))
 
 

@@ -15,7 +15,7 @@ from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
 from ingest.schemas import AckIn, DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
-from routing.model import PICKUP, Depot, Order, depot_of, order_of
+from routing.model import Depot, Order, depot_of, kind_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
 
@@ -125,8 +125,8 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
-    told = event.model_dump(mode="json", exclude_none=True, exclude={"proof"}) | {"stop_id": stop_id, "driver_id": driver, "at": at,
-                                                               "stop": _learnable(order, stop_id, at)}  # fmt: skip
+    told = event.model_dump(mode="json", exclude_none=True, exclude={"proof"})
+    told |= {"stop_id": stop_id, "driver_id": driver, "at": at, "stop": _learnable(order, stop_id, at)}
     result = writers.stop_event(
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,
@@ -139,22 +139,20 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     if result[0] == "refused":
         raise ApiProblem(409, "stop_moved", "This stop is no longer yours, or it is finished.", "Take the route in this answer.",
                          extra={"route": route})  # fmt: skip
-    if event.type == "arrived" and result[1:2] != ["replayed"] and route is not None:
+    replayed = result[1:2] == ["replayed"]
+    if event.type == "arrived" and not replayed and route is not None:
         _count_error(stop_id, at, route)
     metrics.judged(store(), at, result[2] if len(result) > 2 else "")
-    replayed = result[1:2] == ["replayed"]
     answer: dict[str, Any] = {"recorded": True, "replayed": replayed, "conflict": result[0] == "conflict"}
     return answer | ({"route": route} if answer["conflict"] else {})
 
 
 def _learnable(order: Order, stop_id: str, at: int) -> dict[str, Any]:
     """What of a stop teaches how long service takes there: kept with the report, as the order may be gone when it is read."""
-    pickup = order.pickup if stop_id.endswith(PICKUP) else None
-    location, windows, takes = order.location, order.windows, order.service_time
-    if pickup is not None:
-        location, windows, takes = pickup.location, pickup.windows, pickup.service_time
-    opens = next((window.start for window in windows if at <= window.end), 0)
-    return {"kind": stop_id.rpartition(".")[2], "lat": location.lat, "lon": location.lon, "service_time": takes, "opens": opens}
+    half = order.half(stop_id)
+    opens = next((window.start for window in half.windows if at <= window.end), 0)
+    return {"kind": kind_of(stop_id), "lat": half.location.lat, "lon": half.location.lon, "service_time": half.service_time,
+            "opens": opens}  # fmt: skip
 
 
 def _count_error(stop_id: str, at: int, route: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from routing.eta import chance
 from routing.eta.service import Services
-from routing.model import Place, Position
+from routing.model import Place, Position, kind_of
 from routing.solve.problem import Crew, Problem, Task
 
 EVEN, SURE = 0.5, 0.8
@@ -54,7 +54,6 @@ class Expected:
     """
 
     stop_id: str
-    shift_id: str
     p50: int
     p80: int
     late: int
@@ -103,7 +102,7 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
         elapsed = max(0.0, problem.now - float(begin[0])) if first and crew.serving else 0.0
         time = begin + chance.lasting(column + 1, columns, median, sigma, elapsed)
         even, sure = chance.quantile(arrive, EVEN), chance.quantile(arrive, SURE)
-        stops.append(Expected(task.stop_id, crew.shift_id, round(even), round(sure), _late(task, sure + there)))
+        stops.append(Expected(task.stop_id, round(even), round(sure), _late(task, sure + there)))
         place = task.place
     home = time
     if crew.end_place is not None:
@@ -152,8 +151,8 @@ def _late(task: Task, ready: float) -> int:
 
 def _service(problem: Problem, crew: Crew, task: Task, learned: Learned, stated: Mapping[str, int]) -> tuple[float, float]:
     """The median of a visit, and the standard deviation of its logarithm."""
-    kind, takes = task.stop_id.rpartition(".")[2], stated.get(task.stop_id, task.service_time)
-    return learned.services.of(kind, problem.places[task.place].location, crew.driver_id, takes)
+    takes = stated.get(task.stop_id, task.service_time)
+    return learned.services.of(kind_of(task.stop_id), problem.places[task.place].location, crew.driver_id, takes)
 
 
 def since_seen(problem: Problem, crew: Crew, seen: Position | None) -> Crew:

@@ -316,7 +316,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     )  # fmt: skip
 
 
-def _place_of(snapshot: Snapshot, stop: str) -> Place | None:
+def place_of(snapshot: Snapshot, stop: str) -> Place | None:
     """Where a stop is, if its order is still known."""
     order = snapshot.orders.get(order_of(stop)) or snapshot.closed.get(order_of(stop))
     return None if order is None else order.place_of(stop)
@@ -325,8 +325,8 @@ def _place_of(snapshot: Snapshot, stop: str) -> Place | None:
 def _setup(snapshot: Snapshot, progress: Progress, task: Task) -> int:
     """The set-up time of a stop that is being served: none if the stop before was at the same place."""
     before = [stop.stop_id for stop in progress.trail if stop.state in TERMINAL and stop.arrived is not None][-1:]
-    here = _place_of(snapshot, task.stop_id)
-    return 0 if here in [_place_of(snapshot, stop) for stop in before] else task.setup_time
+    here = place_of(snapshot, task.stop_id)
+    return 0 if here in [place_of(snapshot, stop) for stop in before] else task.setup_time
 
 
 def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:
@@ -348,7 +348,7 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
     if seen is not None and seen.at >= last:
         return Place(seen.location), max(seen.at, now)
     for stop in reversed(progress.trail):
-        place = _place_of(snapshot, stop.stop_id)
+        place = place_of(snapshot, stop.stop_id)
         if stop.arrived is not None and stop.left is not None and place is not None:  # no way to a cancelled one
             return place, last
     return Place(seen.location if seen else shift.start_location), last

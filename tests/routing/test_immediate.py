@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.model import OrderKind
 from routing.roads.spot import Spot
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve.immediate import Job, Unit, assign, match
+from routing.solve.rules import capacity
+from routing.solve.tour import tour
+from tests.builders import rich_problem
 
 
 def line(sources: Sequence[Spot], targets: Sequence[Spot]) -> Matrix:
@@ -101,3 +106,20 @@ def test_nothing_to_do_and_nobody_to_do_it() -> None:
 def test_a_job_that_everybody_is_too_far_from_waits_for_the_next_batch() -> None:
     """Two hours are longer than anybody waits for what cannot wait."""
     assert who([Job("a", at(0), at(0))], [Unit("x", at(7300))]) == {}
+
+
+@given(st.integers(0, 3000))
+def test_what_fits_on_board_fits_and_no_more(seed: int) -> None:
+    """A collection of as much as there is room for, made first of what may still change, breaks no capacity; one more does."""
+    problem = rich_problem(seed)
+    for crew in problem.crews:
+        route = (*crew.frozen, *crew.base)
+        room = capacity.room(problem, crew)
+        if capacity.breach(tour(problem, crew, route)) is not None or min(room) < 0:
+            continue
+        for more, breaks in ((0, False), (1, True)):
+            extra = replace(problem.tasks[0], kind=OrderKind.COLLECTION, goods_on=None, pair=None,
+                            demand=tuple(amount + more for amount in room))  # fmt: skip
+            with_it = replace(problem, tasks=(*problem.tasks, extra))
+            way = (*crew.frozen, len(problem.tasks), *crew.base)
+            assert (capacity.breach(tour(with_it, crew, way)) is not None) == breaks

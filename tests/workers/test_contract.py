@@ -175,8 +175,13 @@ def test_the_client_of_the_drivers_page_works_as_written(stack: Any) -> None:
 
     key = (stack.settings.state / "operator.key").read_text().strip()
     who = {"Authorization": f"Bearer {key}"}
-    made = lambda path, body: requests.post(stack.url + path, json=body, headers=who, timeout=10)  # noqa: E731
-    shown = lambda path: requests.get(stack.url + path, headers=who, timeout=10).json()  # noqa: E731
+
+    def made(path: str, body: Any) -> Any:
+        return requests.post(stack.url + path, json=body, headers=who, timeout=10)
+
+    def shown(path: str) -> Any:
+        return requests.get(stack.url + path, headers=who, timeout=10).json()
+
     made("/v1/depots", {"id": "hel", "map": "helsinki", "location": HOME})
     made("/v1/drivers", {"depot_id": "hel", "id": "anna"})
     made("/v1/vehicles", {"depot_id": "hel", "id": "van"})
@@ -202,8 +207,8 @@ def _offered(url: str, token: str, operator: dict[str, str]) -> None:
     import requests
 
     hers = {"Authorization": f"Bearer {token}"}
-    at = lambda: datetime.now().astimezone().isoformat()  # noqa: E731
-    requests.post(f"{url}/v1/drivers/me/pings", json=[HOME | {"seq": 1, "recorded_at": at()}], headers=hers, timeout=10)
+    now = datetime.now().astimezone().isoformat()
+    requests.post(f"{url}/v1/drivers/me/pings", json=[HOME | {"seq": 1, "recorded_at": now}], headers=hers, timeout=10)
     with requests.get(f"{url}/v1/drivers/me/stream", headers=hers, stream=True, timeout=20) as stream:
         body = {"depot_id": "hel", "kind": "service", "location": SPOTS[2], "dispatch": "immediate"}
         order = requests.post(f"{url}/v1/orders", json=body, headers=operator, timeout=10).json()
@@ -211,7 +216,7 @@ def _offered(url: str, token: str, operator: dict[str, str]) -> None:
         assert next(line for line in lines if line == "event: offer")
         offer = json.loads(next(lines).removeprefix("data: "))
         assert (offer["order_id"], offer["state"]) == (order["id"], "open")
-        report = {"event_id": "yes", "type": "accepted", "occurred_at": at()}
+        report = {"event_id": "yes", "type": "accepted", "occurred_at": now}
         assert requests.post(f"{url}/v1/stops/{offer['stop_id']}/events", json=report, headers=hers, timeout=10).status_code == 200
         assert next(line for line in lines if line.startswith("data: ") and '"accepted"' in line)
         assert next(line for line in lines if line == "event: route")

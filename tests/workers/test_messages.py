@@ -16,7 +16,8 @@ from workers import replan
 
 KINDS = ("delivery", "collection", "service", "delivery")
 
-Message = tuple[str, dict[str, Any]]
+Message = tuple[str, Any]
+"""Where it is sent, and what."""
 
 
 def day(shop: Shop) -> tuple[str, list[str]]:
@@ -43,7 +44,7 @@ def messages(stops: list[str], outcomes: list[str], *, returns: bool, taps: list
     for stop, outcome, tapped in zip(stops, outcomes, taps, strict=False):
         path = f"/v1/stops/{stop}/events"
         ping = SPOTS[minute % 6] | {"seq": minute, "recorded_at": at(minute)}
-        told.append(("/v1/drivers/me/pings", [ping, ping | {"seq": minute + 1}]))  # type: ignore[arg-type]
+        told.append(("/v1/drivers/me/pings", [ping, ping | {"seq": minute + 1}]))
         if tapped:
             told.append((path, {"event_id": f"a{minute}", "type": "arrived", "occurred_at": at(minute)}))
         if outcome == "open":
@@ -122,8 +123,7 @@ def test_who_comes_home_late_ends_the_shift_that_he_is_out_with(shop: Shop) -> N
     """Not the next one, which begins in an hour."""
     shop.depot(clock={"scale": 1, "start": "2030-01-01T12:10:00Z"})
     anna = shop.crew("anna", end="2030-01-01T12:00:00Z")
-    shop.made("/v1/shifts", {"depot_id": "hel", "id": "afternoon", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
-                             "start": "2030-01-01T13:00:00Z", "end": "2030-01-01T17:00:00Z"})  # fmt: skip
+    shop.next_shift("anna", "2030-01-01T13:00:00Z", "2030-01-01T17:00:00Z")
     shop.store.hset(keys.depot_key("hel", "departed"), "hel.day-anna", 1_893_485_000)
     body = {"event_id": "back", "type": "returned", "occurred_at": "2030-01-01T12:05:00Z"}
     assert shop.call("POST", "/v1/drivers/me/events", body, key=anna).status_code == 200

@@ -47,7 +47,10 @@ def test_who_is_silent_off_duty_back_or_on_a_break_is_not_near(shop: Shop) -> No
     tokens = {name: shop.crew(name) for name in ("anna", "bob", "cleo", "dora")}
     for token in tokens.values():
         ping(shop, token, 1, HOME)
-    names = lambda: sorted(row["driver_id"] for row in near(shop))  # noqa: E731
+
+    def names() -> list[str]:
+        return sorted(row["driver_id"] for row in near(shop))
+
     assert names() == ["hel.anna", "hel.bob", "hel.cleo", "hel.dora"]
     now = shop.call("GET", "/v1/depots/hel").json["clock"]["now"]
     for name, kind in (("anna", "off_duty"), ("bob", "on_break"), ("cleo", "departed")):

@@ -11,14 +11,15 @@ import pytest
 from ingest.store import keys, readers, writers
 from routing.solve import engines
 from tests.conftest import HOME, SPOTS, Shop, one_server
-from workers import matching, replan
+from workers import immediate as matcher
+from workers import replan
 
 
 def look(shop: Shop) -> int:
     """Match what waits, now."""
     if shop.store.zscore(keys.shared_key("matchable"), "hel") is not None:
         shop.store.zadd(keys.shared_key("matchable"), {"hel": 0})
-    return matching.match(shop.store, shop.settings, "hel")
+    return matcher.match(shop.store, shop.settings, "hel")
 
 
 def repair(shop: Shop) -> int:
@@ -44,6 +45,14 @@ def immediate(shop: Shop, place: dict[str, float] = SPOTS[1], *, dispatch: str =
     body = {"depot_id": "hel", "kind": "service", "location": place, "dispatch": dispatch} | changes
     found: dict[str, Any] = shop.made("/v1/orders", body, key=shop.operator if dispatch == "emergency" else shop.shipper)
     return found
+
+
+def offered(shop: Shop, **places: dict[str, float]) -> tuple[dict[str, str], dict[str, Any]]:
+    """A depot with drivers on the road, and an order that is offered to one of them: their tokens, and the order."""
+    shop.depot()
+    tokens, made = crews(shop, **places), immediate(shop)
+    assert look(shop) == 1
+    return tokens, made
 
 
 def state(shop: Shop, order: dict[str, Any]) -> dict[str, Any]:
@@ -103,10 +112,7 @@ def test_an_order_that_cannot_wait_is_offered_accepted_and_driven_to(shop: Shop)
 @one_server
 def test_who_declines_is_never_asked_again_and_the_next_one_is_at_once(shop: Shop) -> None:
     """When all have declined it stays nobody's."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     assert shop.event(tokens["anna"], order["stop_id"], "declined", event_id="a").status_code == 200
     assert shop.store.zscore(keys.shared_key("matchable"), "hel") <= time.time()
     look(shop)
@@ -121,10 +127,7 @@ def test_who_declines_is_never_asked_again_and_the_next_one_is_at_once(shop: Sho
 @one_server
 def test_silence_passes_an_offer_on_and_comes_back_only_if_there_is_nobody_else(shop: Shop) -> None:
     """And an answer that comes too late is refused."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     expire(shop, order)
     assert shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="late").status_code == 409
     look(shop)
@@ -156,10 +159,7 @@ def test_a_cancelled_order_is_withdrawn(shop: Shop) -> None:
 @one_server
 def test_who_goes_off_duty_gives_back_what_was_not_begun(shop: Shop) -> None:
     """Offered or held; it is offered to somebody else."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="a")
     repair(shop)
     assert route(shop, tokens["anna"]) == [order["stop_id"]]
@@ -225,10 +225,7 @@ def test_a_ride_is_picked_up_and_brought_by_who_accepted_it(shop: Shop) -> None:
 @one_server
 def test_whoever_does_it_has_it(shop: Shop) -> None:
     """A fact beats an offer to somebody else."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     assert offered_to(shop, order) == "hel.anna"
     told = shop.event(tokens["bob"], order["stop_id"], "arrived", event_id="b").json
     assert told["conflict"]
@@ -240,10 +237,7 @@ def test_whoever_does_it_has_it(shop: Shop) -> None:
 @one_server
 def test_what_cannot_be_held_after_all_looks_for_somebody_else(shop: Shop) -> None:
     """No plan has room for it with the driver who accepted: it does not get lost."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="a")
     shop.call("PATCH", f"/v1/orders/{order['id']}", {"excluded_drivers": ["hel.anna"]})
     repair(shop)
@@ -336,10 +330,7 @@ def test_an_order_that_was_given_back_is_taken_by_nobodys_old_route(shop: Shop) 
 @one_server
 def test_no_plan_gives_an_order_to_who_gave_it_back_while_it_was_made(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anna drives to it; while a plan is made she skips it, and Bob accepts."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1], bob=HOME)
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1], bob=HOME)
     shop.event(tokens["anna"], order["stop_id"], "accepted", event_id="a")
     repair(shop)
     shop.made("/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[2], "pin": {"driver_id": "hel.anna"}})
@@ -400,8 +391,7 @@ def test_a_late_report_of_an_earlier_shift_takes_nothing_away(shop: Shop) -> Non
     """The morning's return, sent in the afternoon."""
     shop.depot(clock={"scale": 1, "start": "2030-01-01T14:00:00Z"})
     anna = shop.crew("anna", end="2030-01-01T12:00:00Z")
-    shop.made("/v1/shifts", {"depot_id": "hel", "id": "afternoon", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
-                             "start": "2030-01-01T13:00:00Z", "end": "2030-01-01T20:00:00Z"})  # fmt: skip
+    shop.next_shift("anna", "2030-01-01T13:00:00Z", "2030-01-01T20:00:00Z")
     shop.store.hset(keys.depot_key("hel", "departed"), "hel.day-anna", 1_893_485_000)
     now = "2030-01-01T14:00:00Z"
     body = {"event_id": "gone", "type": "departed", "occurred_at": now}
@@ -420,7 +410,7 @@ def test_a_late_report_of_an_earlier_shift_takes_nothing_away(shop: Shop) -> Non
 @one_server
 def test_orders_that_nobody_can_take_stand_in_nobodys_way(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, and however long they wait."""
-    monkeypatch.setattr(matching, "BATCH", 2)
+    monkeypatch.setattr(matcher, "BATCH", 2)
     shop.depot()
     crews(shop, anna=SPOTS[1])
     for _ in range(3):
@@ -466,10 +456,7 @@ def test_a_report_without_a_shift_leaves_an_order_to_be_matched(shop: Shop) -> N
 @one_server
 def test_a_decline_that_comes_too_late_is_heard_all_the_same(shop: Shop) -> None:
     """The offer is over; but he has said that he does not want it."""
-    shop.depot()
-    tokens = crews(shop, anna=SPOTS[1])
-    order = immediate(shop)
-    look(shop)
+    tokens, order = offered(shop, anna=SPOTS[1])
     expire(shop, order)
     assert shop.event(tokens["anna"], order["stop_id"], "declined", event_id="late").status_code == 200
     assert look(shop) == 0

@@ -123,8 +123,7 @@ def test_what_comes_after_the_return_does_not_start_tomorrow(shop: Shop) -> None
     done, tomorrow = service(shop), None
     repair(shop)
     shop.leave(anna)
-    shop.made("/v1/shifts", {"depot_id": "hel", "id": "tomorrow", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna",
-                             "start": "2030-01-02T08:00:00Z", "end": "2030-01-02T16:00:00Z"})  # fmt: skip
+    shop.next_shift("anna", "2030-01-02T08:00:00Z", "2030-01-02T16:00:00Z")
     body = {"type": "returned", "occurred_at": "2030-01-01T08:00:00Z"}
     assert shop.call("POST", "/v1/drivers/me/events", body | {"event_id": "r1"}, key=anna).status_code == 200
     again = shop.call("POST", "/v1/drivers/me/events", body | {"event_id": "r2"}, key=anna)
@@ -135,7 +134,7 @@ def test_what_comes_after_the_return_does_not_start_tomorrow(shop: Shop) -> None
     repair(shop)
     snapshot, _ = situation(shop)
     assert snapshot.progress["hel.day-anna"].returned
-    assert "hel.tomorrow" not in snapshot.progress
+    assert "hel.next-anna" not in snapshot.progress
     assert (status(shop, done), status(shop, tomorrow)) == ("completed", "planned")
 
 

@@ -18,7 +18,7 @@ local orders, stops = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.closed, '-inf', closed, 'LIMIT', 0, most)) do
   local document = redis.call('HGET', K.orders, id)
   local mine, held = {}, drop and document and not archived[id]
-  for _, kind in ipairs({'delivery', 'collection', 'service', 'pickup'}) do
+  for _, kind in ipairs(KINDS) do
     local stop = id .. '.' .. kind
     local shift = redis.call('HGET', K.stop_shift, stop)
     held = held or (shift and not gone[shift] and redis.call('HEXISTS', K.shifts, shift) == 1)

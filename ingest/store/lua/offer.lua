@@ -8,11 +8,10 @@ local made = 0
 for _, offer in ipairs(offers) do
   local order, driver = offer.order, offer.driver
   local other = redis.call('HGET', K.offered, driver)
-  local declined = ' ' .. (redis.call('HGET', K.declined, order) or '') .. ' '
   local free = redis.call('SISMEMBER', K.unmatched, order) == 1 and redis.call('HEXISTS', K.offers, order) == 0
     and redis.call('HGET', K.record_rev, order) == tostring(offer.revision) and redis.call('HEXISTS', K.breaks, driver) == 0
     and redis.call('HEXISTS', K.absent, driver) == 0 and redis.call('HEXISTS', K.returned, offer.shift) == 0
-    and not string.find(declined, ' ' .. driver .. ' ', 1, true)
+    and not has_name(K.declined, order, driver)
   if free and other and offer.emergency and not cjson.decode(redis.call('HGET', K.offers, other)).emergency then
     end_offer(other, 'withdrawn')
     seek(other, now)

@@ -68,9 +68,12 @@ local TERMINAL = {completed = true, failed = true, cancelled = true}
 
 local function state_of(stop) return redis.call('HGET', K.progress, stop .. '|state') end
 
--- A stop is driven to from now on (real time: what is inferred of it from pings is of later ones).
-local function drive_to(stop)
-  redis.call('HSET', K.progress, stop .. '|state', 'en_route', stop .. '|since', redis.call('TIME')[1])
+-- What the parts of orders are called: a stop is `<order>.<kind>`.
+local KINDS = {'delivery', 'collection', 'service', 'pickup'}
+
+-- Whether a driver is in an order's list of names.
+local function has_name(key, order, driver)
+  return string.find(' ' .. (redis.call('HGET', key, order) or '') .. ' ', ' ' .. driver .. ' ', 1, true) ~= nil
 end
 
 local function words(text)
@@ -130,6 +133,12 @@ local function trail_sort(shift)
   set_trail(shift, rows)
 end
 
+-- A shift drives to a stop from now on (real time: what is inferred of it from pings is of later ones).
+local function drive_to(shift, stop)
+  redis.call('HSET', K.progress, stop .. '|state', 'en_route', stop .. '|since', redis.call('TIME')[1])
+  trail_add(shift, stop)
+end
+
 -- Take an unfinished stop out of a shift's trail: it is open again. That it was reached is kept, for a report of what was done there
 -- that may still come.
 local function trail_drop(shift, stop)
@@ -158,24 +167,17 @@ local function advance(shift, except)
   local driver = redis.call('HGET', K.shift_driver, shift)
   local held = redis.call('HGETALL', K.held)
   for i = 1, #held, 2 do  -- an emergency that was accepted before he left
-    for _, kind in ipairs({'pickup', 'service', 'collection'}) do
+    for _, kind in ipairs(KINDS) do
       local stop = held[i] .. '.' .. kind
       if held[i + 1] == driver and stop ~= except and redis.call('HGET', K.stop_shift, stop) == shift and not state_of(stop)
           and is_emergency(stop) then
-        drive_to(stop)
-        trail_add(shift, stop)
-        return
+        return drive_to(shift, stop)
       end
     end
   end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
-    local declined = ' ' .. (redis.call('HGET', K.declined, order_of(stop)) or '') .. ' '
-    if stop ~= except and not state_of(stop) and not string.find(declined, ' ' .. driver .. ' ', 1, true) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
-        and still_its(shift, driver, stop) then
-      drive_to(stop)
-      trail_add(shift, stop)
-      return
-    end
+    if stop ~= except and not state_of(stop) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
+        and not has_name(K.declined, order_of(stop), driver) and still_its(shift, driver, stop) then return drive_to(shift, stop) end
   end
 end
 
@@ -239,8 +241,6 @@ local function depart(shift, at, except)
   return true
 end
 
-local KINDS = {'delivery', 'collection', 'service', 'pickup'}
-
 -- Tell a driver's app of an offer, as the app sees it: that it is made, or how it ended.
 local function tell(offer)
   offer.view.state = offer.state
@@ -268,11 +268,10 @@ local function seek(order, now)
   redis.call('ZADD', K.matchable, 'LT', now, DEPOT)
 end
 
--- Who will not be asked again for an order as long as there is anybody else, or (K.declined) at all.
+-- Who will not be asked again for an order as long as there is anybody else (K.passed), or at all (K.declined).
 local function add_name(key, order, driver)
   local before = redis.call('HGET', key, order)
-  if string.find(' ' .. (before or '') .. ' ', ' ' .. driver .. ' ', 1, true) then return end
-  redis.call('HSET', key, order, before and before .. ' ' .. driver or driver)
+  if not has_name(key, order, driver) then redis.call('HSET', key, order, before and before .. ' ' .. driver or driver) end
 end
 
 -- What was expected of a stop's arrival has come true, or never will. -> what was told of it, '' if nothing

@@ -35,17 +35,21 @@ local function first(field, moment, guess)
   if not known or guess or tonumber(moment) < known then redis.call('HSET', K.progress, field, moment) end
 end
 
+local function recorded(as)
+  hear(driver, deadline, now)
+  redis.call('SET', ONCE, as .. ' ' .. this, 'EX', ttl)
+end
+
 local offer = redis.call('HGET', K.offers, order)
 offer = offer and cjson.decode(offer)
-local passed = string.find(' ' .. (redis.call('HGET', K.passed, order) or '') .. ' ', ' ' .. driver .. ' ', 1, true)
-if kind == 'declined' and passed and not (offer and offer.driver_id == driver) and not theirs then
+local asked = offer and offer.driver_id == driver
+if kind == 'declined' and not asked and not theirs and has_name(K.passed, order, driver) then
   add_name(K.declined, order, driver)  -- said too late, but said: he is not asked again
   emit('stop.declined', body)
-  hear(driver, deadline, now)
-  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
+  recorded('recorded')
   return {'recorded'}
 end
-if offer and offer.driver_id == driver and (kind == 'accepted' or kind == 'declined') then
+if asked and (kind == 'accepted' or kind == 'declined') then
   local time = redis.call('TIME')
   local late = offer.expires_at < time[1] + time[2] / 1000000
   if kind == 'accepted' and (late or stop ~= offer.stop_id) then return {'refused'} end
@@ -67,15 +71,11 @@ if offer and offer.driver_id == driver and (kind == 'accepted' or kind == 'decli
         trail_drop(offer.shift_id, current)
         current = nil
       end
-      if not current then
-        drive_to(stop)
-        trail_add(offer.shift_id, stop)
-      end
+      if not current then drive_to(offer.shift_id, stop) end
     end
     trigger('offer_accepted', order, rev, now)
   end
-  hear(driver, deadline, now)
-  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
+  recorded('recorded')
   return {'recorded'}
 end
 
@@ -84,9 +84,7 @@ if not fact then
   local rev = emit('stop.' .. kind, body)
   if kind == 'declined' or kind == 'skipped' then
     if trail_has(shift, stop) then trail_drop(shift, stop) end
-    if kind == 'declined' then
-      add_name(K.declined, order, driver)
-    end
+    if kind == 'declined' then add_name(K.declined, order, driver) end
     if redis.call('HGET', K.held, order) == driver and release(order, now) and kind == 'skipped' then
       add_name(K.passed, order, driver)
     end
@@ -99,14 +97,12 @@ if not fact then
     if current ~= stop then
       if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
       if not current or state_of(current) ~= 'arrived' then
-        drive_to(stop)
-        trail_add(shift, stop)
+        drive_to(shift, stop)
         trigger('stop_conflict', stop, rev, now)
       end
     end
   end
-  hear(driver, deadline, now)
-  redis.call('SET', ONCE, 'recorded ' .. this, 'EX', ttl)
+  recorded('recorded')
   return {'recorded'}
 end
 
@@ -149,11 +145,7 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
     trigger('stop_conflict', stop, rev, now)
   elseif kind == 'arrived' then
     if earlier then first(stop .. '|arrived', at, guessed) end
-  elseif kind == state and theirs and redis.call('HEXISTS', PERSONAL, ARGV[11] or '') == 0 then
-    prove()
-    if guessed then redis.call('HSET', K.progress, stop .. '|left', at) end
-    redis.call('HDEL', K.progress, stop .. '|inferred')
-  elseif guessed == 'completed' then
+  elseif theirs and guessed == 'completed' then
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
     prove()
     if kind == 'failed' then
@@ -163,6 +155,8 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
       trigger('stop_failed', stop, rev, now)
     end
     redis.call('HDEL', K.progress, stop .. '|inferred')
+  elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[11] or '') == 0 then
+    prove()  -- which the first report had left out
   end
 elseif state == 'cancelled' and kind == 'arrived' then
   result = 'conflict'
@@ -222,7 +216,5 @@ if shift ~= '' then
   if current then trail_drop(shift, current) end
 end
 if result == 'conflict' then trigger('stop_conflict', stop, rev, now) end
-if inferred then return {result, '', told} end
-hear(driver, deadline, now)
-redis.call('SET', ONCE, result .. ' ' .. this, 'EX', ttl)
+if not inferred then recorded(result) end  -- what is only inferred is neither heard of the driver, nor said for good
 return {result, '', told}

@@ -36,6 +36,18 @@ def after_prefix(problem: Problem, crew: Crew) -> tuple[int, ...]:
     return load
 
 
+def room(problem: Problem, crew: Crew) -> tuple[int, ...]:
+    """What still fits on board, in each dimension, if it comes aboard behind the frozen stops and stays to the end of the plan."""
+    tasks, load = [problem.tasks[number] for number in crew.base], list(after_prefix(problem, crew))
+    for task in tasks:
+        load = [amount + joins(task, crew) * more for amount, more in zip(load, task.demand, strict=True)]
+    most = list(load)
+    for task in tasks:
+        load = [amount + change(task, crew) * more for amount, more in zip(load, task.demand, strict=True)]
+        most = [max(pair) for pair in zip(most, load, strict=True)]
+    return tuple(capacity - amount for capacity, amount in zip(crew.capacity, most, strict=True))
+
+
 def breach(tour: Tour) -> Breach | None:
     """The first place where what a plan may change puts a dimension over capacity.
 

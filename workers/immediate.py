@@ -13,10 +13,10 @@ from ingest.store.connection import Store
 from ingest.store.metrics import Tally
 from routing import codec
 from routing.model import Dispatch, Order, Place, Snapshot
-from routing.roads.spot import Spot
 from routing.solve import immediate
 from routing.solve.immediate import Job, Match, Unit
 from routing.solve.problem import Crew, Problem
+from routing.solve.rules import capacity
 from routing.solve.tour import walk
 from workers import replan, travel
 from workers.travel import DepotRoads
@@ -121,26 +121,9 @@ def _unit(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: Crew) -
     return Unit(
         crew.driver_id, spots[0], ready=max(0, free_at - problem.now), here=spots[1] if calls_off else None,
         next=spots[2] if following is not None else None, onwards=onwards, stops=len(rest), skills=crew.skills,
-        free=_room(problem, crew, rest), ends_in=crew.shift_end + crew.overtime - problem.now,
+        free=capacity.room(problem, crew), ends_in=crew.shift_end + crew.overtime - problem.now,
         home=spots[-1] if crew.end_place is not None else None,
     )  # fmt: skip
-
-
-def _room(problem: Problem, crew: Crew, rest: Sequence[int]) -> tuple[int, ...]:
-    """What still fits on board, whatever is loaded and unloaded on the rest of the route."""
-    load = list(crew.load)
-    if not crew.departed:
-        for number in rest:
-            task = problem.tasks[number]
-            if task.kind == "delivery" and task.pair is None:
-                load = [a + b for a, b in zip(load, task.demand, strict=True)]
-    most = list(load)
-    for number in (*crew.frozen, *crew.base):
-        task = problem.tasks[number]
-        sign = {"delivery": -1, "collection": 1}.get(task.kind, 0)
-        load = [a + sign * b for a, b in zip(load, task.demand, strict=True)]
-        most = [max(a, b) for a, b in zip(most, load, strict=True)]
-    return tuple(a - b for a, b in zip(crew.capacity, most, strict=True))
 
 
 def _job(roads: DepotRoads, snapshot: Snapshot, order: Order, asked: set[str], passed: Sequence[str]) -> Job:
@@ -151,11 +134,9 @@ def _job(roads: DepotRoads, snapshot: Snapshot, order: Order, asked: set[str], p
     emergency = order.dispatch is Dispatch.EMERGENCY
     if not emergency:
         but_for |= asked
-    start: Spot
     start, end = roads.spots([order.place_of(order.stop_ids[0]), order.place_of(order.stop_id)])
-    pickup = order.pickup
     return Job(
-        order.id, start, end, service=pickup.service_time if pickup else order.service_time,
-        service_at_end=order.service_time if pickup else 0, demand=order.demand, skills=frozenset(order.skills),
+        order.id, start, end, service=order.half(order.stop_ids[0]).service_time,
+        service_at_end=order.service_time if order.pickup else 0, demand=order.demand, skills=frozenset(order.skills),
         but_for=frozenset(but_for), emergency=emergency,
     )  # fmt: skip
