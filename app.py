@@ -12,11 +12,11 @@ import msgspec
 import redis
 from flask import Flask, Response
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ingest import logs
 from ingest.context import Services, tell
-from ingest.endpoints import access, depots, drivers, fleet, orders, roads
+from ingest.endpoints import access, depots, drivers, fleet, orders, reference, roads
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
     app.json = Json(app)
     app.extensions["lastleg"] = Services(settings, client)
-    for module in (access, depots, fleet, orders, drivers, roads, plans, routes, near, health, metrics):
+    for module in (orders, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics, reference):
         app.register_blueprint(module.blueprint)
     app.after_request(tell)
     app.register_error_handler(ApiProblem, render)
@@ -88,7 +88,8 @@ def _http(error: HTTPException) -> Response:
     """What Flask itself refuses: unknown paths, wrong methods, bodies over the limit."""
     codes = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
     status = error.code or 500
-    return render(ApiProblem(status, codes.get(status, "http_error"), error.description or error.name))
+    allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))} if isinstance(error, MethodNotAllowed) else {}
+    return render(ApiProblem(status, codes.get(status, "http_error"), error.description or error.name, headers=allowed))
 
 
 def _redis_away(error: Exception) -> Response:

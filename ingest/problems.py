@@ -15,12 +15,13 @@ from routing.errors import LastlegError
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong: a code from `docs/errors.md`, where (JSON pointer into the body), what, the remedy."""
+    """One thing that is wrong: code (`docs/errors.md`), where (JSON pointer into the body, or a parameter), what, the remedy."""
 
     code: str
     pointer: str
     detail: str
     remedy: str = ""
+    parameter: str = ""
 
 
 @dataclass
@@ -63,6 +64,10 @@ def from_core(error: LastlegError) -> ApiProblem:
     return ApiProblem(422, error.code, error.detail, error.remedy)
 
 
+def _where(fault: Fault) -> dict[str, str]:
+    return {"parameter": fault.parameter} if fault.parameter else {"pointer": fault.pointer}
+
+
 def render(problem: ApiProblem) -> Response:
     """The HTTP answer."""
     body: dict[str, Any] = {
@@ -73,8 +78,7 @@ def render(problem: ApiProblem) -> Response:
         body["remedy"] = problem.remedy
     if problem.faults:
         body["errors"] = [
-            {"code": fault.code, "pointer": fault.pointer, "detail": fault.detail}
-            | ({"remedy": fault.remedy} if fault.remedy else {})
+            {"code": fault.code} | _where(fault) | {"detail": fault.detail} | ({"remedy": fault.remedy} if fault.remedy else {})
             for fault in problem.faults
         ]
     response = Response(json.dumps(body | problem.extra), problem.status, content_type="application/problem+json")

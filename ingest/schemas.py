@@ -16,6 +16,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -28,9 +31,9 @@ from routing.model import PICKUP, Dispatch, Kerb, Location, OrderKind, Policy, T
 from routing.roads import maps
 
 DAY_S = 86_400
+MAX_CURSOR = 10**15
 MAX_AMOUNT = 1_000_000
 """Demands and capacities above this are typing errors."""
-
 
 
 def _text_only(value: Any) -> Any:
@@ -58,7 +61,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_with_room), AfterValidator(_i
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Skill = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
+Amount = Annotated[StrictInt, Field(ge=0, le=MAX_AMOUNT)]
 Amounts = Annotated[dict[str, Amount], Field(max_length=8)]
 Skills = Annotated[list[Skill], Field(max_length=32)]
 
@@ -83,11 +86,16 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _shown(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body that gives an example of itself."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
 class Place(_Body):
     """Degrees, WGS 84."""
 
-    lat: float = Field(ge=-90, le=90, allow_inf_nan=False)
-    lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
+    lat: StrictFloat = Field(ge=-90, le=90, allow_inf_nan=False)
+    lon: StrictFloat = Field(ge=-180, le=180, allow_inf_nan=False)
 
     def location(self) -> Location:
         """As the core has it."""
@@ -110,16 +118,16 @@ class Window(_Body):
 class ClockIn(_Body):
     """A depot's own clock: `scale` depot seconds pass per real second, beginning at `start` when it is made."""
 
-    scale: float = Field(default=1.0, gt=0, le=3600, allow_inf_nan=False)
+    scale: StrictFloat = Field(default=1.0, gt=0, le=3600, allow_inf_nan=False)
     start: Moment | None = None
 
 
 class TriggerRuleIn(_Body):
     """See `routing.model.TriggerRule`."""
 
-    asks: bool = True
-    wait: float | None = Field(default=None, ge=0, le=3600)
-    cooldown: float = Field(default=0, ge=0, le=DAY_S)
+    asks: StrictBool = True
+    wait: StrictFloat | None = Field(default=None, ge=0, le=3600)
+    cooldown: StrictFloat = Field(default=0, ge=0, le=DAY_S)
 
 
 class PolicyIn(_Body):
@@ -128,37 +136,37 @@ class PolicyIn(_Body):
     Null gives a default back; the rule of a trigger is replaced whole.
     """
 
-    silent_after: int | None = Field(default=None, ge=10, le=DAY_S)
-    late_after: int | None = Field(default=None, ge=10, le=DAY_S)
-    detour_after: int | None = Field(default=None, ge=10, le=DAY_S)
-    still_after: int | None = Field(default=None, ge=60, le=3600)
-    infer_progress: bool | None = None
-    infer_after: int | None = Field(default=None, ge=10, le=3600)
-    ack_after: float | None = Field(default=None, ge=1, le=DAY_S)
-    offer_ttl: int | None = Field(default=None, ge=5, le=3600)
-    match_wait: float | None = Field(default=None, ge=0, le=60)
-    eta_step: int | None = Field(default=None, ge=10, le=DAY_S)
-    learned_service: bool | None = None
-    debounce: float | None = Field(default=None, ge=0, le=60)
-    max_wait: float | None = Field(default=None, ge=0, le=600)
-    periodic: float | None = Field(default=None, ge=1, le=DAY_S)
+    silent_after: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
+    late_after: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
+    detour_after: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
+    still_after: StrictInt | None = Field(default=None, ge=60, le=3600)
+    infer_progress: StrictBool | None = None
+    infer_after: StrictInt | None = Field(default=None, ge=10, le=3600)
+    ack_after: StrictFloat | None = Field(default=None, ge=1, le=DAY_S)
+    offer_ttl: StrictInt | None = Field(default=None, ge=5, le=3600)
+    match_wait: StrictFloat | None = Field(default=None, ge=0, le=60)
+    eta_step: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
+    learned_service: StrictBool | None = None
+    debounce: StrictFloat | None = Field(default=None, ge=0, le=60)
+    max_wait: StrictFloat | None = Field(default=None, ge=0, le=600)
+    periodic: StrictFloat | None = Field(default=None, ge=1, le=DAY_S)
     triggers: dict[TriggerKind, TriggerRuleIn | None] | None = None
     engine: Literal["improve", "ortools", "pyvrp"] | None = None
-    improve_budget: float | None = Field(default=None, ge=0, le=60)
-    horizon: int | None = Field(default=None, ge=3600, le=14 * DAY_S)
-    metres_per_second_price: int | None = Field(default=None, ge=1, le=MAX_AMOUNT)
-    late_price: int | None = Field(default=None, ge=0, le=1000)
-    promise_price: int | None = Field(default=None, ge=0, le=1000)
-    overtime_price: int | None = Field(default=None, ge=0, le=1000)
-    move_price: int | None = Field(default=None, ge=0, le=DAY_S)
-    reorder_price: int | None = Field(default=None, ge=0, le=DAY_S)
-    near: int | None = Field(default=None, ge=1, le=DAY_S)
-    max_moves_per_driver: int | None = Field(default=None, ge=0, le=10_000)
-    keep_days: int | None = Field(default=None, ge=1, le=3650)
-    keep_versions: int | None = Field(default=None, ge=100, le=100_000)
-    max_open_orders: int | None = Field(default=None, ge=1, le=100_000)
-    max_records: int | None = Field(default=None, ge=1, le=100_000)
-    min_gain: int | None = Field(default=None, ge=0, le=DAY_S)
+    improve_budget: StrictFloat | None = Field(default=None, ge=0, le=60)
+    horizon: StrictInt | None = Field(default=None, ge=3600, le=14 * DAY_S)
+    metres_per_second_price: StrictInt | None = Field(default=None, ge=1, le=MAX_AMOUNT)
+    late_price: StrictInt | None = Field(default=None, ge=0, le=1000)
+    promise_price: StrictInt | None = Field(default=None, ge=0, le=1000)
+    overtime_price: StrictInt | None = Field(default=None, ge=0, le=1000)
+    move_price: StrictInt | None = Field(default=None, ge=0, le=DAY_S)
+    reorder_price: StrictInt | None = Field(default=None, ge=0, le=DAY_S)
+    near: StrictInt | None = Field(default=None, ge=1, le=DAY_S)
+    max_moves_per_driver: StrictInt | None = Field(default=None, ge=0, le=10_000)
+    keep_days: StrictInt | None = Field(default=None, ge=1, le=3650)
+    keep_versions: StrictInt | None = Field(default=None, ge=100, le=100_000)
+    max_open_orders: StrictInt | None = Field(default=None, ge=1, le=100_000)
+    max_records: StrictInt | None = Field(default=None, ge=1, le=100_000)
+    min_gain: StrictInt | None = Field(default=None, ge=0, le=DAY_S)
 
     def policy(self, before: Policy) -> Policy:
         """The policy with what is given here replaced."""
@@ -172,6 +180,16 @@ class PolicyIn(_Body):
 
 class DepotIn(_Body):
     """A depot to make."""
+
+    model_config = _shown(
+        {
+            "id": "hel",
+            "map": "helsinki",
+            "location": {"lat": 60.16865, "lon": 24.938},
+            "dimensions": ["parcels"],
+            "timezone": "Europe/Helsinki",
+        }
+    )
 
     id: Slug
     name: Name | None = None
@@ -187,6 +205,8 @@ class DepotIn(_Body):
 class DepotPatch(_Body):
     """What of a depot can be changed while it runs."""
 
+    model_config = _shown({"name": "Helsinki", "policy": {"late_after": 240, "triggers": {"roads_changed": {"wait": 1}}}})
+
     name: Name | None = None
     policy: PolicyIn = PolicyIn()
     speeds: Slug | None = None
@@ -195,6 +215,8 @@ class DepotPatch(_Body):
 
 class DriverIn(_Body):
     """A driver to make; `id` becomes `<depot>.<id>`."""
+
+    model_config = _shown({"depot_id": "hel", "id": "anna", "name": "Anna", "skills": ["fragile"]})
 
     depot_id: Slug
     id: Slug
@@ -206,13 +228,17 @@ class DriverIn(_Body):
 class CostsIn(_Body):
     """What a vehicle costs, in seconds of driving at the standard rate: once if it is used, per km and per hour driven."""
 
-    fixed: int = Field(default=0, ge=0, le=DAY_S, strict=True)
-    per_km: int = Field(default=50, ge=0, le=10_000, strict=True)
-    per_hour: int = Field(default=3600, ge=0, le=100_000, strict=True)
+    fixed: StrictInt = Field(default=0, ge=0, le=DAY_S)
+    per_km: StrictInt = Field(default=50, ge=0, le=10_000)
+    per_hour: StrictInt = Field(default=3600, ge=0, le=100_000)
 
 
 class VehicleIn(_Body):
     """A vehicle to make; capacities by the depot's dimensions, 0 where absent."""
+
+    model_config = _shown(
+        {"depot_id": "hel", "id": "van-1", "capacity": {"parcels": 60}, "costs": {"fixed": 1800, "per_km": 60, "per_hour": 3600}}
+    )
 
     depot_id: Slug
     id: Slug
@@ -224,6 +250,17 @@ class VehicleIn(_Body):
 class ShiftIn(_Body):
     """A shift to make. Start and end place default to the depot; `open_end` lets it end at its last stop."""
 
+    model_config = _shown(
+        {
+            "depot_id": "hel",
+            "id": "monday-anna",
+            "driver_id": "hel.anna",
+            "vehicle_id": "hel.van-1",
+            "start": "2027-03-01T08:00:00+02:00",
+            "end": "2027-03-01T16:00:00+02:00",
+        }
+    )
+
     depot_id: Slug
     id: Slug
     driver_id: str
@@ -232,8 +269,8 @@ class ShiftIn(_Body):
     end: Moment
     start_location: Place | None = None
     end_location: Place | None = None
-    open_end: bool = False
-    overtime: int = Field(default=0, ge=0, le=DAY_S // 2, strict=True)
+    open_end: StrictBool = False
+    overtime: StrictInt = Field(default=0, ge=0, le=DAY_S // 2)
 
     @model_validator(mode="after")
     def _in_order(self) -> ShiftIn:
@@ -262,7 +299,7 @@ class PinIn(_Body):
     """What an operator decides of an order: its driver, its position, and not before when."""
 
     driver_id: str | None = None
-    position: Turn | Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = None
+    position: Turn | Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
     not_before: Moment | None = None
 
 
@@ -272,22 +309,24 @@ class PickupIn(_Body):
     location: Place
     kerb: Kerb = Kerb.EITHER
     windows: list[Window] = Field(default_factory=list, max_length=8)
-    service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
-    setup_time: int = Field(default=0, ge=0, le=DAY_S, strict=True)
+    service_time: StrictInt = Field(default=120, ge=0, le=DAY_S)
+    setup_time: StrictInt = Field(default=0, ge=0, le=DAY_S)
 
 
 class OrderPatch(_Body):
     """What of an open order can be changed."""
 
+    model_config = _shown({"windows": [{"from": "2027-03-01T12:00:00+02:00", "to": "2027-03-01T14:00:00+02:00"}], "priority": 50})
+
     location: Place | None = None
     kerb: Kerb | None = None
     windows: list[Window] | None = Field(default=None, max_length=8)
     lateness: Literal["soft", "hard"] | None = None
-    service_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
-    setup_time: int | None = Field(default=None, ge=0, le=DAY_S, strict=True)
+    service_time: StrictInt | None = Field(default=None, ge=0, le=DAY_S)
+    setup_time: StrictInt | None = Field(default=None, ge=0, le=DAY_S)
     demand: Amounts | None = None
     skills: Skills | None = None
-    priority: int | None = Field(default=None, ge=0, le=100, strict=True)
+    priority: StrictInt | None = Field(default=None, ge=0, le=100)
     promised_by: Moment | None = None
     pickup: PickupIn | None = None
     pin: PinIn | None = None
@@ -298,6 +337,19 @@ class OrderPatch(_Body):
 class OrderIn(_Body):
     """An order to accept."""
 
+    model_config = _shown(
+        {
+            "depot_id": "hel",
+            "kind": "delivery",
+            "location": {"lat": 60.1712, "lon": 24.9441},
+            "external_id": "A-17",
+            "windows": [{"from": "2027-03-01T09:00:00+02:00", "to": "2027-03-01T11:00:00+02:00"}],
+            "service_time": 120,
+            "demand": {"parcels": 2},
+            "recipient": {"name": "Ada", "phone": "+358 40 123", "note": "second floor"},
+        }
+    )
+
     depot_id: Slug
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     kind: OrderKind
@@ -305,11 +357,11 @@ class OrderIn(_Body):
     kerb: Kerb = Kerb.EITHER
     windows: list[Window] = Field(default_factory=list, max_length=8)
     lateness: Literal["soft", "hard"] = "soft"
-    service_time: int = Field(default=120, ge=0, le=DAY_S, strict=True)
-    setup_time: int = Field(default=0, ge=0, le=DAY_S, strict=True)
+    service_time: StrictInt = Field(default=120, ge=0, le=DAY_S)
+    setup_time: StrictInt = Field(default=0, ge=0, le=DAY_S)
     demand: Amounts = Field(default_factory=dict)
     skills: Skills = Field(default_factory=list)
-    priority: int = Field(default=0, ge=0, le=100, strict=True)
+    priority: StrictInt = Field(default=0, ge=0, le=100)
     promised_by: Moment | None = None
     pickup: PickupIn | None = None
     pin: PinIn = Field(default_factory=PinIn)  # a default would be copied deeply for each order
@@ -321,11 +373,13 @@ class OrderIn(_Body):
 class KeyIn(_Body):
     """A key to make: a shipper key (maybe for some depots only), a driver's token, or another operator's key."""
 
+    model_config = _shown({"role": "shipper", "name": "Bakery", "depots": ["hel"]})
+
     role: Literal["operator", "shipper", "driver"]
     name: Name | None = None
     driver_id: str | None = None
     depots: list[Slug] = Field(default_factory=list, max_length=100)
-    ttl: int | None = Field(default=None, ge=60, le=366 * DAY_S)
+    ttl: StrictInt | None = Field(default=None, ge=60, le=366 * DAY_S)
 
     @model_validator(mode="after")
     def _driver(self) -> KeyIn:
@@ -355,10 +409,20 @@ class ProofIn(_Body):
 class StopEventIn(_Body):
     """What a driver reports of a stop. `event_id` is the client's own: sent twice, it counts once."""
 
+    model_config = _shown(
+        {
+            "event_id": "5b1c8c56-6f0e",
+            "type": "completed",
+            "occurred_at": "2026-11-23T09:41:12Z",
+            "proof": {"signed_by": "Ada", "photos": ["https://photos.example/1.jpg"]},
+            "driver_id": "hel.anna",
+        }
+    )
+
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
     type: Literal["accepted", "declined", "en_route", "skipped", "loaded", "arrived", "completed", "failed"]
     occurred_at: Moment
-    plan_version_seen: int | None = Field(default=None, ge=0)
+    plan_version_seen: StrictInt | None = Field(default=None, ge=0)
     reason: Annotated[str, Field(max_length=500)] | None = None
     driver_id: str | None = None
     proof: ProofIn | None = None
@@ -372,6 +436,8 @@ class StopEventIn(_Body):
 
 class DriverEventIn(_Body):
     """What a driver reports of the shift or of duty."""
+
+    model_config = _shown({"event_id": "0f6a3c9e-18d2", "type": "departed", "occurred_at": "2026-11-23T08:02:40Z"})
 
     event_id: Annotated[str, Field(min_length=1, max_length=100)]
     type: Literal["departed", "returned", "on_duty", "off_duty", "broken_down", "on_break", "off_break"]
@@ -388,24 +454,35 @@ class DriverEventIn(_Body):
 class AckIn(_Body):
     """A driver has seen a version of the route."""
 
-    route_version: int = Field(ge=0, strict=True)
+    model_config = _shown({"route_version": 12})
 
+    route_version: StrictInt = Field(ge=0)
 
 
 class Disc(_Body):
     """A point and a radius in metres."""
 
     centre: Place
-    radius_m: float = Field(gt=0, le=20_000)
+    radius_m: StrictFloat = Field(ge=1, le=20_000)
 
 
 class RoadEventIn(_Body):
     """Streets to close, or to slow by a factor: exactly one of `edges`, `disc`, `polygon` says which."""
 
+    model_config = _shown(
+        {
+            "depot_id": "hel",
+            "kind": "close",
+            "disc": {"centre": {"lat": 60.1712, "lon": 24.9441}, "radius_m": 60},
+            "end": "2099-01-01T00:00:00Z",
+            "reason": "burst pipe",
+        }
+    )
+
     depot_id: Slug
     kind: Literal["close", "slow"]
-    factor: float | None = Field(default=None, gt=1, le=100)
-    edges: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(default=None, min_length=1, max_length=10_000)
+    factor: StrictFloat | None = Field(default=None, gt=1, le=100)
+    edges: list[Annotated[StrictInt, Field(ge=0)]] | None = Field(default=None, min_length=1, max_length=10_000)
     disc: Disc | None = None
     polygon: list[Place] | None = Field(default=None, min_length=3, max_length=1000)
     start: Moment | None = None
@@ -421,6 +498,69 @@ class RoadEventIn(_Body):
         if self.start and self.end <= self.start:
             raise ValueError("it ends before it begins")
         return self
+
+
+class DepotQuery(_Body):
+    """Of which depot."""
+
+    depot_id: Slug = Field(description="The depot's id")
+
+
+class OrdersQuery(DepotQuery):
+    """Which orders."""
+
+    cursor: int = Field(default=0, ge=0, le=MAX_CURSOR, description="`next_cursor` of the page before")
+
+
+class VersionsQuery(_Body):
+    """Which plan versions."""
+
+    after: int = Field(default=0, ge=0, le=MAX_CURSOR, description="The last version that is known")
+
+
+class RouteQuery(_Body):
+    """How long to wait for a route."""
+
+    wait: float = Field(default=0, ge=0, allow_inf_nan=False, description="So many seconds, at most 60, for a version that is new")
+
+
+class StreamQuery(_Body):
+    """Where a stream goes on, for clients that cannot send `Last-Event-ID`."""
+
+    last_event_id: int | None = Field(default=None, ge=0, le=MAX_CURSOR, description="The last route version that was received")
+
+
+class StreamHeaders(_Body):
+    """Where a stream goes on."""
+
+    last_event_id: int | None = Field(default=None, alias="Last-Event-ID", ge=0, le=MAX_CURSOR,
+                                      description="The last route version that was received")  # fmt: skip
+
+
+class RouteHeaders(_Body):
+    """What is known of a route."""
+
+    known: str | None = Field(default=None, alias="If-None-Match",
+                              description="`ETag` of the route that is known; 304 while it is in force")  # fmt: skip
+
+
+class IdempotencyHeaders(_Body):
+    """By what a call that is made again is known."""
+
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, alias="Idempotency-Key",
+        description="Of your choice: the same key within 24 h with the same body is the same call",
+    )  # fmt: skip
+
+
+class NearQuery(_Body):
+    """Drivers near which place, and who can do what."""
+
+    lat: float = Field(ge=-90, le=90, allow_inf_nan=False)
+    lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
+    skills: str = Field(default="", max_length=2000, description="Comma separated; drivers who lack one are left out")
+    free: bool = Field(default=False, description="Leave out who drives to a stop, or serves one")
+    limit: int = Field(default=10, ge=1, le=50, description="So many at most")
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -474,6 +614,24 @@ def checked(kind: type[M], data: Any) -> M:
     return model
 
 
+def query(kind: type[M]) -> M:
+    """Validate the query; raises 422 with all faults, each with its parameter."""
+    return _parameters(kind, request.args.to_dict())
+
+
+def headers(kind: type[M]) -> M:
+    """Validate those headers that a model names; raises 422 with all faults."""
+    names = {field.alias or name for name, field in kind.model_fields.items()}
+    return _parameters(kind, {name: request.headers[name] for name in names if name in request.headers})
+
+
+def _parameters(kind: type[M], data: dict[str, str]) -> M:
+    model, _, faults = parse(kind, data)
+    if model is None:
+        raise invalid([replace(fault, pointer="", parameter=fault.pointer[1:]) for fault in faults])
+    return model
+
+
 def _right_fields(kind: type[BaseModel], data: Any, wrong: set[str]) -> dict[str, Any]:
     if not isinstance(data, dict):
         return {}
@@ -498,11 +656,6 @@ def _fault(item: ErrorDetails) -> Fault:
 def pointer(path: tuple[str | int, ...] | list[str | int]) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def whole_number(text: str) -> int | None:
-    """A cursor or version from a query or header, or None if it is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 def seconds(moment: datetime) -> int:

@@ -24,6 +24,7 @@ from ingest.store import embedded
 from ingest.store.connection import connect
 from routing.roads import maps
 from routing.roads.network import Network
+from tests import contract
 
 ON_CI = os.environ.get("CI") == "true"
 REFERENCE = Path(os.environ.get("LASTLEG_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
@@ -135,7 +136,9 @@ class Shop:
             headers["Authorization"] = f"Bearer {secret}"
         if body is not None:
             kwargs["json"] = body
-        return self.client.open(path, method=method, headers=headers, **kwargs)
+        answer = self.client.open(path, method=method, headers=headers, **kwargs)
+        contract.hold(self.app, method, path, answer)
+        return answer
 
     def made(self, path: str, body: Any, *, key: str | None = None) -> Any:
         """POST that must succeed; its JSON."""

@@ -169,7 +169,7 @@ class Front:
                 return
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["path"] == "/healthz":  # whether this process answers, whatever Flask waits for
+        if scope["path"] == "/healthz" and scope["method"] in ("GET", "HEAD"):  # this process answers, whatever Flask waits for
             await _answer(send, 200, [(b"content-type", b"application/json")], b'{"status":"alive"}')
             return
         held: list[int] = []

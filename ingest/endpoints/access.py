@@ -9,14 +9,17 @@ from flask import Blueprint
 from ingest import auth
 from ingest.auth import Principal, Role
 from ingest.context import allow, caller, my_depot, my_record, store
+from ingest.openapi import describe
 from ingest.problems import not_found
 from ingest.schemas import KeyIn, body, checked, iso
+from ingest.views import KeysView, NewKeyView
 
 blueprint = Blueprint("access", __name__)
 
 
 @blueprint.post("/v1/keys")
 @allow(Role.OPERATOR)
+@describe({201: NewKeyView}, body=KeyIn, problems=(404,))
 def make() -> tuple[dict[str, Any], int]:
     """Make a key; its secret is in this answer and nowhere else."""
     wanted = checked(KeyIn, body())
@@ -33,6 +36,7 @@ def make() -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/v1/keys")
 @allow(Role.OPERATOR)
+@describe({200: KeysView})
 def listing() -> dict[str, Any]:
     """All keys of the tenant, without their secrets; those that have expired are gone."""
     auth.forget_expired(store())
@@ -41,6 +45,7 @@ def listing() -> dict[str, Any]:
 
 @blueprint.delete("/v1/keys/<key_id>")
 @allow(Role.OPERATOR)
+@describe({204: None})
 def revoke(key_id: str) -> tuple[str, int]:
     """Revoke a key at once."""
     if not auth.revoke(store(), caller().tenant, key_id):

@@ -10,9 +10,11 @@ from flask import Blueprint
 from ingest import context
 from ingest.auth import Role
 from ingest.context import ALL_ROLES, allow, caller, my_depot, services, store
+from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DepotIn, DepotPatch, body, iso, parse, seconds
 from ingest.store import readers, writers
+from ingest.views import AsidesView, DepotsView, DepotView, RevisionView, TrialView
 from routing.codec import builtins
 from routing.errors import BadRoads, MapFileError, OffMap
 from routing.model import Clock, Depot, Policy
@@ -24,6 +26,7 @@ blueprint = Blueprint("depots", __name__)
 
 @blueprint.post("/v1/depots")
 @allow(Role.OPERATOR)
+@describe({201: DepotView}, body=DepotIn, problems=(409,))
 def make() -> tuple[dict[str, Any], int]:
     """Make a depot on one of the installed maps."""
     wanted, right, faults = parse(DepotIn, body())
@@ -69,6 +72,7 @@ def _speeds_faults(name: str | None) -> list[Fault]:
 
 @blueprint.get("/v1/depots")
 @allow(*ALL_ROLES)
+@describe({200: DepotsView})
 def listing() -> dict[str, Any]:
     """The depots this key reaches."""
     who = caller()
@@ -79,6 +83,7 @@ def listing() -> dict[str, Any]:
 
 @blueprint.get("/v1/depots/<depot_id>")
 @allow(*ALL_ROLES)
+@describe({200: DepotView})
 def one(depot_id: str) -> dict[str, Any]:
     """One depot, with its time."""
     return view(my_depot(depot_id))
@@ -86,6 +91,7 @@ def one(depot_id: str) -> dict[str, Any]:
 
 @blueprint.patch("/v1/depots/<depot_id>")
 @allow(Role.OPERATOR)
+@describe({200: DepotView}, body=DepotPatch)
 def patch(depot_id: str) -> dict[str, Any]:
     """Change what may change while it runs: name, policy, speeds and time zone."""
     depot = my_depot(depot_id)
@@ -105,6 +111,7 @@ def patch(depot_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/depots/<depot_id>/resolve")
 @allow(Role.OPERATOR)
+@describe({202: RevisionView})
 def resolve(depot_id: str) -> tuple[dict[str, Any], int]:
     """Ask for a re-solve now; the plan that answers it has at least this revision."""
     depot = my_depot(depot_id)
@@ -113,6 +120,7 @@ def resolve(depot_id: str) -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/v1/depots/<depot_id>/aside")
 @allow(Role.OPERATOR)
+@describe({200: AsidesView})
 def aside(depot_id: str) -> dict[str, Any]:
     """Orders and road events that plans are made without, because re-solving seems to fail on them."""
     depot = my_depot(depot_id)
@@ -121,6 +129,7 @@ def aside(depot_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/depots/<depot_id>/aside/<record_id>/try")
 @allow(Role.OPERATOR)
+@describe({202: TrialView})
 def try_again(depot_id: str, record_id: str) -> tuple[dict[str, Any], int]:
     """Let one of them into the next plan, on trial."""
     depot = my_depot(depot_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from flask import Blueprint, request
@@ -11,10 +11,12 @@ from flask import Blueprint, request
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_driver, services, store
+from ingest.openapi import describe
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
 from ingest.schemas import AckIn, DriverEventIn, StopEventIn, body, checked, seconds
 from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
+from ingest.views import AckView, DriverEventView, PingsView, StopEventView
 from routing.model import Depot, Order, depot_of, kind_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
@@ -38,6 +40,8 @@ class Ping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     speed: Annotated[float, msgspec.Meta(ge=0)] | None = None
     heading: Annotated[float, msgspec.Meta(ge=0, le=360)] | None = None
 
+    EXAMPLE: ClassVar = {"lat": 60.1712, "lon": 24.9441, "recorded_at": "2026-11-23T09:40:00Z", "seq": 1041, "accuracy_m": 8}
+
 
 _BATCH = msgspec.json.Decoder(list[Ping])
 _ONE = msgspec.json.Decoder(Ping)
@@ -46,6 +50,7 @@ _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 @blueprint.post("/v1/drivers/<driver_id>/pings")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: PingsView}, body=list[Ping])
 def pings(driver_id: str) -> dict[str, Any]:
     """Store an array of pings. 200 means stored; sent again, they count once; late ones never move a driver back."""
     depot, driver = my_driver(driver_id)
@@ -114,6 +119,7 @@ def _ping_faults(raw: bytes) -> list[Fault]:
 
 @blueprint.post("/v1/stops/<stop_id>/events")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: StopEventView}, body=StopEventIn, problems=(409,))
 def stop_event(stop_id: str) -> dict[str, Any]:
     """Record what a driver reports of a stop: facts always, intentions only while the stop is theirs."""
     event = checked(StopEventIn, body())
@@ -166,6 +172,7 @@ def _count_error(stop_id: str, at: int, route: dict[str, Any]) -> None:
 
 @blueprint.post("/v1/drivers/<driver_id>/events")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: DriverEventView}, body=DriverEventIn, problems=(409,))
 def driver_event(driver_id: str) -> dict[str, Any]:
     """Record departure and return, and duty on or off."""
     depot, driver = my_driver(driver_id)
@@ -189,6 +196,7 @@ def driver_event(driver_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/drivers/<driver_id>/acks")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: AckView}, body=AckIn)
 def acknowledge(driver_id: str) -> dict[str, Any]:
     """The driver has seen a version of the route. Sent late or twice, the newest one counts."""
     depot, driver = my_driver(driver_id)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, snapper_of, store
+from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, full, invalid, not_found
-from ingest.schemas import DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, seconds
+from ingest.schemas import DepotQuery, DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, query, seconds
 from ingest.store import readers, writers
+from ingest.views import DriversView, DriverView, ShiftsView, ShiftView, VehiclesView, VehicleView
 from routing.errors import OffMap
 from routing.model import Costs, Depot, Driver, Shift, Vehicle
 
@@ -21,18 +23,20 @@ blueprint = Blueprint("fleet", __name__)
 
 @blueprint.post("/v1/drivers")
 @allow(Role.OPERATOR)
+@describe({201: DriverView, 200: DriverView}, body=DriverIn, problems=(409,))
 def make_driver() -> tuple[dict[str, Any], int]:
     """Make a driver. The same request again answers 200 with the same record."""
     data = body()
     wanted = checked(DriverIn, data)
     depot = my_depot(wanted.depot_id)
-    driver = Driver(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, tuple(sorted(set(wanted.skills))))
+    made = Driver(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, tuple(sorted(set(wanted.skills))))
     personal = {name: value for name, value in (("name", wanted.name), ("phone", wanted.phone)) if value}
-    return _put("drivers", driver, data, personal)
+    return _put("drivers", made, data, personal)
 
 
 @blueprint.post("/v1/vehicles")
 @allow(Role.OPERATOR)
+@describe({201: VehicleView, 200: VehicleView}, body=VehicleIn, problems=(409,))
 def make_vehicle() -> tuple[dict[str, Any], int]:
     """Make a vehicle."""
     data = body()
@@ -43,13 +47,14 @@ def make_vehicle() -> tuple[dict[str, Any], int]:
     if wanted is None or depot is None or faults:
         raise invalid(faults)
     capacity = tuple(wanted.capacity.get(name, 0) for name in depot.dimensions)
-    vehicle = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))),
+    made = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))),
                       Costs(**dict(wanted.costs)) if wanted.costs else None)  # fmt: skip
-    return _put("vehicles", vehicle, data, {})
+    return _put("vehicles", made, data, {})
 
 
 @blueprint.post("/v1/shifts")
 @allow(Role.OPERATOR)
+@describe({201: ShiftView, 200: ShiftView}, body=ShiftIn, problems=(409,))
 def make_shift() -> tuple[dict[str, Any], int]:
     """Make a shift of a driver with a vehicle of the same depot."""
     data = body()
@@ -65,12 +70,12 @@ def make_shift() -> tuple[dict[str, Any], int]:
         raise invalid(faults)
     start = wanted.start_location.location() if wanted.start_location else depot.location
     end = wanted.end_location.location() if wanted.end_location else depot.location
-    shift = Shift(
+    made = Shift(
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
         seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
     )  # fmt: skip
-    moments = {"shift_changed": shift.start - depot.policy.horizon, "shift_started": shift.start, "shift_ended": shift.end + 1}
-    return _put("shifts", shift, data, {}, {kind: depot.clock.real(moment) for kind, moment in moments.items()})
+    moments = {"shift_changed": made.start - depot.policy.horizon, "shift_started": made.start, "shift_ended": made.end + 1}
+    return _put("shifts", made, data, {}, {kind: depot.clock.real(moment) for kind, moment in moments.items()})
 
 
 def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dict[str, str],
@@ -108,30 +113,66 @@ def place_faults(depot: Depot, place: Place | None, where: str) -> list[Fault]:
     return []
 
 
-@blueprint.get("/v1/<any(drivers, vehicles, shifts):family>")
+@blueprint.get("/v1/drivers")
 @allow(Role.OPERATOR)
-def listing(family: str) -> dict[str, Any]:
-    """All drivers, vehicles or shifts of a depot (`?depot_id=`)."""
-    depot_id = request.args.get("depot_id", "")
-    if not depot_id:
-        raise invalid([Fault("missing", "", "The query needs depot_id.", f"GET /v1/{family}?depot_id=DEPOT")])
-    depot = my_depot(depot_id)
+@describe({200: DriversView}, query=DepotQuery)
+def drivers() -> dict[str, Any]:
+    """All drivers of a depot."""
+    return _all("drivers")
+
+
+@blueprint.get("/v1/vehicles")
+@allow(Role.OPERATOR)
+@describe({200: VehiclesView}, query=DepotQuery)
+def vehicles() -> dict[str, Any]:
+    """All vehicles of a depot."""
+    return _all("vehicles")
+
+
+@blueprint.get("/v1/shifts")
+@allow(Role.OPERATOR)
+@describe({200: ShiftsView}, query=DepotQuery)
+def shifts() -> dict[str, Any]:
+    """All shifts of a depot."""
+    return _all("shifts")
+
+
+def _all(family: str) -> dict[str, Any]:
+    depot = my_depot(query(DepotQuery).depot_id)
     return {family: [view(record) for record in readers.records(store(), family, depot.id)]}
 
 
-@blueprint.get("/v1/<any(drivers, vehicles, shifts):family>/<record_id>")
+@blueprint.get("/v1/drivers/<driver_id>")
 @allow(Role.OPERATOR)
-def one(family: str, record_id: str) -> dict[str, Any]:
-    """One driver, vehicle or shift."""
-    return view(my_record(family, record_id)[1])
+@describe({200: DriverView})
+def driver(driver_id: str) -> dict[str, Any]:
+    """One driver."""
+    return view(my_record("drivers", driver_id)[1])
+
+
+@blueprint.get("/v1/vehicles/<vehicle_id>")
+@allow(Role.OPERATOR)
+@describe({200: VehicleView})
+def vehicle(vehicle_id: str) -> dict[str, Any]:
+    """One vehicle."""
+    return view(my_record("vehicles", vehicle_id)[1])
+
+
+@blueprint.get("/v1/shifts/<shift_id>")
+@allow(Role.OPERATOR)
+@describe({200: ShiftView})
+def shift(shift_id: str) -> dict[str, Any]:
+    """One shift."""
+    return view(my_record("shifts", shift_id)[1])
 
 
 @blueprint.delete("/v1/drivers/<driver_id>/personal")
 @allow(Role.OPERATOR)
+@describe({204: None})
 def erase(driver_id: str) -> tuple[str, int]:
     """Erase a driver's name and phone."""
-    depot, driver = my_record("drivers", driver_id)
-    if not writers.erase_personal(store(), depot.id, driver.id):
+    depot, record = my_record("drivers", driver_id)
+    if not writers.erase_personal(store(), depot.id, record.id):
         raise not_found("personal data of", driver_id)
     return "", 204
 

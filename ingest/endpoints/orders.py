@@ -7,15 +7,32 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.endpoints.fleet import dimension_faults, place_faults
+from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, full, invalid
-from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, body, eta_view, iso, parse, seconds, whole_number
+from ingest.schemas import (
+    IdempotencyHeaders,
+    OrderIn,
+    OrderPatch,
+    OrdersQuery,
+    PickupIn,
+    PinIn,
+    Window,
+    body,
+    eta_view,
+    headers,
+    iso,
+    parse,
+    query,
+    seconds,
+)
 from ingest.store import keys, readers, writers
+from ingest.views import OrdersView, OrderView
 from routing import codec
 from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, StopState, TimeWindow, Unassigned
 
@@ -27,12 +44,14 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 @blueprint.post("/v1/orders")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({201: OrderView, 200: OrderView}, body=OrderIn, headers=IdempotencyHeaders, problems=(409,))
 def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Accept an order: 201 means durable and readable at once.
 
     The same `Idempotency-Key` or `external_id` with the same body answers again without a second order; with
     another body it is refused.
     """
+    token = headers(IdempotencyHeaders).idempotency_key
     data = body()
     wanted, right, faults = parse(OrderIn, data)
     depot = my_depot(right["depot_id"], recent=True) if "depot_id" in right else None
@@ -52,7 +71,7 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
         pickup=_pickup(wanted.pickup) if wanted.pickup else None, dispatch=wanted.dispatch,
     )  # fmt: skip
     result, order_id = writers.create_order(
-        store(), order, print_=writers.fingerprint(data), idempotency=request.headers.get("Idempotency-Key"), now=now,
+        store(), order, print_=writers.fingerprint(data), idempotency=token, now=now,
         personal=wanted.recipient.fields() if wanted.recipient else {}, match_at=_match_at(depot, order, now),
     )  # fmt: skip
     if result == "full":
@@ -63,13 +82,13 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     if result == "duplicate":
         raise ApiProblem(409, "duplicate", f"You have an order with external_id {wanted.external_id!r} and other values.",
                          "PATCH that order, or use another external_id.", extra={"order_id": order_id})  # fmt: skip
-    headers = {"Location": f"/v1/orders/{order_id}"}
+    where = {"Location": f"/v1/orders/{order_id}"}
     if result == "created":  # nobody can have done anything with it yet
         recipient = wanted.recipient.fields() if wanted.recipient else {}
         status = "accepted" if order.dispatch is Dispatch.PLANNED else "matching"
-        return _shown(depot, order, recipient, {"status": status}), 201, headers
+        return _shown(depot, order, recipient, {"status": status}), 201, where
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or order
-    return view(depot, stored), 200, headers | {"Idempotent-Replayed": "true"}
+    return view(depot, stored), 200, where | {"Idempotent-Replayed": "true"}
 
 
 def _match_at(depot: Depot, order: Order, now: float) -> float | None:
@@ -150,15 +169,12 @@ def _windows(windows: list[Window]) -> tuple[TimeWindow, ...]:
 
 @blueprint.get("/v1/orders")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: OrdersView}, query=OrdersQuery)
 def listing() -> dict[str, Any]:
-    """The caller's orders of a depot (`?depot_id=`), oldest first; `?cursor=` goes on where a page ended."""
-    depot_id, cursor = request.args.get("depot_id", ""), request.args.get("cursor", "0")
-    after = whole_number(cursor)
-    if not depot_id or after is None:
-        raise invalid([Fault("missing", "", "The query needs depot_id, and cursor as it was given.",
-                             "GET /v1/orders?depot_id=DEPOT")])  # fmt: skip
-    depot = my_depot(depot_id)
-    page = readers.order_page(store(), depot.id, after=after, limit=PAGE)
+    """The caller's orders of a depot, oldest first, a hundred a page."""
+    asked = query(OrdersQuery)
+    depot = my_depot(asked.depot_id)
+    page = readers.order_page(store(), depot.id, after=asked.cursor, limit=PAGE)
     found = [readers.record(store(), "orders", depot.id, order_id) for _, order_id in page]
     who = caller()
     mine = [order for order in found if order and (who.role is Role.OPERATOR or order.shipper == who.id)]
@@ -168,6 +184,7 @@ def listing() -> dict[str, Any]:
 
 @blueprint.get("/v1/orders/<order_id>")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: OrderView})
 def one(order_id: str) -> dict[str, Any]:
     """One order with its status and, if nobody can serve it, why."""
     depot, order = my_record("orders", order_id)
@@ -176,6 +193,7 @@ def one(order_id: str) -> dict[str, Any]:
 
 @blueprint.patch("/v1/orders/<order_id>")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: OrderView}, body=OrderPatch, problems=(409,))
 def change(order_id: str) -> dict[str, Any]:
     """Change an open order whose stop nobody has started."""
     expected = readers.record_revision(store(), order_id)  # before the order itself: a change in between is noticed
@@ -216,6 +234,7 @@ def change(order_id: str) -> dict[str, Any]:
 
 @blueprint.delete("/v1/orders/<order_id>")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: OrderView}, problems=(409,))
 def cancel(order_id: str) -> dict[str, Any]:
     """Cancel an open order, even one that is being driven to."""
     depot, order = my_record("orders", order_id)
@@ -232,6 +251,7 @@ def _too_late(result: list[str]) -> ApiProblem:
 
 @blueprint.delete("/v1/orders/<order_id>/personal")
 @allow(Role.OPERATOR, Role.SHIPPER)
+@describe({204: None})
 def erase(order_id: str) -> tuple[str, int]:
     """Erase the recipient's name, phone and note."""
     depot, order = my_record("orders", order_id)

@@ -7,14 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from flask import Blueprint, request
+from flask import Blueprint
 
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
+from ingest.openapi import describe
 from ingest.problems import Fault, full, invalid
-from ingest.schemas import RoadEventIn, body, iso, parse, seconds
+from ingest.schemas import DepotQuery, RoadEventIn, body, iso, parse, query, seconds
 from ingest.store import readers, writers
+from ingest.views import RoadEventsView, RoadEventView
 from routing.model import Depot, RoadEvent
 from routing.roads.snapping import both_ways
 
@@ -23,6 +25,7 @@ blueprint = Blueprint("roads", __name__)
 
 @blueprint.post("/v1/road-events")
 @allow(Role.OPERATOR)
+@describe({201: RoadEventView}, body=RoadEventIn, problems=(409,))
 def close() -> tuple[dict[str, Any], int]:
     """Close or slow streets until `end`. Areas take both directions; `edges` just those named."""
     wanted, right, faults = parse(RoadEventIn, body())
@@ -68,10 +71,10 @@ def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, 
 
 @blueprint.get("/v1/road-events")
 @allow(Role.OPERATOR)
+@describe({200: RoadEventsView}, query=DepotQuery)
 def listing() -> dict[str, Any]:
-    """What is closed or slowed at a depot (`?depot_id=`), now or later. `outdated`: reported on an earlier edition of its map."""
-    depot_id = request.args.get("depot_id", "")
-    depot = my_depot(depot_id)
+    """What is closed or slowed at a depot, now or later. `outdated`: reported on an earlier edition of its map."""
+    depot = my_depot(query(DepotQuery).depot_id)
     edition = network_of(depot).fingerprint
     events = readers.records(store(), "road_events", depot.id)
     return {"road_events": [view(event, edition) for event in events]}
@@ -79,6 +82,7 @@ def listing() -> dict[str, Any]:
 
 @blueprint.delete("/v1/road-events/<event_id>")
 @allow(Role.OPERATOR)
+@describe({204: None})
 def reopen(event_id: str) -> tuple[str, int]:
     """End a road event early."""
     depot, event = my_record("road_events", event_id)

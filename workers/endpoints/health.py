@@ -8,20 +8,24 @@ import redis
 from flask import Blueprint
 
 from ingest.context import services, store
+from ingest.openapi import describe
 from ingest.problems import ApiProblem
 from ingest.store import keys
 from ingest.store.connection import RETRY_AFTER_S
+from workers.views import AliveView, ReadyView
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
+@describe({200: AliveView})
 def alive() -> dict[str, Any]:
     """The process answers."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
+@describe({200: ReadyView})
 def ready() -> dict[str, Any]:
     """Redis answers with data of our schema, and there is a map."""
     try:

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ingest.context import store
+from ingest.openapi import describe
 from ingest.store import keys, metrics, readers
 from ingest.store.connection import Store
 
@@ -42,6 +43,7 @@ TOLD = {
 
 
 @blueprint.get("/metrics")
+@describe({200: str}, media="text/plain")
 def told() -> Response:
     """All figures."""
     registry = CollectorRegistry()

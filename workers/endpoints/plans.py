@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
-from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import eta_view, iso, whole_number
+from ingest.openapi import describe
+from ingest.problems import ApiProblem, not_found
+from ingest.schemas import VersionsQuery, eta_view, iso, query
 from ingest.store import keys, readers
 from ingest.store.readers import VersionRecord
 from routing import codec
@@ -19,6 +20,7 @@ from routing.model import Depot, Order, Plan, order_of
 from routing.solve.problem import build
 from workers import learned, travel
 from workers.documents import stop_view, trigger_view
+from workers.views import PlanView, ProblemFile, VersionsView
 
 blueprint = Blueprint("plans", __name__)
 
@@ -27,6 +29,7 @@ PAGE = 100
 
 @blueprint.get("/v1/depots/<depot_id>/plan")
 @allow(Role.OPERATOR)
+@describe({200: PlanView})
 def current(depot_id: str) -> dict[str, Any]:
     """The plan in force, each stop with its live state."""
     depot = my_depot(depot_id)
@@ -39,14 +42,12 @@ def current(depot_id: str) -> dict[str, Any]:
 
 @blueprint.get("/v1/depots/<depot_id>/plans")
 @allow(Role.OPERATOR)
+@describe({200: VersionsView}, query=VersionsQuery)
 def listing(depot_id: str) -> dict[str, Any]:
-    """Versions after `?after=`, oldest first: what each changed for whom, why, and how long it took."""
+    """Versions after one, oldest first, a hundred at most: what each changed for whom, why, and how long it took."""
     depot = my_depot(depot_id)
-    after = whole_number(request.args.get("after", "0"))
-    if after is None:
-        raise invalid([Fault("wrong_type", "", "after must be a plan version.", "?after=12")])
     newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
-    after = max(after, newest - depot.policy.keep_versions - 2 * readers.SNAPSHOT_EVERY)  # older ones are gone
+    after = max(query(VersionsQuery).after, newest - depot.policy.keep_versions - 2 * readers.SNAPSHOT_EVERY)  # older ones are gone
     numbers = range(after + 1, min(newest, after + PAGE) + 1)
     found = readers.version_records(store(), depot.id, numbers)
     return {"version": newest, "plans": [_summary(record) for record in found]}
@@ -54,6 +55,7 @@ def listing(depot_id: str) -> dict[str, Any]:
 
 @blueprint.get("/v1/depots/<depot_id>/plans/<int:version>")
 @allow(Role.OPERATOR)
+@describe({200: PlanView})
 def one(depot_id: str, version: int) -> dict[str, Any]:
     """Any version, whole, with its diff and triggers."""
     depot = my_depot(depot_id)
@@ -65,6 +67,7 @@ def one(depot_id: str, version: int) -> dict[str, Any]:
 
 @blueprint.get("/v1/depots/<depot_id>/problem")
 @allow(Role.OPERATOR)
+@describe({200: ProblemFile})
 def problem(depot_id: str) -> Response:
     """The state as a problem, for `python -m routing solve|check`: what a bug report needs. No names or phones."""
     depot = my_depot(depot_id)

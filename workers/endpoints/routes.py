@@ -14,9 +14,10 @@ from flask import Blueprint, Response, request
 
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
-from ingest.problems import Fault, invalid
-from ingest.schemas import eta_view, whole_number
+from ingest.openapi import describe
+from ingest.schemas import RouteHeaders, RouteQuery, StreamHeaders, StreamQuery, eta_view, headers, query
 from ingest.store import readers
+from workers.views import OffersView, RouteView
 
 blueprint = Blueprint("routes", __name__)
 
@@ -27,25 +28,27 @@ MAX_MISSED = 100
 
 @blueprint.get("/v1/drivers/<driver_id>/route")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: RouteView, 304: None}, query=RouteQuery, headers=RouteHeaders)
 def route(driver_id: str) -> Response:
     """The route with each stop's state; 304 while `If-None-Match` has its version, after `?wait=` seconds at most."""
     depot, driver = my_driver(driver_id)
     version = readers.route_version(store(), depot.id, driver)
     offer = readers.offer_to(store(), depot.id, driver)
     tag = str(version) if offer is None else f"{version}+{offer.number}"
-    wait = _wait()
-    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    wait = min(query(RouteQuery).wait, MAX_WAIT_S)
+    said = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
     if request.if_none_match.contains(tag):
         if wait and "X-Lastleg-Subscribed" not in request.headers:
-            headers["X-Lastleg-Wait"] = f"{driver} {wait}"
-        return Response(status=304, headers=headers)
+            said["X-Lastleg-Wait"] = f"{driver} {wait}"
+        return Response(status=304, headers=said)
     document = readers.route_document(store(), depot.id, driver) or _empty(depot.id, driver)
     document = _joined(depot.id, document) | ({"offer": _told(offer)} if offer else {})
-    return Response(json.dumps(document), headers=headers, content_type="application/json")
+    return Response(json.dumps(document), headers=said, content_type="application/json")
 
 
 @blueprint.get("/v1/drivers/<driver_id>/offers")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: OffersView})
 def offers(driver_id: str) -> dict[str, Any]:
     """The offer that waits for a driver's answer, if there is one. It is answered by a stop event, `accepted` or `declined`."""
     depot, driver = my_driver(driver_id)
@@ -56,16 +59,6 @@ def offers(driver_id: str) -> dict[str, Any]:
 def _told(offer: readers.Offer) -> dict[str, Any]:
     """As its driver's app sees it."""
     return offer.view | {"state": offer.state}
-
-
-def _wait() -> float:
-    try:
-        wait = float(request.args.get("wait", 0))
-        if not 0 <= wait < float("inf"):
-            raise ValueError
-        return min(wait, MAX_WAIT_S)
-    except ValueError:
-        raise invalid([Fault("wrong_type", "", "wait must be a number of seconds.", "?wait=25")]) from None
 
 
 def _empty(depot_id: str, driver: str) -> dict[str, Any]:
@@ -94,6 +87,7 @@ def _joined(depot_id: str, document: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/v1/drivers/<driver_id>/stream")
 @allow(Role.OPERATOR, Role.DRIVER)
+@describe({200: str}, query=StreamQuery, headers=StreamHeaders, media="text/event-stream")
 def stream(driver_id: str) -> Response:
     """Every version of the route as it is published (`event: route`, `id:` the route version).
 
@@ -101,12 +95,10 @@ def stream(driver_id: str) -> Response:
     `event: snapshot`.
     """
     depot, driver = my_driver(driver_id)
-    last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or ""
-    if last and whole_number(last) is None:
-        raise invalid([Fault("wrong_type", "", "Last-Event-ID must be a route version.", "Send it as it was received.")])
+    told, asked = headers(StreamHeaders).last_event_id, query(StreamQuery).last_event_id
     if "X-Lastleg-Subscribed" not in request.headers:
         return Response(headers={"X-Lastleg-Stream": driver}, content_type="text/event-stream")
-    text, version = _catch_up(depot.id, driver, int(last) if last else None)
+    text, version = _catch_up(depot.id, driver, asked if told is None else told)
     return Response(text, headers={"X-Lastleg-Version": str(version)}, content_type="text/event-stream")
 
 

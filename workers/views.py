@@ -1,0 +1,221 @@
+"""What answers with plans and routes look like, as `ingest.views` has it for the rest."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from ingest.views import Amounts, EtaView, ReasonView, RecipientView, Time, WindowView
+from routing.model import Kerb, Location, OrderKind, TriggerKind
+
+StopStateView = Literal["open", "en_route", "arrived", "completed", "failed", "cancelled", "moved"]
+
+
+class TriggerView(TypedDict):
+    """A reason to re-solve; `at` in real seconds since 1970."""
+
+    kind: TriggerKind
+    subject: str
+    revision: int
+    at: float
+
+
+class StopView(TypedDict):
+    """A stop with its planned times; what its order asks for is there while the order is kept."""
+
+    stop_id: str
+    order_id: str
+    kind: NotRequired[OrderKind]
+    location: NotRequired[Location]
+    kerb: NotRequired[Kerb]
+    service_time: NotRequired[int]
+    windows: NotRequired[list[WindowView]]
+    arrive: Time
+    begin: Time
+    leave: Time
+    late_by: int
+    state: StopStateView
+    eta: NotRequired[EtaView]
+    inferred: NotRequired[bool]
+    recipient: NotRequired[RecipientView]
+
+
+class ShiftRouteView(TypedDict):
+    """A driver's stops in one shift."""
+
+    shift_id: str
+    vehicle_id: str
+    stops: list[StopView]
+
+
+class ChangesView(TypedDict):
+    """Stops that a version gave to a driver, took from him, put elsewhere, or changed where they are."""
+
+    gained: list[str]
+    lost: list[str]
+    reordered: list[str]
+    updated: list[str]
+
+
+class OfferStopView(TypedDict):
+    """A stop of an offered order."""
+
+    stop_id: str
+    location: Location
+
+
+class OfferView(TypedDict):
+    """An order that cannot wait, as its driver is told of it; `wait` in s until he would be there, `number` counts offers."""
+
+    order_id: str
+    driver_id: str
+    stop_id: str
+    kind: OrderKind
+    stops: list[OfferStopView]
+    demand: Amounts
+    emergency: bool
+    number: int
+    wait: int
+    expires_at: Time
+    state: Literal["open", "accepted", "declined", "expired", "withdrawn"]
+
+
+class OffersView(TypedDict):
+    """The open offer, if there is one."""
+
+    offers: list[OfferView]
+
+
+class RouteView(TypedDict):
+    """A driver's whole route, what changed in it last, and why."""
+
+    driver_id: str
+    depot_id: str
+    route_version: int
+    planned_at: NotRequired[Time]
+    shifts: list[ShiftRouteView]
+    changes: ChangesView | None
+    triggers: list[TriggerView]
+    acknowledged: int
+    offer: NotRequired[OfferView]
+
+
+class RouteChangeView(ChangesView):
+    """What a version changed for one driver; `because` are the revisions of the triggers that it answers (old versions lack it)."""
+
+    driver_id: str
+    because: NotRequired[list[int]]
+
+
+class DiffView(TypedDict):
+    """What a version changed."""
+
+    routes: list[RouteChangeView]
+    newly_unassigned: list[str]
+    no_longer_unassigned: list[str]
+
+
+class DisruptionView(TypedDict):
+    """Stops of drivers on the road that changed hands or places, promises not kept, and what that costs."""
+
+    moved: int
+    resequenced: int
+    shifted: int
+    cost: int
+
+
+class VersionView(TypedDict):
+    """A plan version: what it changed for whom, why, and how long it took (`timings` in ms)."""
+
+    version: int
+    revision: int
+    roads: int
+    engine: str
+    created_at: Time
+    published_at: float
+    cost: int
+    latency_s: float | None
+    triggers: list[TriggerView]
+    diff: DiffView
+    timings: dict[str, float]
+    costs: dict[str, int]
+    disruption: DisruptionView
+
+
+class VersionsView(TypedDict):
+    """Plan versions, oldest first; `version` is the newest there is."""
+
+    version: int
+    plans: list[VersionView]
+
+
+class PlannedRouteView(TypedDict):
+    """A route of a plan; `acknowledged` is the newest route version that its driver has seen."""
+
+    shift_id: str
+    driver_id: str
+    vehicle_id: str
+    acknowledged: int
+    stops: list[StopView]
+
+
+class UnassignedView(TypedDict):
+    """An order that no route serves."""
+
+    order_id: str
+    reasons: list[ReasonView]
+
+
+class FlagView(TypedDict):
+    """A rule broken by a stop that no plan may change any more."""
+
+    stop_id: str
+    reason: ReasonView
+
+
+class PlanView(VersionView):
+    """A whole plan."""
+
+    depot_id: str
+    routes: list[PlannedRouteView]
+    unassigned: list[UnassignedView]
+    flags: list[FlagView]
+
+
+class NearView(TypedDict):
+    """A driver on duty, and how far from a place: by today's roads, and as the crow flies."""
+
+    driver_id: str
+    shift_id: str
+    seconds: int
+    metres: int
+    crow_m: int
+    state: str
+    stop_id: str | None
+    skills: list[str]
+    location: Location
+    seen_at: Time
+
+
+class NearsView(TypedDict):
+    """Drivers on duty, the first to be there first."""
+
+    drivers: list[NearView]
+
+
+ProblemFile = dict[str, Any]
+"""The state as a problem, for `python -m routing solve|check`."""
+
+
+class AliveView(TypedDict):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ReadyView(TypedDict):
+    """Redis answers, and these maps are there."""
+
+    status: Literal["ready"]
+    maps: list[str]
