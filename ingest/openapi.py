@@ -38,7 +38,7 @@ PARAMETERS = {
     "vehicle_id": ("hel.van-1", "A vehicle's id"), "shift_id": ("hel.monday-anna", "A shift's id"),
     "stop_id": ("hel.o3w5e11264sg0.delivery", "A stop's id"), "record_id": ("hel.o3w5e11264sg0", "An order's or road event's id"),
     "event_id": ("hel.r5f3759df86", "A road event's id"), "key_id": ("shipper-5f3759df86b0", "A key's id"),
-    "version": (12, "A plan version"),
+    "version": (12, "A plan version"), "external_id": ("A-17", "The id that you gave your order"),
 }  # fmt: skip
 """What stands in paths: an example and its meaning."""
 
@@ -153,7 +153,8 @@ def _example(body: Any) -> Any:
 
 def _path_parameter(name: str, kind: str) -> dict[str, Any]:
     example, text = PARAMETERS[name]
-    schema = {"type": "integer", "minimum": 0} if kind == "int" else {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
+    schema: dict[str, Any] = {"type": "integer", "minimum": 0} if kind == "int" else {"type": "string", "minLength": 1}
+    schema |= {"pattern": "^[^/]+$"} if kind == "string" else {}
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema, "example": example}
 
 

@@ -68,19 +68,24 @@ def _where(fault: Fault) -> dict[str, str]:
     return {"parameter": fault.parameter} if fault.parameter else {"pointer": fault.pointer}
 
 
-def render(problem: ApiProblem) -> Response:
-    """The HTTP answer."""
-    body: dict[str, Any] = {
+def content(problem: ApiProblem) -> dict[str, Any]:
+    """The problem document."""
+    told: dict[str, Any] = {
         "type": f"urn:lastleg:error:{problem.code}", "title": HTTPStatus(problem.status).phrase,
         "status": problem.status, "code": problem.code, "detail": problem.detail,
     }  # fmt: skip
     if problem.remedy:
-        body["remedy"] = problem.remedy
+        told["remedy"] = problem.remedy
     if problem.faults:
-        body["errors"] = [
+        told["errors"] = [
             {"code": fault.code} | _where(fault) | {"detail": fault.detail} | ({"remedy": fault.remedy} if fault.remedy else {})
             for fault in problem.faults
         ]
-    response = Response(json.dumps(body | problem.extra), problem.status, content_type="application/problem+json")
+    return told | problem.extra
+
+
+def render(problem: ApiProblem) -> Response:
+    """The HTTP answer."""
+    response = Response(json.dumps(content(problem)), problem.status, content_type="application/problem+json")
     response.headers.update(problem.headers)
     return response

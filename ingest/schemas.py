@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SkipValidation,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -313,6 +314,18 @@ class PickupIn(_Body):
     setup_time: StrictInt = Field(default=0, ge=0, le=DAY_S)
 
 
+ORDER: dict[str, Any] = {
+    "depot_id": "hel",
+    "kind": "delivery",
+    "location": {"lat": 60.1712, "lon": 24.9441},
+    "external_id": "A-17",
+    "windows": [{"from": "2027-03-01T09:00:00+02:00", "to": "2027-03-01T11:00:00+02:00"}],
+    "service_time": 120,
+    "demand": {"parcels": 2},
+    "recipient": {"name": "Ada", "phone": "+358 40 123", "note": "second floor"},
+}
+
+
 class OrderPatch(_Body):
     """What of an open order can be changed."""
 
@@ -337,18 +350,7 @@ class OrderPatch(_Body):
 class OrderIn(_Body):
     """An order to accept."""
 
-    model_config = _shown(
-        {
-            "depot_id": "hel",
-            "kind": "delivery",
-            "location": {"lat": 60.1712, "lon": 24.9441},
-            "external_id": "A-17",
-            "windows": [{"from": "2027-03-01T09:00:00+02:00", "to": "2027-03-01T11:00:00+02:00"}],
-            "service_time": 120,
-            "demand": {"parcels": 2},
-            "recipient": {"name": "Ada", "phone": "+358 40 123", "note": "second floor"},
-        }
-    )
+    model_config = _shown(ORDER)
 
     depot_id: Slug
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -368,6 +370,14 @@ class OrderIn(_Body):
     excluded_drivers: list[str] = Field(default_factory=list, max_length=100)
     recipient: Recipient | None = None
     dispatch: Dispatch = Dispatch.PLANNED
+
+
+class OrdersIn(_Body):
+    """Orders to accept, each judged for itself."""
+
+    model_config = _shown({"orders": [ORDER, ORDER | {"external_id": "A-18", "location": {"lat": 60.1688, "lon": 24.9322}}]})
+
+    orders: list[SkipValidation[OrderIn]] = Field(min_length=1, max_length=1000)
 
 
 class KeyIn(_Body):
@@ -551,6 +561,20 @@ class IdempotencyHeaders(_Body):
         default=None, alias="Idempotency-Key",
         description="Of your choice: the same key within 24 h with the same body is the same call",
     )  # fmt: skip
+
+
+class ChangeHeaders(_Body):
+    """What is to be changed."""
+
+    if_match: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, alias="If-Match", description="`ETag` of the order as it was read: 412 if it has changed since"
+    )
+
+
+class DryRunQuery(_Body):
+    """Whether it is meant."""
+
+    dry_run: bool = Field(default=False, description="Only say what would come of it: nothing is changed")
 
 
 class NearQuery(_Body):

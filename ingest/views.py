@@ -152,6 +152,32 @@ class OrdersView(TypedDict):
     next_cursor: str | None
 
 
+class DryRunView(TypedDict):
+    """What would come of a call. The id of an order that would be created is not kept."""
+
+    dry_run: Literal[True]
+    result: Literal["created", "replayed", "changed", "unchanged", "cancelled"]
+    order: OrderView
+
+
+class BatchResultView(TypedDict):
+    """What has come of one order of a batch: its status as if it had been sent alone, and the order or what is wrong with it."""
+
+    status: int
+    order: NotRequired[OrderView]
+    problem: NotRequired[Problem]
+    dry_run: NotRequired[Literal[True]]
+    result: NotRequired[str]
+
+
+class BatchView(TypedDict):
+    """The results, in the order of the batch."""
+
+    results: list[BatchResultView]
+    accepted: int
+    refused: int
+
+
 class ClockView(TypedDict):
     """A depot's clock."""
 

@@ -10,13 +10,13 @@ from flask import Blueprint
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, snapper_of, store
+from ingest.faults import dimension_faults, place_faults
 from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, full, invalid, not_found
-from ingest.schemas import DepotQuery, DriverIn, Place, ShiftIn, VehicleIn, body, checked, iso, parse, query, seconds
+from ingest.schemas import DepotQuery, DriverIn, ShiftIn, VehicleIn, body, checked, iso, parse, query, seconds
 from ingest.store import readers, writers
 from ingest.views import DriversView, DriverView, ShiftsView, ShiftView, VehiclesView, VehicleView
-from routing.errors import OffMap
-from routing.model import Costs, Depot, Driver, Shift, Vehicle
+from routing.model import Costs, Driver, Shift, Vehicle
 
 blueprint = Blueprint("fleet", __name__)
 
@@ -62,7 +62,7 @@ def make_shift() -> tuple[dict[str, Any], int]:
     depot = my_depot(right["depot_id"]) if "depot_id" in right else None
     if depot is not None:
         for name in ("start_location", "end_location"):
-            faults += place_faults(depot, right.get(name), f"/{name}")
+            faults += place_faults(snapper_of(depot), right.get(name), f"/{name}")
         faults += [Fault("unknown_id", f"/{name}", f"{right[name]!r} is not of depot {depot.id!r}.", "Use its full id.")
                    for name in ("driver_id", "vehicle_id")
                    if name in right and not right[name].startswith(f"{depot.id}.")]  # fmt: skip
@@ -93,24 +93,6 @@ def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dic
                          "Shifts of one driver or one vehicle may not overlap.",
                          faults=[Fault("overlap", f"/{result[1]}", f"It is taken by {result[2]}.")])  # fmt: skip
     return view(record), 201 if result[0] == "created" else 200
-
-
-def dimension_faults(depot: Depot, amounts: dict[str, int], where: str) -> list[Fault]:
-    """A fault for each dimension the depot does not have."""
-    known = ", ".join(depot.dimensions) or "none"
-    return [Fault("unknown_dimension", f"{where}/{name}", f"Depot {depot.id!r} has no dimension {name!r}.",
-                  f"It has: {known}.") for name in amounts if name not in depot.dimensions]  # fmt: skip
-
-
-def place_faults(depot: Depot, place: Place | None, where: str) -> list[Fault]:
-    """A fault if a place is off the depot's map, with the distance to the nearest street."""
-    if place is None:
-        return []
-    try:
-        snapper_of(depot).snap(place.location())
-    except OffMap as error:
-        return [Fault(error.code, where, error.detail, error.remedy)]
-    return []
 
 
 @blueprint.get("/v1/drivers")

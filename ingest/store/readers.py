@@ -96,9 +96,21 @@ def record(client: Store, family: str, depot_id: str, record_id: str) -> Any | N
     return None if text is None else codec.loads(text, FAMILIES[family])
 
 
+def records_of(client: Store, family: str, depot_id: str, record_ids: Sequence[str]) -> list[Any]:
+    """Those of some records that there are, in this order."""
+    texts = client.hmget(keys.depot_key(depot_id, family), list(record_ids)) if record_ids else []
+    return [codec.loads(text, FAMILIES[family]) for text in texts if text is not None]
+
+
 def record_revision(client: Store, record_id: str) -> int:
     """The revision of a record's last change; 0 if there is no such record."""
     return int(client.hget(keys.depot_key(depot_of(record_id), "record_rev"), record_id) or 0)
+
+
+def external(client: Store, depot_id: str, shipper: str, external_id: str) -> str | None:
+    """The id of a shipper's order by the shipper's own id, or None."""
+    found: str | None = client.hget(keys.depot_key(depot_id, "external"), f"{shipper}|{external_id}")
+    return found
 
 
 def fingerprint(client: Store, depot_id: str, record_id: str) -> str | None:
@@ -123,6 +135,14 @@ def order_page(client: Store, depot_id: str, *, after: int, limit: int) -> list[
 def personal(client: Store, depot_id: str, record_id: str) -> dict[str, str]:
     """Name, phone and note of a record, as far as they have not expired."""
     return dict(client.hgetall(keys.personal(depot_id, record_id)))
+
+
+def personals(client: Store, depot_id: str, record_ids: Sequence[str]) -> list[dict[str, str]]:
+    """The same of several records."""
+    with client.pipeline(transaction=False) as pipeline:
+        for record_id in record_ids:
+            pipeline.hgetall(keys.personal(depot_id, record_id))
+        return list(pipeline.execute())
 
 
 class Aside(msgspec.Struct, frozen=True):
@@ -212,8 +232,14 @@ def progress_of(client: Store, depot_id: str, stops: list[str]) -> dict[str, Sto
     """Progress of those stops that have any."""
     if not stops:
         return {}
-    fields = [f"{stop}|{name}" for stop in stops for name in ("state", "arrived", "left", "inferred")]
-    values = client.hmget(keys.depot_key(depot_id, "progress"), fields)
+    fields = [f"{stop}|{name}" for stop in stops for name in _PROGRESS]
+    return _progress(stops, client.hmget(keys.depot_key(depot_id, "progress"), fields))
+
+
+_PROGRESS = ("state", "arrived", "left", "inferred")
+
+
+def _progress(stops: Sequence[str], values: Sequence[str | None]) -> dict[str, StopProgress]:
     rows = zip(stops, values[::4], values[1::4], values[2::4], values[3::4], strict=True)
     return {stop: StopProgress(stop, StopState(state), _time(arrived), _time(left), inferred=bool(inferred))
             for stop, state, arrived, left, inferred in rows if state}  # fmt: skip
@@ -228,8 +254,51 @@ def holders(client: Store, depot_id: str, stops: list[str]) -> dict[str, str]:
 def etas(client: Store, depot_id: str, stops: Sequence[str]) -> dict[str, tuple[int, int]]:
     """When drivers will be at those stops that something is expected of (depot s): at even odds, and four times in five."""
     found = client.hmget(keys.depot_key(depot_id, "etas"), list(stops)) if stops else []
-    rows = ((stop, text.split()) for stop, text in zip(stops, found, strict=True) if text)
-    return {stop: (int(float(p50)), int(float(p80))) for stop, (p50, p80) in rows}
+    return {stop: eta for stop, text in zip(stops, found, strict=True) if (eta := _eta(text)) is not None}
+
+
+def _eta(text: str | None) -> tuple[int, int] | None:
+    if not text:
+        return None
+    p50, p80 = text.split()
+    return int(float(p50)), int(float(p80))
+
+
+class OrderState(msgspec.Struct, frozen=True):
+    """All that is known of where an order stands; `shift` has its last stop, `eta` is of that stop."""
+
+    progress: dict[str, StopProgress]
+    aside: bool
+    unassigned: Unassigned | None
+    unmatched: bool
+    offer: Offer | None
+    shift: str | None
+    eta: tuple[int, int] | None
+
+
+def order_states(client: Store, depot_id: str, orders: Sequence[Order]) -> list[OrderState]:
+    """Where orders stand, read in one go."""
+    if not orders:
+        return []
+    ids, stops = [order.id for order in orders], [order.stop_id for order in orders]
+    every = [stop for order in orders for stop in order.stop_ids]
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.hmget(keys.depot_key(depot_id, "progress"), [f"{stop}|{name}" for stop in every for name in _PROGRESS])
+        for name in ("aside", "unassigned", "offers"):
+            pipeline.hmget(keys.depot_key(depot_id, name), ids)
+        for name in ("stop_shift", "etas"):
+            pipeline.hmget(keys.depot_key(depot_id, name), stops)
+        pipeline.smismember(keys.depot_key(depot_id, "unmatched"), ids)
+        told, aside, unassigned, offers, shifts, etas, unmatched = pipeline.execute()
+    progress = _progress(every, told)
+    return [
+        OrderState(
+            {stop: progress[stop] for stop in order.stop_ids if stop in progress}, bool(aside[number]),
+            codec.loads(unassigned[number], Unassigned) if unassigned[number] else None, bool(unmatched[number]),
+            codec.loads(offers[number], Offer) if offers[number] else None, shifts[number], _eta(etas[number]),
+        )
+        for number, order in enumerate(orders)
+    ]  # fmt: skip
 
 
 class NearBy(msgspec.Struct, frozen=True):

@@ -58,33 +58,59 @@ def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, 
     return list(run(client, record.depot_id, "put", arguments, PERSONAL=keys.personal(record.depot_id, record.id)))
 
 
-def create_order(client: Store, order: Order, *, print_: str, idempotency: str | None, now: float,
-                 personal: dict[str, str], match_at: float | None = None) -> list[str]:  # fmt: skip
-    """Accept an order: `created`, `replayed`, `key_reused` or `duplicate` + the order's id, or `full` + how many may be open.
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to accept: what its request looked like, by which key it is known if it comes again, and who waits for it.
 
     With `match_at` (real s) it cannot wait for a plan, and is matched then.
     """
+
+    order: Order
+    print: str
+    token: str | None
+    personal: dict[str, str]
+    match_at: float | None = None
+
+
+def create_orders(client: Store, new: Sequence[NewOrder], *, now: float, dry: bool = False) -> list[list[str]]:
+    """Accept orders, one by one in one go.
+
+    For each: `created` + its id and revision; `replayed`, `key_reused` or `duplicate` + the id of the order there is; or `full` +
+    how many may be open. With `dry` nothing is changed, and the answers are what they would be one by one.
+    """
+    if len(new) == 1:
+        return [_create(client, new[0], now, dry)]
+    with client.pipeline(transaction=False) as pipeline:
+        for item in new:
+            _create(pipeline, item, now, dry)
+        return [list(result) for result in pipeline.execute()]
+
+
+def _create(client: Store, new: NewOrder, now: float, dry: bool) -> list[str]:
+    order = new.order
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
-    token = hashlib.sha256(f"{order.shipper}|{idempotency}".encode()).hexdigest()[:32]
-    due = "" if match_at is None else match_at
-    arguments = [order.id, codec.dumps(order), print_, external, json.dumps({"order_id": order.id}), now,
-                 ONCE_TTL_S if idempotency else 0, PERSONAL_TTL_S, due, *_fields(personal)]  # fmt: skip
-    return list(run(client, order.depot_id, "order_create", arguments,
-                    PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token)))  # fmt: skip
+    token = hashlib.sha256(f"{order.shipper}|{new.token}".encode()).hexdigest()[:32]
+    due = "" if new.match_at is None else new.match_at
+    arguments = [order.id, codec.dumps(order), new.print, external, json.dumps({"order_id": order.id}), now,
+                 ONCE_TTL_S if new.token else 0, PERSONAL_TTL_S, due, "dry" if dry else "", *_fields(new.personal)]  # fmt: skip
+    result = run(client, order.depot_id, "order_create", arguments,
+                 PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token))  # fmt: skip
+    return list(result) if isinstance(result, list) else []
 
 
 def change_order(client: Store, order: Order, *, expected: int, print_: str, now: float,
-                 personal: dict[str, str]) -> list[str]:  # fmt: skip
-    """Replace an order: `changed`, `closed`, `started` or `stale`."""
+                 personal: dict[str, str], dry: bool = False) -> list[str]:  # fmt: skip
+    """Replace an order: `changed` + its revision, or `closed`, `started` or `stale`."""
     arguments = [order.id, " ".join(order.stop_ids), codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
-                 PERSONAL_TTL_S, *_fields(personal)]  # fmt: skip
+                 PERSONAL_TTL_S, "dry" if dry else "", *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
 
 
-def cancel_order(client: Store, order: Order, *, now: float, at: int) -> list[str]:
-    """Cancel an order: `cancelled`, `already` or `closed` + state."""
-    arguments = [order.id, " ".join(order.stop_ids), json.dumps({"order_id": order.id}), now, at]
+def cancel_order(client: Store, order: Order, *, now: float, at: int, expected: int | None = None, dry: bool = False) -> list[str]:
+    """Cancel an order: `cancelled` + its revision, or `already`, `closed` + state, or `stale`."""
+    arguments = [order.id, " ".join(order.stop_ids), json.dumps({"order_id": order.id}), now, at,
+                 "" if expected is None else expected, "dry" if dry else ""]  # fmt: skip
     return list(run(client, order.depot_id, "order_cancel", arguments))
 
 

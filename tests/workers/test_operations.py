@@ -193,7 +193,7 @@ def test_a_redis_that_takes_no_writes_is_no_defect(shop: Shop, monkeypatch: pyte
     def refuses(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(writers, "create_order", refuses)
+    monkeypatch.setattr(writers, "create_orders", refuses)
     told = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": HOME})
     assert (told.status_code, told.json["code"], told.headers["Retry-After"]) == (503, "redis_read_only", "2")
 

@@ -9,8 +9,8 @@ from flask import Blueprint
 
 from ingest import context
 from ingest.auth import Role
-from ingest.context import allow, my_depot, services, store
-from ingest.endpoints.fleet import place_faults
+from ingest.context import allow, my_depot, services, snapper_of, store
+from ingest.faults import place_faults
 from ingest.openapi import describe
 from ingest.problems import invalid
 from ingest.schemas import NearQuery, iso, query
@@ -37,7 +37,7 @@ def near(depot_id: str) -> dict[str, Any]:
     depot = my_depot(depot_id)
     asked = query(NearQuery)
     where = PlaceIn(lat=asked.lat, lon=asked.lon)
-    if faults := place_faults(depot, where, ""):
+    if faults := place_faults(snapper_of(depot), where, ""):
         raise invalid([replace(fault, parameter="lat") for fault in faults])
     place, skills = where.location(), {skill for skill in asked.skills.split(",") if skill}
     now = depot.clock.depot(context.now())

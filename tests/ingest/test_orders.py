@@ -1,0 +1,124 @@
+"""Orders by the hundred, by the shipper's own ids, on condition and on trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingest.auth import Role, make_key
+from ingest.store import keys, readers
+from tests.conftest import SPOTS, Shop, order
+from tests.ingest.test_api import state
+
+
+def send(shop: Shop, orders: list[Any], **kwargs: Any) -> Any:
+    answer = shop.call("POST", "/v1/orders/batch", {"orders": orders}, key=shop.shipper, **kwargs)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_a_batch_has_a_result_for_each_order(shop: Shop) -> None:
+    """Good ones are accepted whatever is wrong with others, and pointers say where in the batch that is."""
+    shop.depot()
+    told = send(shop, [order(external_id="A"), order(priority=101), order(SPOTS[1]), order(external_id="A", priority=1), 7])
+    assert [row["status"] for row in told["results"]] == [201, 422, 201, 409, 422]
+    assert (told["accepted"], told["refused"]) == (2, 3)
+    assert told["results"][1]["problem"]["errors"][0]["pointer"] == "/orders/1/priority"
+    assert told["results"][3]["problem"]["order_id"] == told["results"][0]["order"]["id"]
+    assert shop.store.scard(keys.depot_key("hel", "open")) == 2
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    assert [trigger.kind for trigger in snapshot.triggers] == ["order_new"] * 2
+
+
+def test_a_batch_sent_twice_counts_once(shop: Shop) -> None:
+    """Under one key each order has its place; what is new in a place is refused, what is not is answered again."""
+    shop.depot()
+    first = send(shop, [order(), order(SPOTS[1])], headers={"Idempotency-Key": "k"})
+    again = send(shop, [order(), order(SPOTS[2]), order(SPOTS[3])], headers={"Idempotency-Key": "k"})
+    assert [row["status"] for row in again["results"]] == [200, 422, 201]
+    assert again["results"][0]["order"]["id"] == first["results"][0]["order"]["id"]
+    assert again["results"][1]["problem"]["code"] == "idempotency_key_reused"
+    assert shop.store.scard(keys.depot_key("hel", "open")) == 3
+
+
+@pytest.mark.parametrize("orders", [[], [order()] * 1001, "x"])
+def test_a_batch_has_its_limits(shop: Shop, orders: Any) -> None:
+    shop.depot()
+    assert shop.call("POST", "/v1/orders/batch", {"orders": orders}, key=shop.shipper).json["errors"][0]["pointer"] == "/orders"
+
+
+def test_put_makes_an_order_be_as_it_says(shop: Shop) -> None:
+    """Created, left as it is, replaced; a replacement takes defaults for what it leaves out."""
+    shop.depot()
+
+    def put(body: Any, key: str = shop.shipper, name: str = "shop/17", **kwargs: Any) -> Any:
+        return shop.call("PUT", f"/v1/orders/by-external-id/{name}", body, key=key, **kwargs)
+
+    made = put(order(priority=5, recipient={"name": "Ada"}))
+    assert (made.status_code, made.json["external_id"]) == (201, "shop/17")
+    before = state(shop)
+    assert put(order(priority=5, recipient={"name": "Ada"})).status_code == 200
+    assert state(shop) == before, "what is so already is not planned anew"
+    changed = put(order(SPOTS[2]))
+    assert (changed.status_code, changed.json["id"]) == (200, made.json["id"])
+    assert (changed.json["priority"], changed.json["location"]) == (0, SPOTS[2])
+    assert changed.headers["ETag"] != made.headers["ETag"]
+    got = shop.call("GET", "/v1/orders/by-external-id/shop/17?depot_id=hel", key=shop.shipper)
+    assert (got.json, got.headers["ETag"]) == (changed.json, changed.headers["ETag"])
+    other = put(order(kind="service", demand={}))
+    assert (other.status_code, other.json["errors"][0]["pointer"]) == (422, "/kind")
+    assert put(order(external_id="other")).json["errors"][0]["pointer"] == "/external_id"
+    stranger = make_key(shop.store, Role.SHIPPER, tenant="acme")[0]
+    assert shop.call("GET", "/v1/orders/by-external-id/shop/17?depot_id=hel", key=stranger).status_code == 404
+    assert put(order(), key=stranger).json["id"] != made.json["id"]
+    shop.call("DELETE", f"/v1/orders/{made.json['id']}", key=shop.shipper)
+    assert put(order(SPOTS[3])).json["code"] == "too_late"
+
+
+def test_if_match_guards_against_lost_updates(shop: Shop) -> None:
+    """Whoever changes what has changed since it was read is told so, and changes nothing."""
+    shop.depot()
+    made = shop.call("POST", "/v1/orders", order(external_id="A"), key=shop.shipper)
+    path, old = f"/v1/orders/{made.json['id']}", {"If-Match": made.headers["ETag"]}
+    changed = shop.call("PATCH", path, {"priority": 1}, key=shop.shipper, headers=dict(old))
+    assert changed.status_code == 200
+    before = state(shop)
+    for method, target, body in (("PATCH", path, {"priority": 2}), ("DELETE", path, None),
+                                 ("PUT", "/v1/orders/by-external-id/A", order(priority=3))):  # fmt: skip
+        answer = shop.call(method, target, body, key=shop.shipper, headers=dict(old))
+        assert (answer.status_code, answer.json["code"]) == (412, "changed_meanwhile"), method
+    assert state(shop) == before
+    new = {"If-Match": shop.call("GET", path, key=shop.shipper).headers["ETag"]}
+    assert new == {"If-Match": changed.headers["ETag"]}
+    assert shop.call("PATCH", path, {"priority": 2}, key=shop.shipper, headers={"If-Match": "*"}).status_code == 200
+    assert shop.call("DELETE", path, key=shop.shipper, headers=new).status_code == 412
+    assert shop.call("PUT", "/v1/orders/by-external-id/B", order(), key=shop.shipper, headers=dict(old)).status_code == 412
+
+
+def test_a_dry_run_answers_and_changes_nothing(shop: Shop) -> None:
+    """The same refusals, the same answers, and the same state."""
+    shop.depot()
+    made = shop.order(external_id="A")
+    path, before = f"/v1/orders/{made['id']}", state(shop)
+
+    def dry(method: str, target: str, body: Any = None) -> Any:
+        return shop.call(method, target + "?dry_run=true", body, key=shop.shipper)
+
+    created = dry("POST", "/v1/orders", order(recipient={"name": "Ada"}))
+    assert (created.status_code, created.json["dry_run"], created.json["result"]) == (200, True, "created")
+    assert dry("POST", "/v1/orders", order(external_id="A")).json["result"] == "replayed"
+    assert dry("POST", "/v1/orders", order(external_id="A", priority=3)).status_code == 409
+    assert dry("POST", "/v1/orders", order(priority=-1)).status_code == 422
+    changed = dry("PATCH", path, {"priority": 9}).json
+    assert (changed["result"], changed["order"]["priority"]) == ("changed", 9)
+    assert dry("PUT", "/v1/orders/by-external-id/A", order(priority=4)).json["result"] == "changed"
+    assert dry("PUT", "/v1/orders/by-external-id/A", order(external_id="A")).json["result"] == "unchanged"
+    assert dry("PUT", "/v1/orders/by-external-id/B", order()).json["result"] == "created"
+    assert dry("DELETE", path).json["result"] == "cancelled"
+    told = dry("POST", "/v1/orders/batch", {"orders": [order(), order(priority=-1)]}).json
+    assert [row["status"] for row in told["results"]] == [200, 422]
+    assert state(shop) == before
+    shop.call("DELETE", path, key=shop.shipper)
+    assert dry("PATCH", path, {"priority": 9}).json["code"] == "too_late"
