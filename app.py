@@ -22,7 +22,7 @@ from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import AWAY, RETRY_AFTER_S, away, check_schema, connect, unable
 from routing.errors import LastlegError
-from workers.endpoints import health, metrics, near, plans, routes
+from workers.endpoints import following, health, metrics, near, plans, routes
 from workers.front import Front
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
     app.json = Json(app)
     app.extensions["lastleg"] = Services(settings, client)
-    for module in (orders, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics, reference):
+    for module in (orders, following, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics, reference):
         app.register_blueprint(module.blueprint)
     app.after_request(tell)
     app.register_error_handler(ApiProblem, render)

@@ -148,6 +148,7 @@ class PolicyIn(_Body):
     match_wait: StrictFloat | None = Field(default=None, ge=0, le=60)
     eta_step: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
     learned_service: StrictBool | None = None
+    feed_days: StrictInt | None = Field(default=None, ge=1, le=365)
     debounce: StrictFloat | None = Field(default=None, ge=0, le=60)
     max_wait: StrictFloat | None = Field(default=None, ge=0, le=600)
     periodic: StrictFloat | None = Field(default=None, ge=1, le=DAY_S)
@@ -380,6 +381,14 @@ class OrdersIn(_Body):
     orders: list[SkipValidation[OrderIn]] = Field(min_length=1, max_length=1000)
 
 
+class TrackingIn(_Body):
+    """A link to make; it is good for `ttl` seconds, or until two days after the order's windows."""
+
+    model_config = _shown({"ttl": 86400})
+
+    ttl: StrictInt | None = Field(default=None, ge=60, le=90 * DAY_S)
+
+
 class KeyIn(_Body):
     """A key to make: a shipper key (maybe for some depots only), a driver's token, or another operator's key."""
 
@@ -520,6 +529,13 @@ class OrdersQuery(DepotQuery):
     """Which orders."""
 
     cursor: int = Field(default=0, ge=0, le=MAX_CURSOR, description="`next_cursor` of the page before")
+
+
+class EventsQuery(DepotQuery):
+    """Which events."""
+
+    after: int = Field(default=0, ge=0, le=MAX_CURSOR, description="`next_cursor` of the last answer; 0 for all that are kept")
+    limit: int = Field(default=100, ge=1, le=1000, description="So many at most are looked at")
 
 
 class VersionsQuery(_Body):

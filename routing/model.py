@@ -229,6 +229,8 @@ class Policy:
     """Depot seconds that an expected arrival must have moved to be told anew in an event."""
     learned_service: bool = True
     """Whether plans take service to last as long as has been learned, in place of what orders say."""
+    feed_days: int = 7
+    """Real days that events for shippers are kept, for those who were away."""
     debounce: float = 0.05
     """Real seconds between a trigger and the repair that answers it, so that what comes together is answered together."""
     max_wait: float = 0.4

@@ -20,7 +20,7 @@ from ingest.settings import Settings
 from ingest.store import backup, embedded, keys, migrations, readers
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
-from workers import archive, dispatcher, supervisor
+from workers import archive, dispatcher, feed, supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,7 +118,14 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _dispatch(arguments: argparse.Namespace) -> None:
     del arguments
-    dispatcher.run(Settings.read(), _stop_on_signal())
+    settings, stop = Settings.read(), _stop_on_signal()
+    teller = threading.Thread(target=feed.follow, args=(settings, stop))
+    teller.start()
+    try:
+        dispatcher.run(settings, stop)
+    finally:
+        stop.set()
+        teller.join()
 
 
 def _archive(arguments: argparse.Namespace) -> None:

@@ -73,6 +73,7 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             for depot_id in readers.depots(client) if ours else ():
                 while retire(client, settings.archive, depot_id) == RETIRED:
                     pass
+                writers.trim_feed(client, depot_id, now=time.time())
             if ours and time.monotonic() - looked > TIDY_S:
                 with suppress(redis.exceptions.NoPermissionError):  # a user with few rights; the API does it as well
                     auth.forget_expired(client)
@@ -164,19 +165,17 @@ def _write(folder: Path, name: str, rows: list[tuple[str, dict[str, str]]]) -> N
 
 
 def _trim(client: Store, stream: str) -> None:
-    """Drop what every group has read and acknowledged, but for the last `KEEP` entries."""
+    """Drop what every group has read and acknowledged, and of events what shippers were told, but for the last `KEEP` entries."""
     if client.xlen(stream) <= KEEP:
         return
     oldest = []
     for group in client.xinfo_groups(stream):
         pending = client.xpending(stream, group["name"])
         oldest.append(pending["min"] or group["last-delivered-id"])
+    if stream == keys.shared_key("events") and (told := client.get(keys.shared_key("feed_read"))):
+        oldest.append(told)
     kept = client.xrevrange(stream, count=KEEP)
     if kept:
         oldest.append(kept[-1][0])
-    client.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
+    client.xtrim(stream, minid=min(oldest, key=readers.entry_number), approximate=True)
 
-
-def _order(entry: str) -> tuple[int, int]:
-    milliseconds, _, number = entry.partition("-")
-    return int(milliseconds), int(number or 0)

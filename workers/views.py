@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ingest.views import Amounts, EtaView, ReasonView, RecipientView, Time, WindowView
+from ingest.views import Amounts, EtaView, ReasonView, RecipientView, Status, Time, WindowView
 from routing.model import Kerb, Location, OrderKind, TriggerKind
 
 StopStateView = Literal["open", "en_route", "arrived", "completed", "failed", "cancelled", "moved"]
@@ -219,3 +219,82 @@ class ReadyView(TypedDict):
 
     status: Literal["ready"]
     maps: list[str]
+
+
+class EtaOfView(TypedDict):
+    """When a driver is expected; `stops_before` are made first, as the plan is."""
+
+    order_id: str
+    status: Status
+    eta: NotRequired[EtaView]
+    stops_before: NotRequired[int]
+    arrived_at: NotRequired[Time]
+    left_at: NotRequired[Time]
+
+
+class OrderEventView(TypedDict):
+    """Something an order has been through; `at` in the depot's time."""
+
+    type: str
+    at: Time
+    status: NotRequired[Status]
+    reasons: NotRequired[list[ReasonView]]
+    eta: NotRequired[EtaView]
+    inferred: NotRequired[bool]
+
+
+class TimelineView(TypedDict):
+    """What an order has been through, oldest first."""
+
+    order_id: str
+    events: list[OrderEventView]
+
+
+class ExplanationView(TypedDict):
+    """Why an order is where it is; `codes` counts reasons, of the 25 drivers who come nearest to taking it."""
+
+    order_id: str
+    status: Status
+    plan_version: int
+    drivers_tried: int
+    codes: dict[str, int]
+    summary: str
+    reasons: list[ReasonView]
+
+
+class EventView(TypedDict):
+    """An event as it is told, in the feed and to webhooks; `timestamp` is real time, times in `data` are the depot's."""
+
+    id: str
+    type: str
+    timestamp: Time
+    depot_id: str
+    sequence: int
+    data: dict[str, Any]
+
+
+class EventsView(TypedDict):
+    """Events after a cursor; `more` if there are some after these."""
+
+    events: list[EventView]
+    next_cursor: int
+    more: bool
+
+
+class LinkView(TypedDict):
+    """A link that needs no key; `url` is a path of this server."""
+
+    url: str
+    expires_at: Time
+
+
+class TrackingView(TypedDict):
+    """What a recipient may know: nothing of places, names, drivers or other orders. `now` is the depot's time."""
+
+    status: Status
+    windows: list[WindowView]
+    now: Time
+    eta: NotRequired[EtaView]
+    stops_before: NotRequired[int]
+    arrived_at: NotRequired[Time]
+    left_at: NotRequired[Time]

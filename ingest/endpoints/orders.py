@@ -60,7 +60,7 @@ def accept() -> tuple[dict[str, Any], int, dict[str, str]]:
     return _accepted(asked, writers.create_orders(store(), [asked.new], now=context.now(), dry=dry)[0], dry)
 
 
-@blueprint.post("/v1/orders/batch")
+@blueprint.post("/v1/orders:batch")
 @allow(Role.OPERATOR, Role.SHIPPER)
 @describe({200: BatchView}, body=OrdersIn, query=DryRunQuery, headers=IdempotencyHeaders, problems=(404,))
 def accept_all() -> dict[str, Any]:
@@ -199,8 +199,9 @@ def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
         if answer[0] != "duplicate":
             return _accepted(asked, answer, dry)
         known = answer[1]  # somebody was faster
-    expected = _expected(known)
+    expected = readers.record_revision(store(), known)
     depot, before = my_record("orders", known)
+    _check(expected)
     wanted = asked.new.order
     if (wanted.kind, wanted.dispatch) != (before.kind, before.dispatch):
         raise invalid([Fault("inconsistent", "/kind", f"The order is a {before.dispatch} {before.kind}, and stays that.",
@@ -217,7 +218,7 @@ def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
 @describe({200: OrderView | DryRunView}, body=OrderPatch, query=DryRunQuery, headers=ChangeHeaders, problems=(409, 412))
 def change(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Change an open order whose stop nobody has started; what the body leaves out stays."""
-    dry, expected = query(DryRunQuery).dry_run, _expected(order_id)
+    dry, expected = query(DryRunQuery).dry_run, readers.record_revision(store(), order_id)
     depot, order = my_record("orders", order_id)
     data = body()
     wanted, right, faults = parse(OrderPatch, data)
@@ -225,19 +226,17 @@ def change(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     faults += _rules(depot, caller()).faults({"pickup": order.pickup} | told | {"kind": order.kind, "dispatch": order.dispatch})
     if wanted is None or faults:
         raise invalid(faults)
+    _check(expected)
     print_ = writers.fingerprint([order.id, data, expected])
     recipient = wanted.recipient.fields() if wanted.recipient else {}
     return _replace(depot, orders.changed(depot, order, wanted), print_, recipient, expected, dry)
 
 
-def _expected(order_id: str) -> int:
-    """The revision that is to be changed: read before the order itself, so that a change in between is noticed."""
-    revision = readers.record_revision(store(), order_id)
+def _check(revision: int) -> None:
+    """Refuse to change an order that is not what `If-Match` names; its revision was read first, so no change is overlooked."""
     wanted = headers(ChangeHeaders).if_match
-    if wanted is not None and revision and wanted not in ("*", f'"{revision}"'):
-        my_record("orders", order_id)  # or it is not there for the caller
+    if wanted is not None and wanted not in ("*", f'"{revision}"'):
         raise _changed_meanwhile()
-    return revision
 
 
 def _changed_meanwhile() -> ApiProblem:
@@ -260,11 +259,12 @@ def _replace(depot: Depot, order: Order, print_: str, recipient: dict[str, str],
 @describe({200: OrderView | DryRunView}, query=DryRunQuery, headers=ChangeHeaders, problems=(409, 412))
 def cancel(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Cancel an open order, even one that is being driven to. Cancelled twice is cancelled."""
-    dry, wanted = query(DryRunQuery).dry_run, headers(ChangeHeaders).if_match
-    expected = _expected(order_id) if wanted is not None else None
+    dry, wanted, revision = query(DryRunQuery).dry_run, headers(ChangeHeaders).if_match, readers.record_revision(store(), order_id)
     depot, order = my_record("orders", order_id)
+    _check(revision)
     now = context.now()
-    result = writers.cancel_order(store(), order, now=now, at=depot.clock.depot(now), expected=expected, dry=dry)
+    result = writers.cancel_order(store(), order, now=now, at=depot.clock.depot(now), dry=dry,
+                                  expected=revision if wanted else None)  # fmt: skip
     if result[0] == "stale":
         raise _changed_meanwhile()
     if result[0] == "closed":

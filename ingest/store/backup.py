@@ -18,7 +18,7 @@ from routing import codec
 from routing.errors import BadProblem, LastlegError
 from routing.model import Depot, depot_of
 
-PASSING = ("tries", "foreseen", "near")
+PASSING = ("tries", "foreseen", "near", "fed")
 """Keys that only matter to what runs at the moment."""
 
 SHARED = ("dirty", "improvable", "moving", "matchable", "timers", "heard")

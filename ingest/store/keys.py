@@ -16,12 +16,12 @@ DEPOT = (
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
-    "offers", "offered", "unmatched", "held", "passed", "acks", "breaks",
+    "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "matchable", "timers", "heard", "metrics",
-          "schema")  # fmt: skip
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "matchable", "deliverable", "timers", "heard",
+          "metrics", "webhooks", "feed_read", "schema")  # fmt: skip
 """One key each per Redis that scripts get; `keys`, who may call, is the API's alone."""
 
 DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable"}

@@ -420,6 +420,11 @@ def plan(client: Store, depot_id: str) -> Plan | None:
     return None if text is None else codec.loads(text, Plan)
 
 
+def plan_version(client: Store, depot_id: str) -> int:
+    """The version of the plan in force; 0 before the first."""
+    return int(client.get(keys.depot_key(depot_id, "version")) or 0)
+
+
 def version_record(client: Store, depot_id: str, version: int) -> VersionRecord | None:
     """What one version changed, or None if there is no such version."""
     return next(iter(version_records(client, depot_id, [version])), None)
@@ -500,6 +505,42 @@ def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, 
     while rows := client.xrange(keys.shared_key("events"), min=f"({after}" if after != "0" else "-", count=1000):
         yield from rows
         after = rows[-1][0]
+
+
+def entry_number(entry: str) -> tuple[int, int]:
+    """A stream entry's id, to compare."""
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def timelines(client: Store, depot_id: str, order_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What has been told of orders, oldest first."""
+    found = client.hmget(keys.depot_key(depot_id, "timelines"), list(order_ids)) if order_ids else []
+    return {order: json.loads(text) if text else [] for order, text in zip(order_ids, found, strict=True)}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event of a depot's feed: its numbers for operators and for the shipper ("" if only operators are told), when (real s)."""
+
+    number: int
+    own: int
+    shipper: str
+    at: float
+    event: dict[str, Any]
+
+
+def feed(client: Store, depot_id: str, *, after: int, limit: int) -> list[Told]:
+    """Events of a depot's feed after a number, oldest first."""
+    rows = client.xrange(keys.depot_key(depot_id, "feed"), min=f"({after}-0", max="+", count=limit)
+    return [Told(int(entry.split("-")[0]), int(row["own"]), row["shipper"], float(row["at"]), json.loads(row["event"]))
+            for entry, row in rows]  # fmt: skip
+
+
+def feed_ends(client: Store, depot_id: str) -> tuple[int, int]:
+    """The numbers of the oldest event that is still kept (one more than the newest if none is), and of the newest."""
+    newest = int(client.hget(keys.depot_key(depot_id, "feed_seq"), "") or 0)
+    first = client.xrange(keys.depot_key(depot_id, "feed"), count=1)
+    return (int(first[0][0].split("-")[0]) if first else newest + 1), newest
 
 
 EARLY_S = 4 * 3600

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.store import keys
+from ingest.store import keys, readers
 from ingest.store.connection import Store, run
 from routing import codec
 from routing.model import Depot, Driver, Order, Policy, RoadEvent, Shift, Vehicle, order_of
@@ -246,6 +246,20 @@ def over(client: Store, depot_id: str, *, closed_before: float, ended_before: fl
     """What a depot may forget: documents of shifts and of orders. Those that are `archived` (ids) are forgotten."""
     shifts, orders = run(client, depot_id, "forget", [closed_before, ended_before, most, *archived])
     return list(shifts), list(orders)
+
+
+def trim_feed(client: Store, depot_id: str, *, now: float) -> None:
+    """Drop events of a depot's feed that are older than its policy keeps them (real s)."""
+    depot = readers.depot(client, depot_id)
+    before = now - (depot.policy.feed_days * 86_400 if depot else 0)
+    number = None
+    while rows := readers.feed(client, depot_id, after=number or 0, limit=1000):
+        old = [told.number for told in rows if told.at < before]
+        number = old[-1] if old else number
+        if len(old) < len(rows):
+            break
+    if number is not None:
+        client.xtrim(keys.depot_key(depot_id, "feed"), minid=f"{number + 1}-0", approximate=False)
 
 
 def erase_personal(client: Store, depot_id: str, record_id: str) -> bool:

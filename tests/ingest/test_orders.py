@@ -13,7 +13,7 @@ from tests.ingest.test_api import state
 
 
 def send(shop: Shop, orders: list[Any], **kwargs: Any) -> Any:
-    answer = shop.call("POST", "/v1/orders/batch", {"orders": orders}, key=shop.shipper, **kwargs)
+    answer = shop.call("POST", "/v1/orders:batch", {"orders": orders}, key=shop.shipper, **kwargs)
     assert answer.status_code == 200, answer.text
     return answer.json
 
@@ -46,7 +46,7 @@ def test_a_batch_sent_twice_counts_once(shop: Shop) -> None:
 @pytest.mark.parametrize("orders", [[], [order()] * 1001, "x"])
 def test_a_batch_has_its_limits(shop: Shop, orders: Any) -> None:
     shop.depot()
-    assert shop.call("POST", "/v1/orders/batch", {"orders": orders}, key=shop.shipper).json["errors"][0]["pointer"] == "/orders"
+    assert shop.call("POST", "/v1/orders:batch", {"orders": orders}, key=shop.shipper).json["errors"][0]["pointer"] == "/orders"
 
 
 def test_put_makes_an_order_be_as_it_says(shop: Shop) -> None:
@@ -117,7 +117,7 @@ def test_a_dry_run_answers_and_changes_nothing(shop: Shop) -> None:
     assert dry("PUT", "/v1/orders/by-external-id/A", order(external_id="A")).json["result"] == "unchanged"
     assert dry("PUT", "/v1/orders/by-external-id/B", order()).json["result"] == "created"
     assert dry("DELETE", path).json["result"] == "cancelled"
-    told = dry("POST", "/v1/orders/batch", {"orders": [order(), order(priority=-1)]}).json
+    told = dry("POST", "/v1/orders:batch", {"orders": [order(), order(priority=-1)]}).json
     assert [row["status"] for row in told["results"]] == [200, 422]
     assert state(shop) == before
     shop.call("DELETE", path, key=shop.shipper)

@@ -46,7 +46,7 @@ def current(depot_id: str) -> dict[str, Any]:
 def listing(depot_id: str) -> dict[str, Any]:
     """Versions after one, oldest first, a hundred at most: what each changed for whom, why, and how long it took."""
     depot = my_depot(depot_id)
-    newest = int(store().get(keys.depot_key(depot.id, "version")) or 0)
+    newest = readers.plan_version(store(), depot.id)
     after = max(query(VersionsQuery).after, newest - depot.policy.keep_versions - 2 * readers.SNAPSHOT_EVERY)  # older ones are gone
     numbers = range(after + 1, min(newest, after + PAGE) + 1)
     found = readers.version_records(store(), depot.id, numbers)

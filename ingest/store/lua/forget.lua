@@ -52,7 +52,7 @@ for id, mine in pairs(stops) do
     local order = cjson.decode(document)
     if type(order.external_id) == 'string' then redis.call('HDEL', K.external, order.shipper .. '|' .. order.external_id) end
   end
-  for _, key in ipairs({K.orders, K.fingerprints, K.record_rev, K.goods, K.declined, K.unassigned}) do redis.call('HDEL', key, id) end
+  for _, key in ipairs({K.orders, K.fingerprints, K.record_rev, K.goods, K.declined, K.unassigned, K.timelines}) do redis.call('HDEL', key, id) end
   redis.call('ZREM', K.order_index, id)
   redis.call('ZREM', K.closed, id)
   for _, stop in ipairs(mine) do

@@ -1,0 +1,165 @@
+"""What has become of orders: when, why not, how far; as a feed for shippers, and as a link for recipients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from flask import Blueprint
+
+from ingest import context, links
+from ingest.auth import Role
+from ingest.context import allow, caller, my_depot, my_record, store
+from ingest.openapi import describe
+from ingest.orders import standings, without_drivers
+from ingest.problems import ApiProblem, not_found
+from ingest.schemas import EventsQuery, TrackingIn, body, checked, iso, query
+from ingest.store import keys, readers
+from routing.model import TERMINAL, Depot, Order, TimeWindow, depot_of
+from workers.views import EtaOfView, EventsView, ExplanationView, LinkView, TimelineView, TrackingView
+
+blueprint = Blueprint("following", __name__)
+
+AFTER_S = 2 * 86_400
+"""So long after the end of an order's windows (or from now on, if it has none) its link is good unless said."""
+
+
+@blueprint.get("/v1/orders/<order_id>/eta")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: EtaOfView})
+def eta(order_id: str) -> dict[str, Any]:
+    """When the driver is expected: at even odds, and four times in five; and how many stops come before."""
+    depot, order = my_record("orders", order_id)
+    return {"order_id": order.id} | _ahead(depot, order)
+
+
+def _ahead(depot: Depot, order: Order) -> dict[str, Any]:
+    """Status, ETA and progress: what anybody may know who waits."""
+    standing = standings(store(), depot, [order])[0]
+    shown = {name: standing[name] for name in ("status", "eta", "arrived_at", "left_at") if name in standing}
+    before = _stops_before(depot, order)
+    return shown | ({"stops_before": before} if before is not None else {})
+
+
+def _stops_before(depot: Depot, order: Order) -> int | None:
+    """Stops that its driver makes first, as the plan is; None if it is in no plan, or over."""
+    shift = store().hget(keys.depot_key(depot.id, "stop_shift"), order.stop_id)
+    sequence = (store().hget(keys.depot_key(depot.id, "sequences"), shift) or "").split() if shift else []
+    if order.stop_id not in sequence:
+        return None
+    ahead = sequence[: sequence.index(order.stop_id) + 1]
+    progress = readers.progress_of(store(), depot.id, ahead)
+    left = [stop for stop in ahead if stop not in progress or progress[stop].state not in TERMINAL]
+    return len(left) - 1 if order.stop_id in left else None
+
+
+@blueprint.get("/v1/orders/<order_id>/events")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: TimelineView})
+def timeline(order_id: str) -> dict[str, Any]:
+    """What an order has been through, oldest first: each status with its time in the depot."""
+    depot, order = my_record("orders", order_id)
+    told = readers.timelines(store(), depot.id, [order.id])[order.id]
+    return {"order_id": order.id, "events": [_may_see(event) for event in told]}
+
+
+def _may_see(event: dict[str, Any]) -> dict[str, Any]:
+    return event if caller().role is Role.OPERATOR else without_drivers(event)
+
+
+@blueprint.get("/v1/orders/<order_id>/explanation")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: ExplanationView})
+def explanation(order_id: str) -> dict[str, Any]:
+    """Why an order is where it is: the drivers who were tried, what stands in each one's way, and how much is missing."""
+    depot, order = my_record("orders", order_id)
+    standing = standings(store(), depot, [order])[0]
+    reasons = standing.get("reasons", [])
+    counts = Counter(str(reason["code"]) for reason in reasons)
+    nearest = {code: min((reason for reason in reasons if reason["code"] == code), key=lambda reason: reason.get("shortfall") or 0)
+               for code in counts}  # fmt: skip
+    shown = standing if caller().role is Role.OPERATOR else without_drivers(standing)
+    return {
+        "order_id": order.id, "status": standing["status"], "plan_version": readers.plan_version(store(), depot.id),
+        "drivers_tried": len({reason["driver_id"] for reason in reasons if reason.get("driver_id")}),
+        "codes": dict(counts), "summary": _summary(standing["status"], counts, nearest), "reasons": shown.get("reasons", []),
+    }  # fmt: skip
+
+
+def _summary(status: str, counts: Counter[str], nearest: dict[str, dict[str, Any]]) -> str:
+    """For people: how many drivers which rule stops, and by how little at best."""
+    if not counts:
+        return f"The order is {status.replace('_', ' ')}."
+    parts = []
+    for code, count in counts.most_common():
+        missing, unit = nearest[code].get("shortfall"), nearest[code].get("unit")
+        parts.append(f"{count} × {code}" + (f" (at best {missing} {unit} missing)" if missing else ""))
+    return "Nobody can take it: " + ", ".join(parts) + "."
+
+
+@blueprint.get("/v1/events")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: EventsView}, query=EventsQuery, problems=(410,))
+def feed() -> dict[str, Any]:
+    """What has become of the caller's orders at a depot, after a cursor: nothing is missed by whoever was away.
+
+    Shippers hear of their own orders, operators of all, and of plans. `sequence` counts a listener's events without gaps. Events
+    are kept for the policy's `feed_days`; a cursor from before that gets 410, and should begin anew from what orders are now.
+    """
+    asked, who = query(EventsQuery), caller()
+    depot = my_depot(asked.depot_id)
+    oldest, newest = readers.feed_ends(store(), depot.id)
+    if asked.after < oldest - 1 and asked.after > 0:
+        raise ApiProblem(410, "cursor_too_old", f"Events up to {oldest - 1} are no longer kept.",
+                         f"Read your orders, then go on with after={newest}.")  # fmt: skip
+    rows = readers.feed(store(), depot.id, after=asked.after, limit=asked.limit)
+    cursor = rows[-1].number if rows else max(asked.after, newest)
+    mine = [row for row in rows if who.role is Role.OPERATOR or row.shipper == who.id]
+    return {"events": [_event(depot, row) for row in mine], "next_cursor": cursor, "more": cursor < newest}
+
+
+def _event(depot: Depot, row: readers.Told) -> dict[str, Any]:
+    return envelope(depot, row, operator=caller().role is Role.OPERATOR)
+
+
+def envelope(depot: Depot, row: readers.Told, *, operator: bool) -> dict[str, Any]:
+    """An event as it is told: in the feed, and to webhooks."""
+    data = {name: value for name, value in row.event.items() if name != "type"}
+    return {
+        "id": f"evt_{depot.id}_{row.number}", "type": row.event["type"], "timestamp": iso(row.at), "depot_id": depot.id,
+        "sequence": row.number if operator else row.own, "data": data if operator else without_drivers(data),
+    }  # fmt: skip
+
+
+@blueprint.post("/v1/orders/<order_id>/tracking")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({201: LinkView}, body=TrackingIn)
+def link(order_id: str) -> tuple[dict[str, Any], int]:
+    """A link for whoever waits: it shows status, expected arrival and progress, and nothing else, without a key."""
+    depot, order = my_record("orders", order_id)
+    wanted = checked(TrackingIn, body())
+    now = context.now()
+    ends = [depot.clock.real(window.end) for window in order.windows]
+    expires_at = now + wanted.ttl if wanted.ttl else max([now, *ends]) + AFTER_S
+    return {"url": f"/v1/tracking/{links.sign(store(), order.id, expires_at)}", "expires_at": iso(expires_at)}, 201
+
+
+@blueprint.get("/v1/tracking/<token>")
+@describe({200: TrackingView}, problems=(410,))
+def tracking(token: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """What a recipient may know of an order, by its link."""
+    try:
+        order_id = links.order_of(store(), token, context.now())
+    except links.Expired:
+        raise ApiProblem(410, "link_expired", "This link is no longer good.", "Ask whoever sent it for a new one.") from None
+    depot = readers.depot(store(), depot_of(order_id)) if order_id else None
+    order = readers.record(store(), "orders", depot.id, order_id) if depot and order_id else None
+    if depot is None or order is None:
+        raise not_found("such link", token[:12] + "…")
+    windows = [_window(window) for window in order.windows]
+    told = _ahead(depot, order) | {"windows": windows, "now": iso(depot.clock.depot(context.now()))}
+    return told, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
+
+
+def _window(window: TimeWindow) -> dict[str, str]:
+    return {"from": iso(window.start), "to": iso(window.end)}
