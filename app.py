@@ -22,10 +22,14 @@ from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import AWAY, RETRY_AFTER_S, away, check_schema, connect, unable
 from routing.errors import LastlegError
-from workers.endpoints import following, health, metrics, near, plans, routes
+from workers.endpoints import following, health, metrics, near, plans, routes, webhooks
 from workers.front import Front
 
 log = logging.getLogger(__name__)
+
+
+MODULES = (orders, following, webhooks, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics, reference)
+"""Of the endpoints, in the order in which the interface is described."""
 
 
 class Json(JSONProvider):
@@ -60,7 +64,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
     app.json = Json(app)
     app.extensions["lastleg"] = Services(settings, client)
-    for module in (orders, following, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics, reference):
+    for module in MODULES:
         app.register_blueprint(module.blueprint)
     app.after_request(tell)
     app.register_error_handler(ApiProblem, render)

@@ -39,6 +39,8 @@ PARAMETERS = {
     "stop_id": ("hel.o3w5e11264sg0.delivery", "A stop's id"), "record_id": ("hel.o3w5e11264sg0", "An order's or road event's id"),
     "event_id": ("hel.r5f3759df86", "A road event's id"), "key_id": ("shipper-5f3759df86b0", "A key's id"),
     "version": (12, "A plan version"), "external_id": ("A-17", "The id that you gave your order"),
+    "webhook_id": ("wh_3f5c0a9d1b2e4f60", "A webhook's id"),
+    "message_id": ("evt_hel_17", "An event's id"),
     "token": ("WyJoZWwubzN3NWUxMTI2NHNnMCIsMTgwMDAwMDAwMF0.sig", "What a link ends with"),
 }  # fmt: skip
 """What stands in paths: an example and its meaning."""

@@ -389,6 +389,39 @@ class TrackingIn(_Body):
     ttl: StrictInt | None = Field(default=None, ge=60, le=90 * DAY_S)
 
 
+Url = Annotated[str, Field(min_length=8, max_length=2000, pattern=r"^https?://[!-~]+$")]
+EventTypes = Annotated[list[Annotated[str, Field(pattern=r"^[a-z_]+\.([a-z_]+|\*)$", max_length=50)]], Field(max_length=50)]
+
+
+class WebhookIn(_Body):
+    """A webhook to make: where to send which events of which depots (none named: all)."""
+
+    model_config = _shown({"url": "https://shop.example/lastleg", "types": ["order.*"]})
+
+    url: Url
+    types: EventTypes = Field(default_factory=list)
+    depots: list[Slug] = Field(default_factory=list, max_length=100)
+
+
+class WebhookPatch(_Body):
+    """What of a webhook can be changed."""
+
+    model_config = _shown({"types": ["order.arrived", "order.completed", "order.failed"]})
+
+    url: Url | None = None
+    types: EventTypes | None = None
+    depots: list[Slug] | None = Field(default=None, max_length=100)
+    enabled: StrictBool | None = None
+
+
+class RotateIn(_Body):
+    """How long (s) the secret before is good beside the new one."""
+
+    model_config = _shown({"overlap": 86400})
+
+    overlap: StrictInt = Field(default=DAY_S, ge=0, le=30 * DAY_S)
+
+
 class KeyIn(_Body):
     """A key to make: a shipper key (maybe for some depots only), a driver's token, or another operator's key."""
 
@@ -536,6 +569,13 @@ class EventsQuery(DepotQuery):
 
     after: int = Field(default=0, ge=0, le=MAX_CURSOR, description="`next_cursor` of the last answer; 0 for all that are kept")
     limit: int = Field(default=100, ge=1, le=1000, description="So many at most are looked at")
+
+
+class DeliveriesQuery(DepotQuery):
+    """Which deliveries."""
+
+    state: Literal["pending", "delivered", "dead"] | None = Field(default=None, description="Only those that are so")
+    limit: int = Field(default=100, ge=1, le=1000, description="So many at most")
 
 
 class VersionsQuery(_Body):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from redis.connection import parse_url
@@ -21,6 +23,8 @@ class BadSettings(LastlegError):
 
     code = "settings"
 
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 RATES = {"shipper": (50.0, 500), "driver": (20.0, 100), "operator": (0.0, 0)}
 """Calls per second and at once that a key of a role may make; 0: any number."""
@@ -41,6 +45,7 @@ class Settings:
     rates: dict[str, tuple[float, int]]
     pings: int
     learn_every: int
+    webhook_networks: tuple[Network, ...]
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -61,6 +66,7 @@ class Settings:
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
             rates=_rates(env.get("LASTLEG_RATES", "")), pings=_number(env, "LASTLEG_PINGS", 200_000),
             learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24),
+            webhook_networks=_networks(env.get("LASTLEG_WEBHOOK_NETWORKS", "")),
         )  # fmt: skip
 
 
@@ -69,6 +75,14 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadSettings(f"{name}: {text!r} is no whole number.")
     return int(text)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    """`10.0.0.0/8 127.0.0.1/32`: networks that webhooks may be in besides the public internet."""
+    try:
+        return tuple(ipaddress.ip_network(part) for part in text.split())
+    except ValueError as error:
+        raise BadSettings(f"LASTLEG_WEBHOOK_NETWORKS: {error}.", remedy="Give networks such as 10.0.0.0/8.") from None
 
 
 def _redis_url(url: str | None) -> str | None:

@@ -17,12 +17,12 @@ from typing import Any
 
 import redis
 
-from ingest.orders import standings
+from ingest.orders import standings, without_drivers
 from ingest.schemas import eta_view, iso
 from ingest.settings import Settings
 from ingest.store import keys, readers
 from ingest.store.connection import Store, away, check_schema, connect, run
-from routing.model import Order, order_of
+from routing.model import Depot, Order, order_of
 
 log = logging.getLogger(__name__)
 
@@ -171,4 +171,13 @@ def _plan(record: readers.VersionRecord) -> dict[str, Any]:
         "type": "plan.published", "version": record.version, "engine": record.engine,
         "drivers": [route["driver_id"] for route in record.diff["routes"]],
         "newly_unassigned": record.diff["newly_unassigned"], "triggers": sorted({trigger.kind for trigger in record.triggers}),
+    }  # fmt: skip
+
+
+def envelope(depot: Depot, row: readers.Told, *, operator: bool) -> dict[str, Any]:
+    """An event as it is told: in the feed, and to webhooks."""
+    data = {name: value for name, value in row.event.items() if name != "type"}
+    return {
+        "id": f"evt_{depot.id}_{row.number}", "type": row.event["type"], "timestamp": iso(row.at), "depot_id": depot.id,
+        "sequence": row.number if operator else row.own, "data": data if operator else without_drivers(data),
     }  # fmt: skip

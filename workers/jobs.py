@@ -10,7 +10,7 @@ from ingest.store import keys
 from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import immediate, quarantine, replan, tracking, travel
+from workers import deliveries, immediate, quarantine, replan, tracking, travel
 from workers.lease import hold
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 ENVIRONMENT = (OSError, MemoryError, MapFileError)
 """What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
-WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": immediate.match}
+WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": immediate.match,
+        "deliver": deliveries.deliver}  # fmt: skip
 """What is done for a depot in each role."""
 
 
@@ -40,6 +41,11 @@ def track(depot_id: str) -> int:
 def match(depot_id: str) -> int:
     """Offer a depot's orders that cannot wait, and those of other depots that are due; offers made."""
     return _work(depot_id, "match")
+
+
+def deliver(depot_id: str) -> int:
+    """Send what listeners of a depot wait for, and of other depots that are due; messages they have got."""
+    return _work(depot_id, "deliver")
 
 
 def _work(depot_id: str, role: str) -> int:

@@ -298,3 +298,71 @@ class TrackingView(TypedDict):
     stops_before: NotRequired[int]
     arrived_at: NotRequired[Time]
     left_at: NotRequired[Time]
+
+
+class WebhookView(TypedDict):
+    """A webhook without its secret; the one before it is good until `earlier_secret_until`."""
+
+    id: str
+    url: str
+    types: list[str]
+    depots: list[str]
+    enabled: bool
+    why_disabled: str
+    created_at: Time
+    secret_prefix: str
+    earlier_secret_until: Time | None
+
+
+class NewWebhookView(WebhookView):
+    """A webhook with its secret, which is told this once."""
+
+    secret: str
+
+
+class WebhooksView(TypedDict):
+    """Webhooks, the oldest first."""
+
+    webhooks: list[WebhookView]
+
+
+class SentView(TypedDict):
+    """What came of a message: the listener's status, or what went wrong; in `ms`."""
+
+    event_id: str
+    delivered: bool
+    status: int | None
+    error: str
+    ms: int
+
+
+class TryView(TypedDict):
+    """A try to deliver."""
+
+    at: Time
+    status: int | None
+    error: str
+    ms: int
+
+
+class DeliveryView(TypedDict):
+    """An event for a listener: `pending`, `delivered`, or `dead`: given up after a day."""
+
+    event_id: str
+    depot_id: str
+    state: Literal["pending", "delivered", "dead"]
+    attempts: int
+    next_attempt_at: Time | None
+    tries: list[TryView]
+
+
+class DeliveriesView(TypedDict):
+    """Deliveries, the newest first."""
+
+    deliveries: list[DeliveryView]
+
+
+class RetriedView(TypedDict):
+    """How many are sent again."""
+
+    retried: int

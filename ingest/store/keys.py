@@ -17,6 +17,7 @@ DEPOT = (
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
     "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
+    "fanned", "deliveries", "deliver_due", "hook_failures",
 )  # fmt: skip
 """One key each per depot."""
 
@@ -24,7 +25,7 @@ SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "movi
           "metrics", "webhooks", "feed_read", "schema")  # fmt: skip
 """One key each per Redis that scripts get; `keys`, who may call, is the API's alone."""
 
-DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable"}
+DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable", "deliver": "deliverable"}
 """What each role works off: depots, and from when on (real s) they wait for it."""
 
 SCHEMA = "4"

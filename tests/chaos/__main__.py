@@ -43,8 +43,8 @@ FROZEN_S = (0.5, 4.0)
 
 
 AT_PLACES = [f"{kind} at {place}" for place in faults.PLACES for kind in ("kill", "freeze")]
-AT_ANY_MOMENT = ["cut", *(f"{kind} {name}" for kind in ("kill", "freeze")
-                          for name in ("repair", "improve", "track", "match", "dispatcher", "api", "store"))]  # fmt: skip
+NAMES = ("repair", "improve", "track", "match", "deliver", "dispatcher", "api", "store")
+AT_ANY_MOMENT = ["cut", *(f"{kind} {name}" for kind in ("kill", "freeze") for name in NAMES)]
 """What can happen: `cut` breaks all connections to the store at once."""
 
 

@@ -16,6 +16,7 @@ from ingest.problems import ApiProblem, not_found
 from ingest.schemas import EventsQuery, TrackingIn, body, checked, iso, query
 from ingest.store import keys, readers
 from routing.model import TERMINAL, Depot, Order, TimeWindow, depot_of
+from workers import feed as feeds
 from workers.views import EtaOfView, EventsView, ExplanationView, LinkView, TimelineView, TrackingView
 
 blueprint = Blueprint("following", __name__)
@@ -119,16 +120,7 @@ def feed() -> dict[str, Any]:
 
 
 def _event(depot: Depot, row: readers.Told) -> dict[str, Any]:
-    return envelope(depot, row, operator=caller().role is Role.OPERATOR)
-
-
-def envelope(depot: Depot, row: readers.Told, *, operator: bool) -> dict[str, Any]:
-    """An event as it is told: in the feed, and to webhooks."""
-    data = {name: value for name, value in row.event.items() if name != "type"}
-    return {
-        "id": f"evt_{depot.id}_{row.number}", "type": row.event["type"], "timestamp": iso(row.at), "depot_id": depot.id,
-        "sequence": row.number if operator else row.own, "data": data if operator else without_drivers(data),
-    }  # fmt: skip
+    return feeds.envelope(depot, row, operator=caller().role is Role.OPERATOR)
 
 
 @blueprint.post("/v1/orders/<order_id>/tracking")

@@ -34,6 +34,7 @@ TOLD = {
     "eta_forecast_error_seconds": "How far from P50 drivers arrived, by how many minutes ahead it was given, in depot time",
     "offers": "Offers of orders that cannot wait",
     "match_seconds": "Matching what cannot wait, batch by batch",
+    "webhook_messages": "Messages sent to webhooks, by what came of it",
     "pings_shed": "Pings that moved a driver but were not kept, because too many waited for the archiver",
     "looks": "Looks ahead for a depot's drivers on the road",
     "records_set_aside": "Orders and road events found guilty of failing re-solves",
@@ -86,6 +87,12 @@ class _Figures(Collector):
         longest = client.zrange(keys.shared_key("moving"), 0, 0, withscores=True)
         yield GaugeMetricFamily("lastleg_look_overdue_seconds", "How long a depot with drivers on the road has waited for a look",
                                 max((now - due for _, due in longest), default=0.0))  # fmt: skip
+        waiting = sum(client.zcard(keys.depot_key(depot, "deliver_due")) for depot in client.smembers(keys.shared_key("depots")))
+        yield GaugeMetricFamily("lastleg_webhook_messages_waiting", "Messages that listeners do not have yet", waiting)
+        read = client.get(keys.shared_key("feed_read")) or "0"
+        untold = client.xrange(keys.shared_key("events"), min=f"({read}" if read != "0" else "-", count=1)
+        yield GaugeMetricFamily("lastleg_feed_lag_seconds", "Age of the oldest event that shippers have not been told of",
+                                max(0.0, now - int(untold[0][0].split("-")[0]) / 1000) if untold else 0.0)  # fmt: skip
         aside = sum(client.hlen(keys.depot_key(depot, "aside")) for depot in client.smembers(keys.shared_key("depots")))
         yield GaugeMetricFamily("lastleg_records_aside", "Orders and road events that plans are made without", aside)
         jobs = GaugeMetricFamily("lastleg_queue_jobs", "Jobs in RQ's queue", labels=["queue"])
