@@ -6,6 +6,7 @@ import logging
 import resource
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from flask import Flask, Response
 from flask.json.provider import JSONProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ingest import logs
+from ingest import audit, logs
 from ingest.context import Services, tell
 from ingest.endpoints import access, depots, drivers, fleet, orders, reference, roads
 from ingest.parent import die_with_parent
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for module in MODULES:
         app.register_blueprint(module.blueprint)
     app.after_request(tell)
+    app.after_request(partial(audit.note, client))
     app.register_error_handler(ApiProblem, render)
     app.register_error_handler(LastlegError, lambda error: render(from_core(error)))
     app.register_error_handler(HTTPException, _http)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ingest import webhooks
 from ingest.store import keys
 from ingest.store.connection import Store, run_alone
 from routing import codec
@@ -21,9 +22,16 @@ class Role(StrEnum):
     DRIVER = "driver"
 
 
+SCOPES = ("read", "write")
+"""What a shipper key may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is behind a key. A driver token carries its driver; a shipper key may be limited to depots."""
+    """Who is behind a key. A driver token carries its driver; a shipper key may be limited to depots, and to reading.
+
+    Several keys of one `shipper` reach the same orders; without one a key is a shipper of its own.
+    """
 
     id: str
     role: Role
@@ -34,6 +42,13 @@ class Principal:
     expires_at: float | None = None
     prefix: str = ""
     made_at: float = 0.0
+    shipper: str = ""
+    scopes: tuple[str, ...] = SCOPES
+
+    @property
+    def account(self) -> str:
+        """Whose orders it makes and reaches."""
+        return self.shipper or self.id
 
 
 def _digest(secret: str) -> str:
@@ -41,16 +56,44 @@ def _digest(secret: str) -> str:
 
 
 def make_key(client: Store, role: Role, *, tenant: str, name: str = "", driver_id: str | None = None,
-             depots: tuple[str, ...] = (), ttl: float | None = None) -> tuple[str, Principal]:  # fmt: skip
+             depots: tuple[str, ...] = (), ttl: float | None = None, shipper: str = "",
+             scopes: tuple[str, ...] = SCOPES) -> tuple[str, Principal]:  # fmt: skip
     """Make a key; the secret is returned once and never stored."""
-    secret = f"ll_{role}_{secrets.token_urlsafe(24)}"
-    now = time.time()
     principal = Principal(
         id=f"{role}-{secrets.token_hex(6)}", role=role, tenant=tenant, name=name, driver_id=driver_id, depots=depots,
-        expires_at=now + ttl if ttl else None, prefix=secret[: len(f"ll_{role}_") + 4], made_at=now,
+        expires_at=time.time() + ttl if ttl else None, shipper=shipper, scopes=scopes,
     )  # fmt: skip
-    client.hset(keys.shared_key("keys"), _digest(secret), codec.dumps(principal).decode())
-    return secret, principal
+    return _with_secret(client, principal)
+
+
+def _with_secret(client: Store, principal: Principal) -> tuple[str, Principal]:
+    secret = f"ll_{principal.role}_{secrets.token_urlsafe(24)}"
+    made = replace(principal, prefix=secret[: len(f"ll_{principal.role}_") + 4], made_at=time.time())
+    client.hset(keys.shared_key("keys"), _digest(secret), codec.dumps(made).decode())
+    return secret, made
+
+
+def rotate(client: Store, tenant: str, principal_id: str, *, overlap: float) -> tuple[str, Principal] | None:
+    """A new secret for a key; those before it end in `overlap` seconds. None if the tenant has no such key."""
+    mine = _secrets(client, tenant, principal_id)
+    if not mine:
+        return None
+    newest = max(mine.values(), key=lambda row: row.made_at)
+    made = _with_secret(client, newest)
+    until = time.time() + overlap
+    for digest, row in mine.items():
+        if overlap:
+            ends = until if row.expires_at is None else min(until, row.expires_at)
+            client.hset(keys.shared_key("keys"), digest, codec.dumps(replace(row, expires_at=ends)).decode())
+        else:
+            client.hdel(keys.shared_key("keys"), digest)
+    return made
+
+
+def _secrets(client: Store, tenant: str, principal_id: str) -> dict[str, Principal]:
+    """All secrets of a key, by their digests."""
+    rows = {digest: codec.loads(text, Principal) for digest, text in client.hgetall(keys.shared_key("keys")).items()}
+    return {digest: row for digest, row in rows.items() if row.id == principal_id and row.tenant == tenant}
 
 
 def principal_of(client: Store, secret: str) -> Principal | None:
@@ -79,7 +122,8 @@ def enter(client: Store, secret: str, rates: dict[str, tuple[float, int]]) -> tu
     """
     digest = _digest(secret)
     asked = [part for role, (rate, burst) in rates.items() for part in (role, rate, burst)]
-    found = run_alone(client, "enter", names=[keys.shared_key("keys"), keys.allowance(digest)], args=[digest, *asked])
+    names = [keys.shared_key("keys"), keys.allowance(digest), keys.shared_key("key_used")]
+    found = run_alone(client, "enter", names=names, args=[digest, *asked])
     if not found:
         return None, None
     principal = codec.loads(found[0], Principal)
@@ -92,19 +136,27 @@ def forget_expired(client: Store) -> int:
     """Remove keys that have expired; how many."""
     every, now = client.hscan_iter(keys.shared_key("keys"), count=1000), time.time()
     over = [digest for digest, text in every if (codec.loads(text, Principal).expires_at or now) < now]
+    if over:
+        client.hdel(keys.shared_key("key_used"), *over)
     return int(client.hdel(keys.shared_key("keys"), *over)) if over else 0
 
 
-def principals(client: Store, tenant: str) -> list[Principal]:
-    """All principals of a tenant, oldest first."""
-    rows = (codec.loads(text, Principal) for text in client.hvals(keys.shared_key("keys")))
-    return sorted((row for row in rows if row.tenant == tenant), key=lambda row: row.made_at)
+def principals(client: Store, tenant: str) -> list[tuple[Principal, float | None]]:
+    """All keys of a tenant, one row for each secret, oldest first, and when (real s, to the minute) each was used last."""
+    used = client.hgetall(keys.shared_key("key_used"))
+    rows = [(codec.loads(text, Principal), used.get(digest)) for digest, text in client.hgetall(keys.shared_key("keys")).items()]
+    mine = [(row, float(at) if at else None) for row, at in rows if row.tenant == tenant]
+    return sorted(mine, key=lambda row: row[0].made_at)
 
 
 def revoke(client: Store, tenant: str, principal_id: str) -> bool:
-    """Delete a key by its principal's id; False if the tenant has none such."""
-    for digest, text in client.hgetall(keys.shared_key("keys")).items():
-        principal = codec.loads(text, Principal)
-        if principal.id == principal_id and principal.tenant == tenant:
-            return bool(client.hdel(keys.shared_key("keys"), digest))
-    return False
+    """Delete a key with all its secrets; False if the tenant has none such. A shipper without any key hears nothing more."""
+    mine = _secrets(client, tenant, principal_id)
+    if not mine:
+        return False
+    client.hdel(keys.shared_key("keys"), *mine)
+    client.hdel(keys.shared_key("key_used"), *mine)
+    account = next(iter(mine.values())).account
+    if not any(row.account == account for row, _ in principals(client, tenant)):
+        webhooks.drop(client, [hook.id for hook in webhooks.every(client) if hook.tenant == tenant and hook.owner == account])
+    return True

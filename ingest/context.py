@@ -70,6 +70,9 @@ def allow(*roles: Role) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if g.principal.role not in roles:
                 raise ApiProblem(403, "forbidden", f"A {g.principal.role} key may not do this.",
                                  f"Use a key of role {' or '.join(roles)}.")  # fmt: skip
+            scope = "read" if request.method in ("GET", "HEAD") else "write"
+            if scope not in g.principal.scopes:
+                raise ApiProblem(403, "forbidden", f"This key may not {scope}.", f"Use a key with the scope `{scope}`.")
             return endpoint(*args, **kwargs)
 
         checked.allowed_roles = roles  # type: ignore[attr-defined]  # read by the test that no endpoint lacks it
@@ -135,7 +138,7 @@ def my_record(family: str, record_id: str) -> tuple[Depot, Any]:
     who = caller()
     if depot is None or record is None or depot.tenant != who.tenant or (who.depots and depot_id not in who.depots):
         raise not_found(what, record_id)
-    if who.role is Role.SHIPPER and getattr(record, "shipper", who.id) != who.id:
+    if who.role is Role.SHIPPER and getattr(record, "shipper", who.account) != who.account:
         raise not_found(what, record_id)
     return depot, record
 

@@ -148,6 +148,7 @@ class PolicyIn(_Body):
     match_wait: StrictFloat | None = Field(default=None, ge=0, le=60)
     eta_step: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
     learned_service: StrictBool | None = None
+    personal_days: StrictInt | None = Field(default=None, ge=1, le=3650)
     feed_days: StrictInt | None = Field(default=None, ge=1, le=365)
     debounce: StrictFloat | None = Field(default=None, ge=0, le=60)
     max_wait: StrictFloat | None = Field(default=None, ge=0, le=600)
@@ -423,7 +424,10 @@ class RotateIn(_Body):
 
 
 class KeyIn(_Body):
-    """A key to make: a shipper key (maybe for some depots only), a driver's token, or another operator's key."""
+    """A key to make: a shipper key (maybe for some depots, or reading, only), a driver's token, or another operator's key.
+
+    Keys of the same `shipper` reach the same orders; without it each is a shipper of its own.
+    """
 
     model_config = _shown({"role": "shipper", "name": "Bakery", "depots": ["hel"]})
 
@@ -431,6 +435,8 @@ class KeyIn(_Body):
     name: Name | None = None
     driver_id: str | None = None
     depots: list[Slug] = Field(default_factory=list, max_length=100)
+    shipper: Slug | None = None
+    scopes: list[Literal["read", "write"]] = Field(default=["read", "write"], min_length=1)
     ttl: StrictInt | None = Field(default=None, ge=60, le=366 * DAY_S)
 
     @model_validator(mode="after")
@@ -439,6 +445,8 @@ class KeyIn(_Body):
             raise ValueError("driver_id is for driver tokens, which need it")
         if self.depots and self.role != "shipper":
             raise ValueError("depots limit shipper keys only")
+        if (self.shipper or set(self.scopes) != {"read", "write"}) and self.role != "shipper":
+            raise ValueError("shipper and scopes are for shipper keys only")
         return self
 
 
@@ -576,6 +584,13 @@ class DeliveriesQuery(DepotQuery):
 
     state: Literal["pending", "delivered", "dead"] | None = Field(default=None, description="Only those that are so")
     limit: int = Field(default=100, ge=1, le=1000, description="So many at most")
+
+
+class AuditQuery(_Body):
+    """Which entries of the audit log."""
+
+    after: str = Field(default="0", pattern=r"^\d{1,15}(-\d{1,9})?$", description="`next_cursor` of the last answer")
+    limit: int = Field(default=100, ge=1, le=1000, description="So many at most are looked at")
 
 
 class VersionsQuery(_Body):

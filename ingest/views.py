@@ -325,6 +325,9 @@ class KeyView(TypedDict):
     depots: list[str]
     made_at: Time
     expires_at: Time | None
+    shipper: str | None
+    scopes: list[str]
+    last_used_at: Time | None
 
 
 class NewKeyView(KeyView):
@@ -337,6 +340,28 @@ class KeysView(TypedDict):
     """All keys of the tenant."""
 
     keys: list[KeyView]
+
+
+class AuditEntryView(TypedDict):
+    """A call of an operator that changed something; `body` without names, phones, notes and URLs."""
+
+    id: str
+    at: Time
+    key_id: str
+    name: str
+    action: str
+    method: str
+    path: str
+    status: int
+    body: str
+
+
+class AuditView(TypedDict):
+    """Entries after a cursor; `more` if there may be some after these."""
+
+    entries: list[AuditEntryView]
+    next_cursor: str
+    more: bool
 
 
 class PingsView(TypedDict):

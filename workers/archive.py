@@ -46,7 +46,8 @@ RETIRED = 500
 KEEP = 10_000
 """Entries a stream keeps though archived, for those who read them live."""
 
-STREAMS = {"events": ("depot", "rev", "type", "data"), "pings": ("depot", "driver", "pings")}
+STREAMS = {"events": ("depot", "rev", "type", "data"), "pings": ("depot", "driver", "pings"),
+           "audit": ("tenant", "who", "name", "action", "method", "path", "status", "body")}  # fmt: skip
 
 
 def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) -> None:

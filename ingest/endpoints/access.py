@@ -6,13 +6,14 @@ from typing import Any
 
 from flask import Blueprint
 
-from ingest import auth
+from ingest import auth, context
 from ingest.auth import Principal, Role
-from ingest.context import allow, caller, my_depot, my_record, store
+from ingest.context import ALL_ROLES, allow, caller, my_depot, my_record, store
 from ingest.openapi import describe
 from ingest.problems import not_found
-from ingest.schemas import KeyIn, body, checked, iso
-from ingest.views import KeysView, NewKeyView
+from ingest.schemas import AuditQuery, KeyIn, RotateIn, body, checked, iso, query
+from ingest.store import readers
+from ingest.views import AuditView, KeysView, KeyView, NewKeyView
 
 blueprint = Blueprint("access", __name__)
 
@@ -29,9 +30,9 @@ def make() -> tuple[dict[str, Any], int]:
         my_depot(depot_id)
     secret, principal = auth.make_key(
         store(), Role(wanted.role), tenant=caller().tenant, name=wanted.name or "", driver_id=wanted.driver_id,
-        depots=tuple(wanted.depots), ttl=wanted.ttl,
+        depots=tuple(wanted.depots), ttl=wanted.ttl, shipper=wanted.shipper or "", scopes=tuple(sorted(set(wanted.scopes))),
     )  # fmt: skip
-    return _view(principal) | {"key": secret}, 201
+    return _view(principal, None) | {"key": secret}, 201
 
 
 @blueprint.get("/v1/keys")
@@ -40,7 +41,29 @@ def make() -> tuple[dict[str, Any], int]:
 def listing() -> dict[str, Any]:
     """All keys of the tenant, without their secrets; those that have expired are gone."""
     auth.forget_expired(store())
-    return {"keys": [_view(principal) for principal in auth.principals(store(), caller().tenant)]}
+    return {"keys": [_view(principal, used) for principal, used in auth.principals(store(), caller().tenant)]}
+
+
+@blueprint.get("/v1/keys/me")
+@allow(*ALL_ROLES)
+@describe({200: KeyView})
+def me() -> dict[str, Any]:
+    """The key that calls."""
+    return _view(caller(), context.now())
+
+
+@blueprint.post("/v1/keys/<key_id>/rotate")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({201: NewKeyView}, body=RotateIn, problems=(403,))
+def rotate(key_id: str) -> tuple[dict[str, Any], int]:
+    """A new secret for a key; the one before is good for `overlap` seconds more. Whoever calls may say `me`; shippers only that."""
+    wanted = checked(RotateIn, body())
+    if caller().role is not Role.OPERATOR and key_id not in ("me", caller().id):
+        raise not_found("key", key_id)
+    made = auth.rotate(store(), caller().tenant, caller().id if key_id == "me" else key_id, overlap=wanted.overlap)
+    if made is None:
+        raise not_found("key", key_id)
+    return _view(made[1], None) | {"key": made[0]}, 201
 
 
 @blueprint.delete("/v1/keys/<key_id>")
@@ -53,9 +76,28 @@ def revoke(key_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def _view(principal: Principal) -> dict[str, Any]:
+def _view(principal: Principal, used: float | None) -> dict[str, Any]:
     return {
         "id": principal.id, "role": principal.role, "name": principal.name, "prefix": principal.prefix,
         "driver_id": principal.driver_id, "depots": list(principal.depots), "made_at": iso(principal.made_at),
+        "shipper": principal.account if principal.role is Role.SHIPPER else None, "scopes": list(principal.scopes),
+        "last_used_at": iso(used) if used else None,
         "expires_at": iso(principal.expires_at) if principal.expires_at else None,
     }  # fmt: skip
+
+
+@blueprint.get("/v1/audit")
+@allow(Role.OPERATOR)
+@describe({200: AuditView}, query=AuditQuery)
+def audit() -> dict[str, Any]:
+    """What the tenant's operators have done, oldest first: every call that changed something, without names, phones and notes.
+
+    The newest some 10,000 are here, all of them in the archive.
+    """
+    asked = query(AuditQuery)
+    rows = readers.audit(store(), after=asked.after, limit=asked.limit)
+    mine = [row for row in rows if row[1]["tenant"] == caller().tenant]
+    told = [{"id": entry, "at": iso(int(entry.split("-")[0]) / 1000), "key_id": row["who"], "name": row["name"],
+             "action": row["action"], "method": row["method"], "path": row["path"], "status": int(row["status"]),
+             "body": row["body"]} for entry, row in mine]  # fmt: skip
+    return {"entries": told, "next_cursor": rows[-1][0] if rows else asked.after, "more": len(rows) == asked.limit}

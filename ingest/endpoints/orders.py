@@ -99,7 +99,7 @@ def _asked(data: Any, token: str | None, where: str) -> _Asked:
         faults += _rules(depot, who).faults(right)
     if wanted is None or depot is None or faults:
         raise invalid([replace(fault, pointer=where + fault.pointer) for fault in faults])
-    order = orders.made(depot, wanted, shipper=who.id, now=context.now())
+    order = orders.made(depot, wanted, shipper=who.account, now=context.now())
     recipient = wanted.recipient.fields() if wanted.recipient else {}
     return _Asked(depot, NewOrder(order, writers.fingerprint(data), token, recipient, orders.match_at(depot, order, context.now())))
 
@@ -148,7 +148,7 @@ def listing() -> dict[str, Any]:
     depot = my_depot(asked.depot_id)
     page = readers.order_page(store(), depot.id, after=asked.cursor, limit=PAGE)
     found = readers.records_of(store(), "orders", depot.id, [order_id for _, order_id in page])
-    mine = [order for order in found if who.role is Role.OPERATOR or order.shipper == who.id]
+    mine = [order for order in found if who.role is Role.OPERATOR or order.shipper == who.account]
     following = str(page[-1][0]) if len(page) == PAGE else None
     return {"orders": orders.views(store(), depot, mine, who), "next_cursor": following}
 
@@ -172,7 +172,7 @@ def one(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
 def by_external_id(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """One of the caller's own orders, by the id that the caller gave it."""
     depot = my_depot(query(DepotQuery).depot_id)
-    order_id = readers.external(store(), depot.id, caller().id, external_id)
+    order_id = readers.external(store(), depot.id, caller().account, external_id)
     if order_id is None:
         raise not_found("order with external_id", external_id)
     return one(order_id)
@@ -191,7 +191,7 @@ def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     if isinstance(data, dict) and data.setdefault("external_id", external_id) != external_id:
         raise invalid([Fault("inconsistent", "/external_id", "It is another than that of the path.", "Leave it out.")])
     dry, asked = query(DryRunQuery).dry_run, _asked(data, None, "")
-    known = readers.external(store(), asked.depot.id, caller().id, external_id)
+    known = readers.external(store(), asked.depot.id, caller().account, external_id)
     if known is None:
         if headers(ChangeHeaders).if_match is not None:
             raise _changed_meanwhile()

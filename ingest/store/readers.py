@@ -543,6 +543,11 @@ def feed_ends(client: Store, depot_id: str) -> tuple[int, int]:
     return (int(first[0][0].split("-")[0]) if first else newest + 1), newest
 
 
+def audit(client: Store, *, after: str, limit: int) -> list[tuple[str, dict[str, str]]]:
+    """What operators have done after an id, of all tenants."""
+    return list(client.xrange(keys.shared_key("audit"), min=f"({after}" if after != "0" else "-", count=limit))
+
+
 EARLY_S = 4 * 3600
 """A shift's reports are taken for it from so long before its start."""
 

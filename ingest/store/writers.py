@@ -19,9 +19,6 @@ ONCE_TTL_S = 24 * 3600
 ANY_DEPOT = "-"
 """Where idempotency keys are kept: they are a shipper's own, whatever depot an order is for."""
 
-PERSONAL_TTL_S = 30 * 24 * 3600
-"""How long names, phones and notes are kept."""
-
 
 def fingerprint(body: Any) -> str:
     """A hash that is equal for equal requests."""
@@ -50,7 +47,7 @@ def change_depot(client: Store, depot_id: str, change: Callable[[Depot], Depot],
 def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, print_: str, now: float,
                personal: dict[str, str], timers: dict[str, float] | None = None) -> list[str]:  # fmt: skip
     """Make a driver, vehicle or shift: `created`, `same`, `conflict`, `unknown` + field, `overlap` + field, id, `full` + most."""
-    arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now, PERSONAL_TTL_S,
+    arguments = [family, record.id, codec.dumps(record), print_, json.dumps({"id": record.id}), now,
                  *_fields(personal)]  # fmt: skip
     if isinstance(record, Shift):
         arguments += [record.driver_id, record.vehicle_id, record.start, record.end,
@@ -92,7 +89,7 @@ def _create(client: Store, new: NewOrder, now: float, dry: bool) -> list[str]:
     token = hashlib.sha256(f"{order.shipper}|{new.token}".encode()).hexdigest()[:32]
     due = "" if new.match_at is None else new.match_at
     arguments = [order.id, codec.dumps(order), new.print, external, json.dumps({"order_id": order.id}), now,
-                 ONCE_TTL_S if new.token else 0, PERSONAL_TTL_S, due, "dry" if dry else "", *_fields(new.personal)]  # fmt: skip
+                 ONCE_TTL_S if new.token else 0, due, "dry" if dry else "", *_fields(new.personal)]  # fmt: skip
     result = run(client, order.depot_id, "order_create", arguments,
                  PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token))  # fmt: skip
     return list(result) if isinstance(result, list) else []
@@ -102,7 +99,7 @@ def change_order(client: Store, order: Order, *, expected: int, print_: str, now
                  personal: dict[str, str], dry: bool = False) -> list[str]:  # fmt: skip
     """Replace an order: `changed` + its revision, or `closed`, `started` or `stale`."""
     arguments = [order.id, " ".join(order.stop_ids), codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
-                 PERSONAL_TTL_S, "dry" if dry else "", *_fields(personal)]  # fmt: skip
+                 "dry" if dry else "", *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
 
@@ -123,7 +120,7 @@ def stop_event(client: Store, depot_id: str, *, driver: str, shift: str, stop: s
     the report that says how the stop ended.
     """
     shown = [part for pair in (proof or {}).items() for part in pair]
-    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, PERSONAL_TTL_S, *shown]
+    arguments = [driver, shift, stop, kind, at, json.dumps(body), now, ONCE_TTL_S * 7, deadline, *shown]
     return list(run(client, depot_id, "stop_event", arguments, ONCE=keys.once(depot_id, f"event:{driver}", event_id),
                     PERSONAL=keys.personal(depot_id, order_of(stop))))  # fmt: skip
 

@@ -25,7 +25,7 @@ from workers import dispatcher
 def state(shop: Shop) -> dict[str, Any]:
     """Everything stored, but for what only counts time and calls."""
     found = {}
-    for key in sorted(key for key in shop.store.scan_iter() if ":allowance:" not in key):
+    for key in sorted(key for key in shop.store.scan_iter() if ":allowance:" not in key and not key.endswith(":key_used")):
         kind = shop.store.type(key)
         read = {"string": shop.store.get, "hash": shop.store.hgetall, "set": shop.store.smembers,
                 "zset": lambda k: shop.store.zrange(k, 0, -1), "stream": shop.store.xlen}[kind]  # fmt: skip

@@ -115,7 +115,7 @@ def feed() -> dict[str, Any]:
                          f"Read your orders, then go on with after={newest}.")  # fmt: skip
     rows = readers.feed(store(), depot.id, after=asked.after, limit=asked.limit)
     cursor = rows[-1].number if rows else max(asked.after, newest)
-    mine = [row for row in rows if who.role is Role.OPERATOR or row.shipper == who.id]
+    mine = [row for row in rows if who.role is Role.OPERATOR or row.shipper == who.account]
     return {"events": [_event(depot, row) for row in mine], "next_cursor": cursor, "more": cursor < newest}
 
 

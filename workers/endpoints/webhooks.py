@@ -47,7 +47,7 @@ def make() -> tuple[dict[str, Any], int]:
 
 
 def _owner() -> str:
-    return "" if caller().role is Role.OPERATOR else caller().id
+    return "" if caller().role is Role.OPERATOR else caller().account
 
 
 def _judge(url: str) -> None:
@@ -62,7 +62,7 @@ def _mine() -> list[Webhook]:
     """The caller's; operators see those of their tenant's shippers, too."""
     who = caller()
     return [webhook for webhook in webhooks.every(store())
-            if webhook.tenant == who.tenant and (who.role is Role.OPERATOR or webhook.owner == who.id)]  # fmt: skip
+            if webhook.tenant == who.tenant and (who.role is Role.OPERATOR or webhook.owner == who.account)]  # fmt: skip
 
 
 def _one(webhook_id: str) -> Webhook:

@@ -1,10 +1,12 @@
 -- Whose a key is, and whether it may call once more: a leaky bucket as a single moment (GCRA, ITU-T I.371), the one at which all
 -- that has been used of the burst has come back.
--- KEYS: all principals, this key's moment. ARGV: the key's digest, then for each role: its name, calls per second (0: any), burst.
+-- KEYS: all principals, this key's moment, when keys were used last (to the minute). ARGV: the key's digest, then for each role: its name, calls per second (0: any), burst.
 -- -> {} if nobody's; {principal}; or {principal, calls per second, calls left, seconds to wait (0: it may)}
 local who = redis.call('HGET', KEYS[1], ARGV[1])
 if not who then return {} end
 local role = cjson.decode(who).role
+local clock = redis.call('TIME')[1]
+if clock - tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or '0') >= 60 then redis.pcall('HSET', KEYS[3], ARGV[1], clock) end
 local rate, burst = 0, 0
 for i = 2, #ARGV, 3 do
   if ARGV[i] == role then rate, burst = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]) end

@@ -1,24 +1,24 @@
 -- Replace an open order's document if nobody else has since, and its stop has not been started.
 -- KEYS: all of keys.py, then the order's personal hash.
--- ARGV: id, stop ids (with spaces between), document, expected record revision, fingerprint, event body, now (real s), personal ttl,
+-- ARGV: id, stop ids (with spaces between), document, expected record revision, fingerprint, event body, now (real s),
 --       'dry' to change nothing, number of personal fields, their names and values.
 -- -> {'changed', its revision}, or {'closed'|'started'|'stale', state}
-local id, stops, document, expected, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local id, stops, document, expected, print_, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local state
 for _, stop in ipairs(words(stops)) do state = state or state_of(stop) end
 if redis.call('SISMEMBER', K.open, id) == 0 then return {'closed', state or ''} end
 if state then return {'started', state} end
 if redis.call('HGET', K.record_rev, id) ~= expected then return {'stale'} end
-if ARGV[9] == 'dry' then return {'changed', expected} end
+if ARGV[8] == 'dry' then return {'changed', expected} end
 local rev = emit('order.changed', body)
 redis.call('HSET', K.orders, id, document)
 redis.call('HSET', K.fingerprints, id, print_)
 touch(id, rev)
 aside_as(id, 'on_trial')  -- if it was aside: it may be well now
-local fields = tonumber(ARGV[10])
+local fields = tonumber(ARGV[9])
 if fields > 0 then
-  redis.call('HSET', PERSONAL, unpack(ARGV, 11, 10 + 2 * fields))
-  redis.call('EXPIRE', PERSONAL, ttl)
+  redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
+  keep_personal(PERSONAL)
 end
 if end_offer(id, 'withdrawn') or redis.call('SISMEMBER', K.unmatched, id) == 1 then
   seek(id, now)

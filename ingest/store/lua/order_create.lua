@@ -1,11 +1,11 @@
 -- Accept an order: idempotent by key and by the shipper's own id, durable, and dirty from this moment.
 -- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
 -- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
---       once ttl (0: no idempotency key), personal ttl, when it is to be matched (real s; '' if it waits for a plan), 'dry' to change
+--       once ttl (0: no idempotency key), when it is to be matched (real s; '' if it waits for a plan), 'dry' to change
 --       nothing, number of personal fields, their names and values.
 -- -> {'created', order id, its revision}, {'replayed'|'key_reused'|'duplicate', order id}, or {'full', how many may be open}
 local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local once_ttl, personal_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10] == 'dry', tonumber(ARGV[11])
+local once_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9] == 'dry', tonumber(ARGV[10])
 if once_ttl > 0 then
   local known = redis.call('GET', ONCE)
   if known then
@@ -31,8 +31,8 @@ redis.call('SADD', K.open, id)
 redis.call('ZADD', K.order_index, rev, id)
 touch(id, rev)
 if fields > 0 then
-  redis.call('HSET', PERSONAL, unpack(ARGV, 12, 11 + 2 * fields))
-  redis.call('EXPIRE', PERSONAL, personal_ttl)
+  redis.call('HSET', PERSONAL, unpack(ARGV, 11, 10 + 2 * fields))
+  keep_personal(PERSONAL)
 end
 if once_ttl > 0 then redis.call('SET', ONCE, print_ .. ' ' .. id, 'EX', once_ttl) end
 if matched_at ~= '' then

@@ -64,6 +64,11 @@ local function touch(record, rev) redis.call('HSET', K.record_rev, record, rev) 
 
 local function order_of(stop) return string.match(stop, '^(.*)%.[^.]*$') end
 
+-- Names, phones, notes and proofs are forgotten after a while, as the depot's policy says.
+local function keep_personal(key)
+  redis.call('EXPIRE', key, (cjson.decode(redis.call('GET', K.depot)).policy.personal_days or 30) * 86400)
+end
+
 local TERMINAL = {completed = true, failed = true, cancelled = true}
 
 local function state_of(stop) return redis.call('HGET', K.progress, stop .. '|state') end

@@ -1,12 +1,12 @@
 -- Create or replace a driver, vehicle or shift.
 -- KEYS: all of keys.py, then the record's personal hash.
--- ARGV: family ('drivers'|'vehicles'|'shifts'), id, document, fingerprint, event body, now (real s), personal ttl,
+-- ARGV: family ('drivers'|'vehicles'|'shifts'), id, document, fingerprint, event body, now (real s),
 --       number of personal fields, their names and values, then for shifts: driver, vehicle, start, end,
 --       and timers: trigger kind, when (real s).
 -- -> {'created'|'same'|'conflict'|'unknown'|'overlap'|'full', detail}
-local family, id, document, print_, body, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local fields = tonumber(ARGV[8])
-local rest = 9 + 2 * fields
+local family, id, document, print_, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local fields = tonumber(ARGV[7])
+local rest = 8 + 2 * fields
 local known = redis.call('HGET', K.fingerprints, family .. '|' .. id)
 if known then
   if known == print_ then return {'same'} end
@@ -33,8 +33,8 @@ end
 redis.call('HSET', K[family], id, document)
 redis.call('HSET', K.fingerprints, family .. '|' .. id, print_)
 if fields > 0 then
-  redis.call('HSET', PERSONAL, unpack(ARGV, 9, rest - 1))
-  redis.call('EXPIRE', PERSONAL, ttl)
+  redis.call('HSET', PERSONAL, unpack(ARGV, 8, rest - 1))
+  keep_personal(PERSONAL)
 end
 local rev = emit(family .. '.created', body)
 touch(id, rev)

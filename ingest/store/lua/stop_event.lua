@@ -3,7 +3,7 @@
 -- completed) is refused unless it is the next thing to happen to that shift; a report corrects it.
 -- KEYS: all of keys.py, then the answer of this event id, then the order's personal hash.
 -- ARGV: driver, the driver's shift, stop, type, occurred at (depot s), event body, now (real s), once ttl,
---       deadline of the next ping (real s; '' if inferred), personal ttl, names and values of what proves it.
+--       deadline of the next ping (real s; '' if inferred), names and values of what proves it.
 -- -> {'recorded'|'conflict'|'refused'|'reused', 'replayed' if seen before, what was expected of an arrival: see judge}
 local driver, shift, stop, kind, at, body, now, ttl, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local inferred = deadline == ''
@@ -113,11 +113,11 @@ local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was
 
 -- What shows how it went: of the report that counts, whole.
 local function prove()
-  if #ARGV < 12 then return end
-  local of = string.match(ARGV[11], '^(.*proof_)')
+  if #ARGV < 11 then return end
+  local of = string.match(ARGV[10], '^(.*proof_)')
   redis.call('HDEL', PERSONAL, of .. 'note', of .. 'code', of .. 'signed_by', of .. 'photos')
-  redis.call('HSET', PERSONAL, unpack(ARGV, 11))
-  redis.call('EXPIRE', PERSONAL, ARGV[10])
+  redis.call('HSET', PERSONAL, unpack(ARGV, 10))
+  keep_personal(PERSONAL)
 end
 
 if kind == 'loaded' then
@@ -155,7 +155,7 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
       trigger('stop_failed', stop, rev, now)
     end
     redis.call('HDEL', K.progress, stop .. '|inferred')
-  elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[11] or '') == 0 then
+  elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[10] or '') == 0 then
     prove()  -- which the first report had left out
   end
 elseif state == 'cancelled' and kind == 'arrived' then
