@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import tempfile
 import time
@@ -32,6 +33,7 @@ Heard = Callable[[str, int, dict[str, Any], float], None]
 def running(kind: type[Stack] = Stack, **more: Any) -> Iterator[Stack]:
     """The system in a state folder of its own, which is gone afterwards; `more` is for settings and for the kind of stack."""
     workers = more.pop("workers", 1)
+    os.environ["LASTLEG_MAPS"] = os.pathsep.join(map(str, more.get("maps", ())))  # its processes read that
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(Settings.read(), state=Path(folder), archive=Path(folder) / "archive", **more)
         with kind(settings, say=lambda text: None, workers=workers) as stack:

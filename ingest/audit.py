@@ -21,8 +21,8 @@ PERSONAL = frozenset({"recipient", "proof", "name", "phone", "note", "url"})
 LONG = 4000
 """A body of more characters is not kept; that there was one is."""
 
-UNNOTED = frozenset({"drivers.pings"})
-"""Calls that are not worth noting one by one."""
+UNNOTED = frozenset({"drivers.pings", "quotes.ask"})
+"""Calls that change nothing, or are not worth noting one by one."""
 
 
 def note(client: Store, response: Response) -> Response:

@@ -152,7 +152,14 @@ def standings(client: Store, depot: Depot, orders: Sequence[Order]) -> list[dict
     Joined at reading: progress beats the plan, and before any plan an order is `accepted`.
     """
     rows = readers.order_states(client, depot.id, orders)
-    return [_standing(order, row) for order, row in zip(orders, rows, strict=True)]
+    return [_reserved(order, _standing(order, row)) for order, row in zip(orders, rows, strict=True)]
+
+
+def _reserved(order: Order, standing: dict[str, Any]) -> dict[str, Any]:
+    """An order that is held but not confirmed is that first, as long as nobody has begun it."""
+    if order.reserved_until is None or standing["status"] not in ("accepted", "planned", "unassigned"):
+        return standing
+    return standing | {"status": "reserved", "reserved_until": iso(order.reserved_until)}
 
 
 def _standing(order: Order, row: readers.OrderState) -> dict[str, Any]:

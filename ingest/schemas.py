@@ -423,6 +423,23 @@ class RotateIn(_Body):
     overlap: StrictInt = Field(default=DAY_S, ge=0, le=30 * DAY_S)
 
 
+class QuoteIn(_Body):
+    """A prospective order, without windows, and the windows that are asked about."""
+
+    model_config = _shown({"order": {name: value for name, value in ORDER.items() if name != "windows"}})
+
+    order: OrderIn
+    windows: list[Window] | None = Field(default=None, min_length=1, max_length=48)
+
+
+class AcceptIn(_Body):
+    """Which window of a quote, counted from 0."""
+
+    model_config = _shown({"window": 0})
+
+    window: StrictInt = Field(ge=0, le=100)
+
+
 class KeyIn(_Body):
     """A key to make: a shipper key (maybe for some depots, or reading, only), a driver's token, or another operator's key.
 
@@ -533,7 +550,7 @@ class RoadEventIn(_Body):
         {
             "depot_id": "hel",
             "kind": "close",
-            "disc": {"centre": {"lat": 60.1712, "lon": 24.9441}, "radius_m": 60},
+            "disc": {"centre": {"lat": 60.1668, "lon": 24.937}, "radius_m": 60},
             "end": "2099-01-01T00:00:00Z",
             "reason": "burst pipe",
         }

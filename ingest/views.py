@@ -105,8 +105,8 @@ class OfferedView(TypedDict):
     driver_id: NotRequired[str]
 
 
-Status = Literal["accepted", "matching", "offered", "planned", "unassigned", "picked_up", "en_route", "arrived", "completed",
-                 "failed", "cancelled"]  # fmt: skip
+Status = Literal["accepted", "reserved", "matching", "offered", "planned", "unassigned", "picked_up", "en_route", "arrived",
+                 "completed", "failed", "cancelled"]  # fmt: skip
 
 
 class OrderView(TypedDict):
@@ -136,6 +136,7 @@ class OrderView(TypedDict):
     excluded_drivers: NotRequired[list[str]]
     reasons: NotRequired[list[ReasonView]]
     offer: NotRequired[OfferedView]
+    reserved_until: NotRequired[Time]
     eta: NotRequired[EtaView]
     picked_up_at: NotRequired[Time]
     arrived_at: NotRequired[Time]

@@ -116,6 +116,7 @@ class TriggerKind(StrEnum):
     ORDER_NEW = "order_new"
     ORDER_CHANGED = "order_changed"
     ORDER_CANCELLED = "order_cancelled"
+    RESERVATION_OVER = "reservation_over"
     ORDER_READMITTED = "order_readmitted"
     STOP_FAILED = "stop_failed"
     STOP_SKIPPED = "stop_skipped"
@@ -313,6 +314,7 @@ class Order:
     `demand` follows the depot's `dimensions`. `hard` windows are never missed (the order is rather left
     unassigned); otherwise lateness is priced by `priority` (0-100) and flagged. `setup_time` comes before service, unless the
     vehicle is there already. `promised_by` is the latest begin the recipient was told. `pickup` is where a transport starts.
+    `reserved_until` (real s) is when it is cancelled by itself, unless it is confirmed.
     """
 
     id: str
@@ -337,6 +339,7 @@ class Order:
     pin: Pin = Pin()
     pickup: Pickup | None = None
     dispatch: Dispatch = Dispatch.PLANNED
+    reserved_until: float | None = None
 
     def half(self, stop_id: str) -> Order | Pickup:
         """What it asks for at one of its stops."""

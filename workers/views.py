@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ingest.views import Amounts, EtaView, ReasonView, RecipientView, Status, Time, WindowView
+from ingest.views import Amounts, EtaView, OrderView, ReasonView, RecipientView, Status, Time, WindowView
 from routing.model import Kerb, Location, OrderKind, TriggerKind
 
 StopStateView = Literal["open", "en_route", "arrived", "completed", "failed", "cancelled", "moved"]
@@ -366,3 +366,28 @@ class RetriedView(TypedDict):
     """How many are sent again."""
 
     retried: int
+
+
+class QuotedWindowView(TypedDict("QuotedWindowView", {"from": Time, "to": Time})):
+    """A window that can be served: for how much more (seconds of driving), when service would begin, and by how many drivers."""
+
+    extra_cost: int
+    begin: Time
+    drivers: int
+    driver_id: NotRequired[str]
+
+
+class QuoteView(TypedDict):
+    """A quote; it can be accepted until `expires_at`."""
+
+    quote_id: str
+    expires_at: Time
+    windows: list[QuotedWindowView]
+    unavailable: list[WindowView]
+
+
+class ReservationView(TypedDict):
+    """An order that is held until `reserved_until` (real time); null once it is confirmed."""
+
+    order: OrderView
+    reserved_until: Time | None

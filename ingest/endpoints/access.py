@@ -44,7 +44,7 @@ def listing() -> dict[str, Any]:
     return {"keys": [_view(principal, used) for principal, used in auth.principals(store(), caller().tenant)]}
 
 
-@blueprint.get("/v1/keys/me")
+@blueprint.get("/v1/me")
 @allow(*ALL_ROLES)
 @describe({200: KeyView})
 def me() -> dict[str, Any]:

@@ -63,6 +63,11 @@ def once(depot_id: str, scope: str, token: str) -> str:
     return depot_key(depot_id, f"once:{scope}:{token}")
 
 
+def quote(depot_id: str, quote_id: str) -> str:
+    """A quote that can be accepted."""
+    return depot_key(depot_id, f"quote:{quote_id}")
+
+
 def ping_seqs(depot_id: str, driver_id: str) -> str:
     """The last thousand ping numbers of a driver."""
     return depot_key(depot_id, f"ping_seqs:{driver_id}")

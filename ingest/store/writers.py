@@ -69,29 +69,46 @@ class NewOrder:
     match_at: float | None = None
 
 
-def create_orders(client: Store, new: Sequence[NewOrder], *, now: float, dry: bool = False) -> list[list[str]]:
+def create_orders(client: Store, new: Sequence[NewOrder], *, now: float, dry: bool = False,
+                  expected: int | None = None) -> list[list[str]]:  # fmt: skip
     """Accept orders, one by one in one go.
 
     For each: `created` + its id and revision; `replayed`, `key_reused` or `duplicate` + the id of the order there is; or `full` +
-    how many may be open. With `dry` nothing is changed, and the answers are what they would be one by one.
+    how many may be open; or `stale` if the depot's revision is not the `expected` one. With `dry` nothing is changed, and the
+    answers are what they would be one by one.
     """
     if len(new) == 1:
-        return [_create(client, new[0], now, dry)]
+        return [_create(client, new[0], now, dry, expected)]
     with client.pipeline(transaction=False) as pipeline:
         for item in new:
-            _create(pipeline, item, now, dry)
+            _create(pipeline, item, now, dry, expected)
         return [list(result) for result in pipeline.execute()]
 
 
-def _create(client: Store, new: NewOrder, now: float, dry: bool) -> list[str]:
+def known_by(client: Store, new: NewOrder) -> list[str] | None:
+    """What `create_orders` would say of an order whose key has come before; None if it has not."""
+    text = client.get(_asked_by(new))
+    if text is None:
+        return None
+    print_, order_id = text.split(" ")
+    return ["replayed" if print_ == new.print else "key_reused", order_id]
+
+
+def _asked_by(new: NewOrder) -> str:
+    token = hashlib.sha256(f"{new.order.shipper}|{new.token}".encode()).hexdigest()[:32]
+    return keys.once(ANY_DEPOT, "order", token)
+
+
+def _create(client: Store, new: NewOrder, now: float, dry: bool, expected: int | None) -> list[str]:
     order = new.order
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
-    token = hashlib.sha256(f"{order.shipper}|{new.token}".encode()).hexdigest()[:32]
+    reserved, revision = order.reserved_until or "", "" if expected is None else expected
     due = "" if new.match_at is None else new.match_at
     arguments = [order.id, codec.dumps(order), new.print, external, json.dumps({"order_id": order.id}), now,
-                 ONCE_TTL_S if new.token else 0, due, "dry" if dry else "", *_fields(new.personal)]  # fmt: skip
+                 ONCE_TTL_S if new.token else 0, due, "dry" if dry else "", revision, reserved,
+                 *_fields(new.personal)]  # fmt: skip
     result = run(client, order.depot_id, "order_create", arguments,
-                 PERSONAL=keys.personal(order.depot_id, order.id), ONCE=keys.once(ANY_DEPOT, "order", token))  # fmt: skip
+                 PERSONAL=keys.personal(order.depot_id, order.id), ONCE=_asked_by(new))  # fmt: skip
     return list(result) if isinstance(result, list) else []
 
 
@@ -102,6 +119,12 @@ def change_order(client: Store, order: Order, *, expected: int, print_: str, now
                  "dry" if dry else "", *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
+
+
+def confirm_order(client: Store, order: Order, *, expected: int) -> str:
+    """Keep a reserved order: `confirmed`, `over`, or `stale`."""
+    arguments = [order.id, codec.dumps(order), expected, json.dumps({"order_id": order.id})]
+    return str(run(client, order.depot_id, "order_confirm", arguments))
 
 
 def cancel_order(client: Store, order: Order, *, now: float, at: int, expected: int | None = None, dry: bool = False) -> list[str]:

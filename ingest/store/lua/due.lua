@@ -14,6 +14,18 @@ if kind == 'offer_expired' then
   seek(subject, now)
   return 1
 end
+if kind == 'reservation_over' then
+  local order = cjson.decode(redis.call('HGET', K.orders, subject) or '{}')
+  if redis.call('SISMEMBER', K.open, subject) == 0 or type(order.reserved_until) ~= 'number' then return 0 end
+  local clock = cjson.decode(redis.call('GET', K.depot)).clock
+  local at = math.floor(clock.depot_zero + clock.scale * (tonumber(now) - clock.real_zero))
+  local stops = {}
+  if type(order.pickup) == 'table' then stops[1] = subject .. '.pickup' end
+  stops[#stops + 1] = subject .. '.' .. (order.kind == 'transport' and 'delivery' or order.kind)
+  local rev = cancel(subject, stops, cjson.encode({order_id = subject, reservation = 'over'}), at)
+  trigger(kind, subject, rev, now)
+  return 1
+end
 if kind == 'unacknowledged' then
   local version = tonumber(redis.call('HGET', K.route_versions, subject) or '0')
   if tonumber(redis.call('HGET', K.acks, subject) or '0') >= version or not on_the_road(subject) then return 0 end

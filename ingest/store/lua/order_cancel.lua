@@ -9,16 +9,6 @@ if redis.call('SISMEMBER', K.open, id) == 0 then
 end
 if ARGV[6] ~= '' and redis.call('HGET', K.record_rev, id) ~= ARGV[6] then return {'stale'} end
 if ARGV[7] == 'dry' then return {'cancelled', ARGV[6]} end
-local rev = emit('order.cancelled', body)
-local planned = redis.call('SISMEMBER', K.unmatched, id) == 0
-close_order(id)
-touch(id, rev)
-for _, stop in ipairs(stops) do
-  if not TERMINAL[state_of(stop)] then redis.call('HSET', K.progress, stop .. '|state', 'cancelled', stop .. '|left', at) end
-end
-for _, stop in ipairs(stops) do
-  local shift = redis.call('HGET', K.stop_shift, stop)
-  if shift then advance(shift) end
-end
+local rev, planned = cancel(id, stops, body, at)
 if planned then trigger('order_cancelled', id, rev, now) end
 return {'cancelled', tostring(rev)}

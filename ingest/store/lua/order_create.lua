@@ -2,10 +2,11 @@
 -- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
 -- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
 --       once ttl (0: no idempotency key), when it is to be matched (real s; '' if it waits for a plan), 'dry' to change
---       nothing, number of personal fields, their names and values.
--- -> {'created', order id, its revision}, {'replayed'|'key_reused'|'duplicate', order id}, or {'full', how many may be open}
+--       nothing, the depot's revision if that must be the one ('' for any), when it is cancelled unless it is confirmed (real s; ''
+--       for never), number of personal fields, their names and values.
+-- -> {'created', order id, its revision}, {'replayed'|'key_reused'|'duplicate', order id}, {'full', how many may be open}, or {'stale'}
 local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local once_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9] == 'dry', tonumber(ARGV[10])
+local once_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9] == 'dry', tonumber(ARGV[12])
 if once_ttl > 0 then
   local known = redis.call('GET', ONCE)
   if known then
@@ -23,6 +24,7 @@ end
 local most = cjson.decode(redis.call('GET', K.depot)).policy.max_open_orders
 if redis.call('SCARD', K.open) >= most then return {'full', tostring(most)} end
 if dry then return {'created', id, '0'} end
+if ARGV[10] ~= '' and redis.call('GET', K.rev) ~= ARGV[10] then return {'stale'} end
 if external ~= '' then redis.call('HSET', K.external, external, id) end
 local rev = emit('order.created', body)
 redis.call('HSET', K.orders, id, document)
@@ -31,10 +33,11 @@ redis.call('SADD', K.open, id)
 redis.call('ZADD', K.order_index, rev, id)
 touch(id, rev)
 if fields > 0 then
-  redis.call('HSET', PERSONAL, unpack(ARGV, 11, 10 + 2 * fields))
+  redis.call('HSET', PERSONAL, unpack(ARGV, 13, 12 + 2 * fields))
   keep_personal(PERSONAL)
 end
 if once_ttl > 0 then redis.call('SET', ONCE, print_ .. ' ' .. id, 'EX', once_ttl) end
+if ARGV[11] ~= '' then redis.call('ZADD', K.timers, ARGV[11], DEPOT .. ' reservation_over ' .. id) end
 if matched_at ~= '' then
   seek(id, matched_at)
 else

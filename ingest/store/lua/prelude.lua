@@ -344,6 +344,23 @@ local function close_order(order)
   redis.call('SREM', K.unmatched, order)
 end
 
+-- An open order is cancelled at a depot time; a driver on the way to it is sent on. -> revision, whether a plan has to do with it
+local function cancel(id, stops, body, at)
+  local rev = emit('order.cancelled', body)
+  local planned = redis.call('SISMEMBER', K.unmatched, id) == 0
+  close_order(id)
+  touch(id, rev)
+  for _, stop in ipairs(stops) do
+    if not TERMINAL[state_of(stop)] then redis.call('HSET', K.progress, stop .. '|state', 'cancelled', stop .. '|left', at) end
+  end
+  for _, stop in ipairs(stops) do
+    local shift = redis.call('HGET', K.stop_shift, stop)
+    if shift then advance(shift) end
+  end
+  redis.call('ZREM', K.timers, DEPOT .. ' reservation_over ' .. id)
+  return rev, planned
+end
+
 -- Whoever holds an order that cannot wait gives it back, unless it has been begun. -> whether it looks for somebody else now
 local function release(order, now)
   local stops = {}
