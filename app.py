@@ -23,13 +23,13 @@ from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import AWAY, RETRY_AFTER_S, away, check_schema, connect, unable
 from routing.errors import LastlegError
-from workers.endpoints import following, health, metrics, near, plans, quotes, routes, webhooks
+from workers.endpoints import bulk, following, health, metrics, near, plans, quotes, routes, webhooks
 from workers.front import Front
 
 log = logging.getLogger(__name__)
 
 
-MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, near, roads, fleet, depots, access, health, metrics,
+MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, near, roads, fleet, bulk, depots, access, health, metrics,
            reference)  # fmt: skip
 """Of the endpoints, in the order in which the interface is described."""
 

@@ -32,6 +32,11 @@ PROBLEMS = {
 }  # fmt: skip
 """What errors there are; `docs/errors.md` has their codes."""
 
+FILE = """external_id,kind,lat,lon,window_from,window_to
+A-21,service,60.1712,24.9441,2027-03-01T09:00:00+02:00,2027-03-01T11:00:00+02:00
+"""
+"""The example of a file to import."""
+
 PARAMETERS = {
     "depot_id": ("hel", "A depot's id"), "order_id": ("hel.o3w5e11264sg0", "An order's id"),
     "driver_id": ("hel.anna", "A driver's id, or `me` for the driver whose token calls"),
@@ -41,6 +46,7 @@ PARAMETERS = {
     "version": (12, "A plan version"), "external_id": ("A-17", "The id that you gave your order"),
     "webhook_id": ("wh_3f5c0a9d1b2e4f60", "A webhook's id"),
     "quote_id": ("hel.q5f3759df86a1b2c3", "A quote's id"),
+    "import_id": ("hel.i5f3759df86a1b2c3", "An import's id"),
     "message_id": ("evt_hel_17", "An event's id"),
     "token": ("WyJoZWwubzN3NWUxMTI2NHNnMCIsMTgwMDAwMDAwMF0.sig", "What a link ends with"),
 }  # fmt: skip
@@ -149,7 +155,9 @@ def _operation(one: Described, schemas: dict[tuple[str, str], Any]) -> dict[str,
 
 
 def _example(body: Any) -> Any:
-    """The example that a model gives of itself."""
+    """The example that a model gives of itself; of a file, the file."""
+    if body is bytes:
+        return FILE
     if _is_struct(body):
         return [part.EXAMPLE for part in body.__args__]
     return body.model_config["json_schema_extra"]["examples"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -18,13 +19,15 @@ from routing import codec
 from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, StopProgress, StopState, TimeWindow
 from routing.roads.snapping import Snapper
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
+"""For each byte a letter or digit that is not taken for another."""
 
 
-def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float) -> Order:
-    """A new order as a request describes it, with an id of its own; `now` is real time (s)."""
+def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float, token: str | None = None) -> Order:
+    """A new order as a request describes it; `now` is real time (s). Its id is always the same for a `token`, else its own."""
+    raw = secrets.token_bytes(12) if token is None else hashlib.sha256(token.encode()).digest()[:12]
     return Order(
-        id=f"{depot.id}.o{_random()}", depot_id=depot.id, tenant=depot.tenant,
+        id=f"{depot.id}.o{raw.translate(_ALPHABET).decode()}", depot_id=depot.id, tenant=depot.tenant,
         shipper=shipper, kind=wanted.kind, location=wanted.location.location(), windows=_windows(wanted.windows),
         hard=wanted.lateness == "hard", service_time=wanted.service_time,
         demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
@@ -62,10 +65,6 @@ def match_at(depot: Depot, order: Order, now: float) -> float | None:
     return now if order.dispatch is Dispatch.EMERGENCY else now + depot.policy.match_wait
 
 
-def _random() -> str:
-    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(12))
-
-
 def _pin(pin: PinIn) -> Pin:
     return Pin(pin.driver_id, pin.position, seconds(pin.not_before) if pin.not_before else None)
 
@@ -84,12 +83,13 @@ class Rules:
 
     client: Store
     depot: Depot
-    snapper: Snapper
+    snapper: Snapper | None
+    """None: places are looked at elsewhere, all at once."""
     who: Principal
 
     def faults(self, right: dict[str, Any]) -> list[Fault]:
         """All there are in those fields of a request that have the right form."""
-        faults = place_faults(self.snapper, right.get("location"), "/location")
+        faults = place_faults(self.snapper, right.get("location"), "/location") if self.snapper else []
         faults += dimension_faults(self.depot, right.get("demand") or {}, "/demand")
         if right.get("kind") is OrderKind.SERVICE and any((right.get("demand") or {}).values()):
             faults.append(Fault("inconsistent", "/demand", "A service has no goods.", "Leave demand out, or change kind."))
@@ -97,7 +97,7 @@ class Rules:
         if (right.get("kind") is OrderKind.TRANSPORT) != (right.get("pickup") is not None) and "kind" in right:
             faults.append(Fault("inconsistent", "/pickup", "Only a transport has a pickup.", "Give it, or change kind."))
         if isinstance(right.get("pickup"), PickupIn):
-            faults += place_faults(self.snapper, right["pickup"].location, "/pickup/location")
+            faults += place_faults(self.snapper, right["pickup"].location, "/pickup/location") if self.snapper else []
             faults += _overlaps(right["pickup"].windows, "/pickup/windows")
         return faults + self._drivers(right) + self._dispatch(right)
 

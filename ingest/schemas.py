@@ -596,6 +596,16 @@ class EventsQuery(DepotQuery):
     limit: int = Field(default=100, ge=1, le=1000, description="So many at most are looked at")
 
 
+class ImportQuery(DepotQuery):
+    """What is imported, and how."""
+
+    what: Literal["orders", "drivers", "vehicles", "shifts"] = Field(default="orders", description="What the rows are")
+    format: Literal["csv", "ndjson", "parquet"] = Field(default="csv", description="How the file is written")
+    mode: Literal["all", "best"] = Field(default="all", description="All rows or none, or as many as are good")
+    columns: str = Field(default="", max_length=10_000, description='JSON: names of the file → ours, "" to leave a column out')
+    dry_run: bool = Field(default=False, description="Only judge the rows")
+
+
 class DeliveriesQuery(DepotQuery):
     """Which deliveries."""
 

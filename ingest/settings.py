@@ -46,6 +46,7 @@ class Settings:
     pings: int
     learn_every: int
     webhook_networks: tuple[Network, ...]
+    import_limit: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -66,6 +67,7 @@ class Settings:
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
             rates=_rates(env.get("LASTLEG_RATES", "")), pings=_number(env, "LASTLEG_PINGS", 200_000),
             learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24),
+            import_limit=_number(env, "LASTLEG_IMPORT_LIMIT", 32 << 20),
             webhook_networks=_networks(env.get("LASTLEG_WEBHOOK_NETWORKS", "")),
         )  # fmt: skip
 

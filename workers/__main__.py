@@ -1,8 +1,9 @@
-"""`python -m workers run|dispatch|archive|learn|etas|key|env|replay|backup|restore|migrate`: processes, and what operators need."""
+"""`python -m workers run|dispatch|archive|learn|etas|import|key|env|replay|backup|restore|migrate`: what operators need."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -13,14 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+from rich.console import Console
 
 from ingest import logs
-from ingest.auth import Role, make_key
+from ingest.auth import Principal, Role, make_key
 from ingest.settings import Settings
 from ingest.store import backup, embedded, keys, migrations, readers
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
-from workers import archive, dispatcher, feed, supervisor
+from workers import archive, dispatcher, feed, imports, supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +49,15 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--days", type=int, default=7, help="that far back")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_etas)
+    command = commands.add_parser("import", help="read a file of orders, drivers, vehicles or shifts into a depot")
+    command.add_argument("file", type=Path)
+    command.add_argument("--depot", required=True)
+    command.add_argument("--what", choices=("orders", "drivers", "vehicles", "shifts"), default="orders")
+    command.add_argument("--format", choices=tuple(sorted(set(FORMS.values()))), help="by the file's name unless said")
+    command.add_argument("--mode", choices=("all", "best"), default="all", help="all rows or none, or as many as are good")
+    command.add_argument("--columns", type=json.loads, default={}, help='{"name in the file": "ours"}')
+    command.add_argument("--dry-run", action="store_true", help="only judge the rows")
+    command.set_defaults(run=_import)
     command = commands.add_parser("migrate", help="bring data of an older version up to this one")
     command.add_argument("--anyway", action="store_true", help="though others are connected")
     command.set_defaults(run=_migrate)
@@ -167,6 +178,42 @@ def _etas(arguments: argparse.Namespace) -> None:
     print(f"{'depot':20} {'minutes ahead':>13} {'arrivals':>9} {'by P50':>7} {'by P80':>7} {'mean error':>11}")
     for depot, minutes, arrivals, even, sure, error in table.iter_rows():
         print(f"{depot:20} {minutes:>13} {arrivals:>9} {even:>7.1%} {sure:>7.1%} {error:>9.0f} s")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from workers import loading  # polars and the streets
+
+    raw, form = arguments.file.read_bytes(), arguments.format or FORMS.get(arguments.file.suffix.lower(), "csv")
+    with _store() as client, Progress(
+        TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    ) as progress:  # fmt: skip
+        check_schema(client)
+        depot = readers.depot(client, arguments.depot)
+        if depot is None:
+            raise LastlegError(f"There is no depot {arguments.depot!r}.", remedy=f"There are: {', '.join(readers.depots(client))}.")
+        who = Principal("command-line", Role.OPERATOR, depot.tenant)
+        made = imports.Import(imports.new_id(depot.id, who.id, None), depot.id, arguments.what, form, who, arguments.mode == "all",
+                              arguments.dry_run, arguments.columns, time.time())  # fmt: skip
+        bar = progress.add_task("reading")
+
+        def told(now: imports.Import) -> None:
+            done = now.checked if now.state == "checking" else now.written
+            progress.update(bar, description=now.state, total=now.rows or None, completed=done)
+
+        made = loading.run(client, Settings.read(), made, raw, told)
+    for fault in made.faults:
+        where = f"line {fault.line}" + (f", {fault.column}" if fault.column else "")
+        print(f"{where}: {fault.code}: {fault.detail} {fault.remedy}".rstrip())
+    print(f"{made.rows} rows, {made.accepted} accepted, {made.same} there before, {made.refused} refused, {made.seconds:.1f} s")
+    if made.state == "failed":
+        raise LastlegError(made.reason)
+
+
+FORMS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
+"""How files are written, by what their names end with."""
 
 
 def _migrate(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from ingest import auth
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
 from ingest.store.connection import Store, away, check_schema, connect
-from workers import deliveries
+from workers import deliveries, imports
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
                     pass
                 writers.trim_feed(client, depot_id, now=time.time())
                 deliveries.forget(client, depot_id)
+                imports.forget(client, depot_id, now=time.time())
             if ours and time.monotonic() - looked > TIDY_S:
                 with suppress(redis.exceptions.NoPermissionError):  # a user with few rights; the API does it as well
                     auth.forget_expired(client)

@@ -39,7 +39,7 @@ DEAD_S = 3600.0
 QUEUED_S = 24 * 3600
 """How long it is remembered which job was queued last."""
 
-JOB_TIMEOUT_S = {"repair": 30, "improve": 120, "track": 30, "match": 30, "deliver": 60}
+JOB_TIMEOUT_S = {"repair": 30, "improve": 120, "track": 30, "match": 30, "deliver": 60, "load": 900}
 """What takes longer hangs: it is stopped, and counts as a try in vain."""
 
 FAILED_JOB_TTL_S = 3600

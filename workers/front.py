@@ -143,7 +143,7 @@ class Front:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._flask = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # Flask is a WSGI application
         self._hub = Hub(settings)
-        self._limit = settings.body_limit
+        self._limit, self._limits = settings.body_limit, {"/v1/imports": settings.import_limit}
         self._held = 0
         self._reader: asyncio.Task[None] | None = None
 
@@ -180,7 +180,7 @@ class Front:
 
     async def _answered(self, scope: dict[str, Any], receive: Receive, send: Send, held: list[int]) -> None:
         try:
-            body = await self._body(receive, held)
+            body = await self._body(receive, held, self._limits.get(scope["path"], self._limit))
         except TimeoutError:
             await _refuse(send, 408, "body_too_slow", f"The body did not come within {BODY_S:.0f} s.")
             return
@@ -205,7 +205,7 @@ class Front:
         else:
             await _answer(send, status, headers, text)
 
-    async def _body(self, receive: Receive, held: list[int]) -> bytes | None:
+    async def _body(self, receive: Receive, held: list[int], limit: int) -> bytes | None:
         """The body, cut just above the limit (Flask then refuses it); None if the client left. `held` gets the sizes of its parts.
 
         Raises
@@ -227,8 +227,8 @@ class Front:
                 self._held += held[-1]
                 if self._held > HELD:
                     raise Busy
-                if size > self._limit or not message.get("more_body", False):
-                    return b"".join(parts)[: self._limit + 1]
+                if size > limit or not message.get("more_body", False):
+                    return b"".join(parts)[: limit + 1]
 
     async def _ask_flask(self, scope: dict[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         messages: list[Message] = []

@@ -18,8 +18,16 @@ log = logging.getLogger(__name__)
 ENVIRONMENT = (OSError, MemoryError, MapFileError)
 """What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
+
+
+def _load(client: Store, settings: Settings, depot_id: str) -> int:
+    from workers import loading  # polars, whose threads no fork survives
+
+    return loading.load(client, settings, depot_id)
+
+
 WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": immediate.match,
-        "deliver": deliveries.deliver}  # fmt: skip
+        "deliver": deliveries.deliver, "load": _load}  # fmt: skip
 """What is done for a depot in each role."""
 
 
@@ -46,6 +54,11 @@ def match(depot_id: str) -> int:
 def deliver(depot_id: str) -> int:
     """Send what listeners of a depot wait for, and of other depots that are due; messages they have got."""
     return _work(depot_id, "deliver")
+
+
+def load(depot_id: str) -> int:
+    """Do the imports that wait at a depot, and at other depots; how many."""
+    return _work(depot_id, "load")
 
 
 def _work(depot_id: str, role: str) -> int:

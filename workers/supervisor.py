@@ -108,7 +108,7 @@ class Stack:
         for number in range(self.workers):
             suffix = f"-{number + 1}" if self.workers > 1 else ""
             commands[f"repair{suffix}"] = [tool, "worker", "repair"]
-        commands |= {role: [tool, "worker", role] for role in ("improve", "track", "match", "deliver")}
+        commands |= {role: [tool, "worker", role] for role in ("improve", "track", "match", "deliver", "load")}
         return commands
 
     def _spawn(self, name: str) -> None:

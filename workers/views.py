@@ -391,3 +391,41 @@ class ReservationView(TypedDict):
 
     order: OrderView
     reserved_until: Time | None
+
+
+class RowFaultView(TypedDict):
+    """Something wrong in a row: the line it begins at, and the column ("" if it is in no single one)."""
+
+    line: int
+    column: str
+    code: str
+    detail: str
+    remedy: str
+
+
+class ImportView(TypedDict):
+    """An import and how far it is; `same` were there before. `errors` are the first thousand."""
+
+    id: str
+    depot_id: str
+    what: Literal["orders", "drivers", "vehicles", "shifts"]
+    format: Literal["csv", "ndjson", "parquet"]
+    mode: Literal["all", "best"]
+    dry_run: bool
+    state: Literal["waiting", "checking", "writing", "done", "failed"]
+    rows: int
+    checked: int
+    written: int
+    accepted: int
+    same: int
+    refused: int
+    errors: list[RowFaultView]
+    seconds: float
+    created_at: Time
+    reason: str
+
+
+class ImportsView(TypedDict):
+    """Imports, the newest first."""
+
+    imports: list[ImportView]

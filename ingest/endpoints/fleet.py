@@ -7,16 +7,15 @@ from typing import Any
 
 from flask import Blueprint
 
-from ingest import context
+from ingest import context, fleet
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, snapper_of, store
-from ingest.faults import dimension_faults, place_faults
 from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, full, invalid
-from ingest.schemas import DepotQuery, DriverIn, ShiftIn, VehicleIn, body, checked, iso, parse, query, seconds
+from ingest.schemas import DepotQuery, DriverIn, ShiftIn, VehicleIn, body, checked, iso, parse, query
 from ingest.store import readers, writers
 from ingest.views import DriversView, DriverView, ShiftsView, ShiftView, VehiclesView, VehicleView
-from routing.model import Costs, Driver, Shift, Vehicle
+from routing.model import Driver, Shift, Vehicle
 
 blueprint = Blueprint("fleet", __name__)
 
@@ -28,9 +27,7 @@ def make_driver() -> tuple[dict[str, Any], int]:
     """Make a driver. The same request again answers 200 with the same record."""
     data = body()
     wanted = checked(DriverIn, data)
-    depot = my_depot(wanted.depot_id)
-    made = Driver(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, tuple(sorted(set(wanted.skills))))
-    personal = {name: value for name, value in (("name", wanted.name), ("phone", wanted.phone)) if value}
+    made, personal = fleet.driver(my_depot(wanted.depot_id), wanted)
     return _put("drivers", made, data, personal)
 
 
@@ -42,14 +39,11 @@ def make_vehicle() -> tuple[dict[str, Any], int]:
     data = body()
     wanted, right, faults = parse(VehicleIn, data)
     depot = my_depot(right["depot_id"]) if "depot_id" in right else None
-    if depot is not None and "capacity" in right:
-        faults += dimension_faults(depot, right["capacity"], "/capacity")
+    if depot is not None:
+        faults += fleet.vehicle_faults(depot, right)
     if wanted is None or depot is None or faults:
         raise invalid(faults)
-    capacity = tuple(wanted.capacity.get(name, 0) for name in depot.dimensions)
-    made = Vehicle(f"{depot.id}.{wanted.id}", depot.id, depot.tenant, capacity, tuple(sorted(set(wanted.skills))),
-                      Costs(**dict(wanted.costs)) if wanted.costs else None)  # fmt: skip
-    return _put("vehicles", made, data, {})
+    return _put("vehicles", fleet.vehicle(depot, wanted), data, {})
 
 
 @blueprint.post("/v1/shifts")
@@ -61,21 +55,11 @@ def make_shift() -> tuple[dict[str, Any], int]:
     wanted, right, faults = parse(ShiftIn, data)
     depot = my_depot(right["depot_id"]) if "depot_id" in right else None
     if depot is not None:
-        for name in ("start_location", "end_location"):
-            faults += place_faults(snapper_of(depot), right.get(name), f"/{name}")
-        faults += [Fault("unknown_id", f"/{name}", f"{right[name]!r} is not of depot {depot.id!r}.", "Use its full id.")
-                   for name in ("driver_id", "vehicle_id")
-                   if name in right and not right[name].startswith(f"{depot.id}.")]  # fmt: skip
+        faults += fleet.shift_faults(depot, snapper_of(depot), right)
     if wanted is None or depot is None or faults:
         raise invalid(faults)
-    start = wanted.start_location.location() if wanted.start_location else depot.location
-    end = wanted.end_location.location() if wanted.end_location else depot.location
-    made = Shift(
-        f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
-        seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
-    )  # fmt: skip
-    moments = {"shift_changed": made.start - depot.policy.horizon, "shift_started": made.start, "shift_ended": made.end + 1}
-    return _put("shifts", made, data, {}, {kind: depot.clock.real(moment) for kind, moment in moments.items()})
+    made = fleet.shift(depot, wanted)
+    return _put("shifts", made, data, {}, fleet.timers(depot, made))
 
 
 def _put(family: str, record: Driver | Vehicle | Shift, data: Any, personal: dict[str, str],

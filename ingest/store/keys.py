@@ -17,15 +17,16 @@ DEPOT = (
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
     "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
-    "fanned", "deliveries", "deliver_due", "hook_failures",
+    "fanned", "deliveries", "deliver_due", "hook_failures", "imports",
 )  # fmt: skip
 """One key each per depot."""
 
-SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "matchable", "deliverable", "timers", "heard",
-          "metrics", "webhooks", "feed_read", "schema")  # fmt: skip
+SHARED = ("depots", "events", "pings", "published", "dirty", "improvable", "moving", "matchable", "deliverable", "loadable",
+          "timers", "heard", "metrics", "webhooks", "feed_read", "schema")  # fmt: skip
 """One key each per Redis that scripts get; `keys`, who may call, is the API's alone."""
 
-DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable", "deliver": "deliverable"}
+DUE = {"repair": "dirty", "improve": "improvable", "track": "moving", "match": "matchable", "deliver": "deliverable",
+       "load": "loadable"}  # fmt: skip
 """What each role works off: depots, and from when on (real s) they wait for it."""
 
 SCHEMA = "4"
@@ -66,6 +67,11 @@ def once(depot_id: str, scope: str, token: str) -> str:
 def quote(depot_id: str, quote_id: str) -> str:
     """A quote that can be accepted."""
     return depot_key(depot_id, f"quote:{quote_id}")
+
+
+def import_file(depot_id: str, import_id: str) -> str:
+    """A file that is to be imported, packed."""
+    return depot_key(depot_id, f"import_file:{import_id}")
 
 
 def ping_seqs(depot_id: str, driver_id: str) -> str:

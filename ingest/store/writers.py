@@ -77,6 +77,8 @@ def create_orders(client: Store, new: Sequence[NewOrder], *, now: float, dry: bo
     how many may be open; or `stale` if the depot's revision is not the `expected` one. With `dry` nothing is changed, and the
     answers are what they would be one by one.
     """
+    if not new:
+        return []
     if len(new) == 1:
         return [_create(client, new[0], now, dry, expected)]
     with client.pipeline(transaction=False) as pipeline:
@@ -119,6 +121,20 @@ def change_order(client: Store, order: Order, *, expected: int, print_: str, now
                  "dry" if dry else "", *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
+
+
+def import_orders(client: Store, depot: Depot, new: Sequence[NewOrder], *, now: float) -> list[list[str]]:
+    """Accept orders of a file that wait for plans, and ask for none yet. Written again, they are replayed: their ids are known.
+
+    For each `created`, `replayed` or `duplicate` + the id of the order there is, or `full` + how many may be open.
+    """
+    if not new:
+        return []
+    rows = [[item.order.id, codec.dumps(item.order).decode(), item.print,
+             f"{item.order.shipper}|{item.order.external_id}" if item.order.external_id else "", item.personal]
+            for item in new]  # fmt: skip
+    results = run(client, depot.id, "orders_import", [now, codec.dumps(rows)], PERSONAL=keys.personal(depot.id, ""))
+    return [list(row) for row in results]
 
 
 def confirm_order(client: Store, order: Order, *, expected: int) -> str:

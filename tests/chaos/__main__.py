@@ -43,7 +43,7 @@ FROZEN_S = (0.5, 4.0)
 
 
 AT_PLACES = [f"{kind} at {place}" for place in faults.PLACES for kind in ("kill", "freeze")]
-NAMES = ("repair", "improve", "track", "match", "deliver", "dispatcher", "api", "store")
+NAMES = ("repair", "improve", "track", "match", "deliver", "load", "dispatcher", "api", "store")
 AT_ANY_MOMENT = ["cut", *(f"{kind} {name}" for kind in ("kill", "freeze") for name in NAMES)]
 """What can happen: `cut` breaks all connections to the store at once."""
 

@@ -42,12 +42,13 @@ class World:
         road = self.made("/v1/road-events", self.example("post", "/v1/road-events"))
         key = self.made("/v1/keys", {"role": "shipper"})
         hook = self.made("/v1/webhooks", {"url": "http://127.0.0.1:9/"})
+        load = self.call("POST", "/v1/imports", self.example("post", "/v1/imports"), {"depot_id": "hel"}).json()
         quote = self.made("/v1/quotes", self.example("post", "/v1/quotes"))
         link = self.made(f"/v1/orders/{made['id']}/tracking", {})
         self.ids = {
             "depot_id": "hel", "driver_id": "hel.anna", "vehicle_id": "hel.van-1", "shift_id": "hel.today-anna",
             "order_id": made["id"], "stop_id": made["stop_id"], "event_id": road["id"],
-            "external_id": "A-17", "webhook_id": hook["id"], "quote_id": quote["quote_id"],
+            "external_id": "A-17", "webhook_id": hook["id"], "quote_id": quote["quote_id"], "import_id": load["id"],
             "message_id": "evt_hel_1", "token": link["url"].split("/")[-1], "key_id": key["id"],
         }  # fmt: skip
 
@@ -59,7 +60,8 @@ class World:
     def call(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> requests.Response:
         """Call as an operator."""
         headers = {"Authorization": f"Bearer {self.server.operator_key}"}
-        return requests.request(method, self.server.url + path, json=body, params=query, headers=headers, timeout=10)
+        sent = {"data": body} if isinstance(body, str) else {"json": body}
+        return requests.request(method, self.server.url + path, params=query, headers=headers, timeout=10, **sent)
 
     def made(self, path: str, body: Any) -> Any:
         """POST that must succeed; its JSON."""

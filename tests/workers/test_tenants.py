@@ -41,15 +41,26 @@ class Town:
         while feed.tell(shop.store):
             pass
         deliveries.deliver(shop.store, shop.settings, "hel")
+        load = shop.call("POST", "/v1/imports?depot_id=hel", data="kind", key=shop.shipper).json
         quote = shop.made("/v1/quotes", {"order": order()}, key=shop.shipper)
         self.ids = {
             "depot_id": "hel", "driver_id": f"hel.{SECRET}-anna", "vehicle_id": f"hel.van-{SECRET}-anna",
             "shift_id": f"hel.day-{SECRET}-anna", "order_id": self.order["id"], "stop_id": self.order["stop_id"],
             "record_id": hopeless["id"], "event_id": road["id"], "key_id": key["id"], "version": 1, "external_id": f"{SECRET}-1",
-            "webhook_id": hook.id, "message_id": "evt_hel_1", "quote_id": quote["quote_id"],
+            "webhook_id": hook.id, "message_id": "evt_hel_1", "quote_id": quote["quote_id"], "import_id": load["id"],
             "token": self.link["url"].split("/")[-1],
         }  # fmt: skip
-        self.hidden = [SECRET, self.order["id"], hopeless["id"], road["id"], hook.id, key["id"], self.token, self.shop.shipper]
+        self.hidden = [
+            SECRET,
+            load["id"],
+            self.order["id"],
+            hopeless["id"],
+            road["id"],
+            hook.id,
+            key["id"],
+            self.token,
+            self.shop.shipper,
+        ]
         self.strangers = {
             "another tenant's operator": make_key(shop.store, Role.OPERATOR, tenant="rival")[0],
             "another tenant's shipper": make_key(shop.store, Role.SHIPPER, tenant="rival")[0],
@@ -64,6 +75,8 @@ class Town:
         body: Any = None
         for content in operation.get("requestBody", {"content": {}})["content"].values():
             body = content["example"]
+            if isinstance(body, str):
+                return self.shop.call(one.method, one.path, data=body, key=key, query_string={"depot_id": "hel"})
             if isinstance(body, dict):
                 body = body | {name: self.ids[name] for name in body if name in ("depot_id", "driver_id")}
                 body = body | ({"depots": ["hel"]} if "depots" in body else {})
@@ -84,7 +97,7 @@ def rows(town: Town) -> dict[str, Any]:
     return {name: value for name, value in state(town.shop).items() if "{hel}" in name and ":quote:" not in name}
 
 
-ORDERS = {"POST /v1/orders", "POST /v1/orders:batch", "PUT /v1/orders/by-external-id/{external_id}"}
+ORDERS = {"POST /v1/imports", "POST /v1/orders", "POST /v1/orders:batch", "PUT /v1/orders/by-external-id/{external_id}"}
 """What makes another shipper an order of its own."""
 
 OWN = {"GET /v1/depots", "GET /v1/depots/{depot_id}"}

@@ -7,29 +7,35 @@ local function emit(kind, body)
   return rev
 end
 
--- Note a reason to re-solve: it waits until a plan, or a no-op, has answered revision `rev`. When and if it asks for a repair itself
--- is the depot's policy for this kind; a person always does, and what is tried again. The depot is dirty from the moment on at which a repair is due.
-local function trigger(kind, subject, rev, now)
+-- Note reasons to re-solve, {subject, revision} each: they wait until a plan, or a no-op, has answered the revision. When and if it asks for a repair itself
+-- is the depot's policy for this kind; a person always does, and what is tried again; what is noted quietly never. The depot is dirty from the moment on at which a repair is due.
+local function triggers(kind, subjects, now, quietly)
+  if #subjects == 0 then return end
   now = tonumber(now)
   local policy = cjson.decode(redis.call('GET', K.depot)).policy
   local rule = policy.triggers[kind] or {}
-  local reason = {kind = kind, subject = subject, revision = rev, at = now}
-  if rule.asks == false and kind ~= 'requested' and kind ~= 'order_readmitted' then
-    reason.asks = false
+  local asks, due = true, nil
+  if quietly or (rule.asks == false and kind ~= 'requested' and kind ~= 'order_readmitted') then
+    asks = false
   else
     local wait = type(rule.wait) == 'number' and rule.wait or policy.debounce
-    local due = now + wait
+    due = now + wait
     if rule.cooldown and rule.cooldown > 0 then
       local asked = tonumber(redis.call('HGET', K.asked, kind) or '-inf')  -- with one that waits already, or after it
       due = asked >= now and math.min(asked, now + math.max(wait, rule.cooldown)) or math.max(due, asked + rule.cooldown)
       redis.call('HSET', K.asked, kind, due)
     end
     due = math.max(due, math.min(tonumber(redis.call('GET', K.repaired) or '0'), now) + policy.max_wait)  -- clocks differ
-    reason.due = due
     redis.call('ZADD', K.dirty, 'LT', due, DEPOT)
   end
-  redis.call('ZADD', K.triggers, rev, cjson.encode(reason))
+  for _, row in ipairs(subjects) do
+    local reason = {kind = kind, subject = row[1], revision = row[2], at = now, due = due}
+    if not asks then reason.asks = false end
+    redis.call('ZADD', K.triggers, row[2], cjson.encode(reason))
+  end
 end
+
+local function trigger(kind, subject, rev, now) triggers(kind, {{subject, rev}}, now) end
 
 -- A repair that began at `began` has answered all triggers up to a revision; what came since waits its turn.
 local function repaired(revision, began, again, improve)

@@ -1,0 +1,80 @@
+"""Files in and out: imports of orders, drivers, vehicles and shifts, with their progress."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Blueprint, request
+
+from ingest import context
+from ingest.auth import Role
+from ingest.context import allow, caller, my_depot, services, store
+from ingest.openapi import describe
+from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.schemas import DepotQuery, IdempotencyHeaders, ImportQuery, headers, query
+from routing.model import depot_of
+from workers import imports
+from workers.imports import Import
+from workers.views import ImportsView, ImportView
+
+blueprint = Blueprint("bulk", __name__)
+
+
+@blueprint.post("/v1/imports")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({202: ImportView, 200: ImportView}, body=bytes, query=ImportQuery, headers=IdempotencyHeaders, problems=(403,),
+          takes="text/csv")  # fmt: skip
+def make() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Import a file: the body is the file itself. It is read by a worker; the answer says where its progress is.
+
+    Columns are named for fields of the bodies that the API takes (`docs/api.md` has them all), `columns` maps others:
+    `{"Customer no": "external_id", "Remark": ""}`. With `mode=all` nothing is written if any row has a fault, with `best` what is
+    good. The same `Idempotency-Key` is the same import.
+    """
+    request.max_content_length = services().settings.import_limit
+    asked, token = query(ImportQuery), headers(IdempotencyHeaders).idempotency_key
+    depot, who = my_depot(asked.depot_id), caller()
+    if who.role is not Role.OPERATOR and asked.what != "orders":
+        raise ApiProblem(403, "forbidden", f"A {who.role} key may not import {asked.what}.", "Use a key of role operator.")
+    raw = request.get_data()
+    if not raw:
+        raise invalid([Fault("missing", "", "The body is empty.", "Send the file.")])
+    made = Import(imports.new_id(depot.id, who.account, token), depot.id, asked.what, asked.format, who, asked.mode == "all",
+                  asked.dry_run, _columns(asked.columns), context.now())  # fmt: skip
+    found = imports.begin(store(), made, raw)
+    if (found.kind, found.form, found.who.account) != (made.kind, made.form, who.account):
+        raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another import.", "Use a new key.")
+    return imports.view(found), 202 if found is made else 200, {"Location": f"/v1/imports/{made.id}"}
+
+
+def _columns(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise invalid([Fault("wrong_type", "", 'Give a JSON object such as {"Customer no": "external_id"}.', parameter="columns")])
+    return found
+
+
+@blueprint.get("/v1/imports")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: ImportsView}, query=DepotQuery)
+def listing() -> dict[str, Any]:
+    """The caller's imports of a week at a depot, the newest first."""
+    depot, who = my_depot(query(DepotQuery).depot_id), caller()
+    mine = [made for made in imports.every(store(), depot.id) if who.role is Role.OPERATOR or made.who.account == who.account]
+    return {"imports": [imports.view(made) for made in mine]}
+
+
+@blueprint.get("/v1/imports/<import_id>")
+@allow(Role.OPERATOR, Role.SHIPPER)
+@describe({200: ImportView})
+def one(import_id: str) -> dict[str, Any]:
+    """How far an import is, and what came of it: `errors` has the line and column of each fault."""
+    made, who = imports.one(store(), depot_of(import_id), import_id), caller()
+    if made is None or made.who.tenant != who.tenant or not (who.role is Role.OPERATOR or made.who.account == who.account):
+        raise not_found("import", import_id)
+    my_depot(made.depot_id)
+    return imports.view(made)
