@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from importlib import import_module
 
 from ingest.settings import Settings
 from ingest.store import keys
 from ingest.store.connection import Store, away, check_schema, connect
 from ingest.store.metrics import count
 from routing.errors import MapFileError
-from workers import deliveries, immediate, quarantine, replan, tracking, travel
-from workers.lease import hold
+from routing.model import Snapshot
+from workers import quarantine
+from workers.lease import TURN_S, hold
 
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = (OSError, MemoryError, MapFileError)
 """What fails for want of a disk, a map or memory, whatever a depot's orders are."""
 
-
-
-def _load(client: Store, settings: Settings, depot_id: str) -> int:
-    from workers import loading  # polars, whose threads no fork survives
-
-    return loading.load(client, settings, depot_id)
-
-
-WORK = {"repair": replan.repair, "improve": replan.improve, "track": tracking.track, "match": immediate.match,
-        "deliver": deliveries.deliver, "load": _load}  # fmt: skip
-"""What is done for a depot in each role."""
+DONE_BY = {"repair": "replan", "improve": "replan", "track": "tracking", "match": "immediate", "deliver": "deliveries",
+           "load": "loading"}  # fmt: skip
+"""The module that does what is done for a depot in each role, by a function of the role's name."""
 
 
 def repair(depot_id: str) -> int:
@@ -66,7 +61,7 @@ def _work(depot_id: str, role: str) -> int:
     client = connect(settings)
     check_schema(client)
     client.delete(keys.hint(depot_id, role))
-    published, failed, until = 0, [], time.monotonic() + replan.TURN_S
+    published, failed, until = 0, [], time.monotonic() + TURN_S
     tried: dict[str, float] = {}
     todo: str | None = depot_id
     while todo is not None:
@@ -88,8 +83,8 @@ def _depot(client: Store, settings: Settings, depot_id: str, role: str) -> int:
             return 0
         due = client.zscore(keys.shared_key(keys.DUE[role]), depot_id)
         try:
-            quarantine.begin(client, settings, depot_id, role, replan.attempt)
-            published = WORK[role](client, settings, depot_id)
+            quarantine.begin(client, settings, depot_id, role, _attempt)
+            published = int(_doer(role)(client, settings, depot_id))
         except Exception as error:
             if away(error) or isinstance(error, ENVIRONMENT):
                 quarantine.interrupted(client, depot_id, role, wait=not away(error))
@@ -110,12 +105,31 @@ def _another(client: Store, role: str, tried: dict[str, float]) -> str | None:
     return None
 
 
-def preload() -> None:
-    """What a worker loads once before it forks for jobs: maps, compiled kernels and the solver's library."""
+def _doer(role: str) -> Callable[[Store, Settings, str], int]:
+    """What is done in a role; who delivers needs no solver, and who plans no tables."""
+    found: Callable[[Store, Settings, str], int] = getattr(import_module(f"workers.{DONE_BY[role]}"), role)
+    return found
+
+
+def _attempt(settings: Settings, snapshot: Snapshot, at: float) -> None:
+    from workers import replan  # only where planning is to be tried
+
+    replan.attempt(settings, snapshot, at)
+
+
+def preload(role: str) -> None:
+    """What a worker loads once before it forks for jobs: maps, kernels and the solver's library, as far as its role needs."""
+    if role == "load":  # polars has threads, which no fork survives: each job loads it for itself
+        import_module("ingest.orders")
+    else:
+        _doer(role)
+    if role in ("deliver", "load"):
+        return
     import ortools.constraint_solver.pywrapcp  # half a second that no job should pay
     import ortools.graph.python.linear_sum_assignment  # noqa: F401  # the same
 
     from routing.roads import maps
+    from workers import travel
 
     settings = Settings.read()
     travel.forget_earlier_boots(settings)

@@ -15,6 +15,9 @@ from ingest.store.connection import Store
 LEASE_S = 2.0
 """A lease outlives its holder by at most this; it is renewed three times as often."""
 
+TURN_S = 2.0
+"""How long a job goes on with what has come since: each answers for one try only, and others wait."""
+
 _IF_MINE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call({}) end return 0"
 _RENEW = _IF_MINE.format("'PEXPIRE', KEYS[1], ARGV[2]")
 _RELEASE = _IF_MINE.format("'DEL', KEYS[1]")

@@ -25,6 +25,7 @@ from routing.solve.stopping import never
 from workers import commit, learned, travel
 from workers.commit import Outcome, Work
 from workers.dispatcher import SOON_S
+from workers.lease import TURN_S
 from workers.quarantine import Tried
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,6 @@ REPAIR_BUDGET_S = 0.5
 
 LEAST_IMPROVE_S = 0.25
 """Real seconds below which a search is hardly worth its preparation."""
-
-TURN_S = 2.0
-"""How long a job goes on with what has come since: each answers for one try only, and others wait."""
 
 MAX_TRIES = 20
 """Refused commits in a row before a job gives up; the sweep then tries in a new one."""

@@ -146,15 +146,19 @@ class Worker(rq.Worker):
         return int(self.dequeue_timeout) + 1
 
     def work(self, *args: Any, **kwargs: Any) -> Any:
-        """Work until told to stop; not at all on data of another version."""
+        """Work until told to stop; not at all on data of another version, or for a role that there is none of."""
+        role = self.queues[0].name
+        if role not in keys.DUE:
+            raise SystemExit(f"rq: there is no queue {role!r}; there are {', '.join(keys.DUE)}")
         try:
             check_schema(connect(Settings.read()))
         except WrongSchema as error:
             raise SystemExit(f"rq: {error}") from None
         except redis.RedisError as error:
             self.log.warning("Redis is away: %s", error)
-        if self.queues[0].name not in ("repair", "match"):
+        if role not in ("repair", "match"):
             os.nice(NICE)
+        jobs.preload(role)
         return super().work(*args, **kwargs)
 
     def main_work_horse(self, job: Any, queue: Any) -> None:
@@ -166,4 +170,3 @@ class Worker(rq.Worker):
 
 
 logs.setup(Settings.read().log)
-jobs.preload()

@@ -373,7 +373,7 @@ def test_a_broken_map_stops_only_its_own_depots(shop: Shop, monkeypatch: pytest.
         answer = shop.call("POST", "/v1/depots", {"id": name, "map": name, "location": HOME})
         assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "map_file")
     monkeypatch.setenv("LASTLEG_STATE", str(shop.settings.state))
-    jobs.preload()
+    jobs.preload("repair")
     assert shop.depot() == "hel"
 
 

@@ -235,7 +235,7 @@ def test_a_store_that_is_away_condemns_nobody(depot: Shop, monkeypatch: pytest.M
     def away(*_: object) -> int:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setitem(jobs.WORK, "repair", away)
+    monkeypatch.setattr(jobs, "_doer", lambda role: away)
     for _ in range(5):
         with pytest.raises(redis.ConnectionError):
             jobs.repair("hel")

@@ -154,12 +154,22 @@ def test_hints_are_given_once_until_taken_or_lost(shop: Shop) -> None:
 
 
 @one_server
+def test_there_is_no_worker_for_a_queue_that_nobody_fills(shop: Shop) -> None:
+    """A typing error is told at once, and no worker waits for ever."""
+    from workers import rq_worker
+
+    raw = redis.Redis.from_url(str(shop.settings.redis_url))
+    with pytest.raises(SystemExit, match="no queue 'repairs'; there are repair, improve"):
+        rq_worker.Worker([Queue("repairs", connection=raw, serializer=JSONSerializer)], connection=raw).work(burst=True)
+
+
+@one_server
 def test_a_job_that_hangs_in_compiled_code_is_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no signal is heard of: it has its timeout, and a little more, of processor time."""
     from workers import jobs, rq_worker
 
     monkeypatch.setattr(rq_worker, "HANGS_S", 0)
-    monkeypatch.setitem(jobs.WORK, "repair", lambda *_: sum(range(10**13)))
+    monkeypatch.setattr(jobs, "_doer", lambda role: lambda *_: sum(range(10**13)))
     monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
     shop.depot()
     shop.order()

@@ -375,7 +375,7 @@ def test_a_job_goes_on_with_other_depots_but_not_in_circles(shop: Shop, monkeypa
         asked.append(depot)
         return replan.improve(client, settings, depot)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(jobs.WORK, "improve", improve)
+    monkeypatch.setattr(jobs, "_doer", lambda role: improve)
     set_policy(shop, improve_budget=0.1)
     shop.call("PATCH", "/v1/depots/esp", {"policy": {"improve_budget": 0.1}})
     jobs.improve("hel")
