@@ -725,7 +725,7 @@ def parse(kind: type[M], data: Any) -> tuple[M | None, dict[str, Any], list[Faul
         faults = [_fault(item) for item in items[:MOST_FAULTS]]
         wrong = {str(item["loc"][0]) for item in items if item["loc"]}
         return None, _right_fields(kind, data, wrong), faults
-    return model, dict(model), []
+    return model, model.__dict__, []
 
 
 def checked(kind: type[M], data: Any) -> M:

@@ -14,6 +14,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -48,6 +49,12 @@ MODELS: dict[str, type[BaseModel]] = {"orders": OrderIn, "drivers": DriverIn, "v
 """What rows are judged by."""
 
 COUNTS = ("checked", "written", "accepted", "same", "refused")
+
+Row = tuple[int, BaseModel, str]
+"""A good row: its number, what it says, and its print."""
+
+Results = list[tuple[Fault | None, bool]]
+"""Of rows that were written: what one was refused for, and whether it is new."""
 
 Told = Callable[[Import], None]
 """What is told of progress."""
@@ -133,7 +140,7 @@ class _Work:
     def __init__(self, client: Store, settings: Settings, depot: Depot, made: Import, table: Table, layout: Layout) -> None:
         self.client, self.depot, self.made, self.table, self.layout = client, depot, made, table, layout
         self.snapper = Snapper(maps.network(maps.find(depot.map, settings.maps)))
-        self.good: list[tuple[int, BaseModel, str]] = []
+        self.good: list[Row] = []
 
     def check(self, now: Import) -> Iterator[Import]:
         """Judge all rows, some at a time."""
@@ -197,21 +204,31 @@ class _Work:
         return found
 
     def write(self, now: Import) -> Iterator[Import]:
-        """Write what is good, some rows at a time."""
-        put = self._orders if self.made.kind == "orders" else self._records
-        for first in range(0, len(self.good), STEP):
-            rows = self.good[first : first + STEP]
-            accepted, same, refused, listed = now.accepted, now.same, now.refused, list(now.faults)
-            for (row, _, _), fault, new in zip(rows, *put(rows), strict=True):
-                accepted += fault is None and new
-                same += fault is None and not new
-                refused += fault is not None
-                listed += [self._row_fault(row, fault)] if fault else []
-            now = msgspec.structs.replace(now, written=now.written + len(rows), accepted=accepted, same=same, refused=refused,
-                                          faults=tuple(listed[:MOST_FAULTS]))  # fmt: skip
-            yield now
+        """Write what is good, some rows at a time: while the store takes some, the next ones are made ready."""
+        prepare = self._orders if self.made.kind == "orders" else self._records
+        pending: tuple[Sequence[Row], Future[Results]] | None = None
+        with ThreadPoolExecutor(1) as pool:
+            for first in range(0, len(self.good), STEP):
+                rows = self.good[first : first + STEP]
+                ready = prepare(rows)
+                if pending is not None:
+                    now = self._written(now, pending[0], pending[1].result())
+                    yield now
+                pending = rows, pool.submit(ready)
+            if pending is not None:
+                yield self._written(now, pending[0], pending[1].result())
 
-    def _orders(self, rows: Sequence[tuple[int, BaseModel, str]]) -> tuple[list[Fault | None], list[bool]]:
+    def _written(self, now: Import, rows: Sequence[Row], results: Results) -> Import:
+        accepted, same, refused, listed = now.accepted, now.same, now.refused, list(now.faults)
+        for (row, _, _), (fault, new) in zip(rows, results, strict=True):
+            accepted += fault is None and new
+            same += fault is None and not new
+            refused += fault is not None
+            listed += [self._row_fault(row, fault)] if fault else []
+        return msgspec.structs.replace(now, written=now.written + len(rows), accepted=accepted, same=same, refused=refused,
+                                       faults=tuple(listed[:MOST_FAULTS]))  # fmt: skip
+
+    def _orders(self, rows: Sequence[Row]) -> Callable[[], Results]:
         now, new = time.time(), []
         for row, wanted, print_ in rows:
             assert isinstance(wanted, OrderIn)
@@ -221,21 +238,27 @@ class _Work:
             new.append(NewOrder(made, print_, token, recipient, orders.match_at(self.depot, made, now)))
         planned = [item for item in new if item.order.dispatch is Dispatch.PLANNED]
         others = [item for item in new if item.order.dispatch is not Dispatch.PLANNED]
-        results = dict(zip((item.order.id for item in planned), writers.import_orders(self.client, self.depot, planned, now=now),
-                           strict=True))  # fmt: skip
-        results |= zip((item.order.id for item in others), writers.create_orders(self.client, others, now=now), strict=True)
-        told = [results[item.order.id] for item in new]
-        mine = [result[0] == "created" or result[1] == item.order.id for item, result in zip(new, told, strict=True)]
-        return [_refusal(result) for result in told], mine
 
-    def _records(self, rows: Sequence[tuple[int, BaseModel, str]]) -> tuple[list[Fault | None], list[bool]]:
-        results = []
-        for _, wanted, print_ in rows:
-            record, personal, timers = self._record(wanted)
-            results.append(writers.put_record(self.client, self.made.kind, record, print_=print_, now=time.time(),
-                                              personal=personal, timers=timers))  # fmt: skip
-        faults = [fleet.put_faults(result) for result in results]
-        return [found[0] if found else None for found in faults], [result[0] == "created" for result in results]
+        def put() -> Results:
+            found = [*zip(planned, writers.import_orders(self.client, self.depot, planned, now=now), strict=True),
+                     *zip(others, writers.create_orders(self.client, others, now=now), strict=True)]  # fmt: skip
+            results = {item.order.id: result for item, result in found}
+            told = [(item.order.id, results[item.order.id]) for item in new]
+            return [(_refusal(result), result[0] == "created" or result[1] == order_id) for order_id, result in told]
+
+        return put
+
+    def _records(self, rows: Sequence[Row]) -> Callable[[], Results]:
+        def put() -> Results:
+            results: Results = []
+            for _, wanted, print_ in rows:
+                record, personal, timers = self._record(wanted)
+                result = writers.put_record(self.client, self.made.kind, record, print_=print_, now=time.time(), personal=personal,
+                                            timers=timers)  # fmt: skip
+                results.append((next(iter(fleet.put_faults(result)), None), result[0] == "created"))
+            return results
+
+        return put
 
     def _record(self, wanted: BaseModel) -> tuple[Any, dict[str, str], dict[str, float] | None]:
         if isinstance(wanted, DriverIn):
