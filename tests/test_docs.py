@@ -91,6 +91,29 @@ def test_the_curl_tour_works_as_written(stack: Any, tmp_path: Path) -> None:
     assert "event: snapshot" in done.stdout
 
 
+def test_the_quickstart_works_as_written(stack: Any) -> None:
+    """docs/quickstart-shipper.md, every line in one shell against the running system: each step shows what it says."""
+    page = (ROOT / "docs" / "quickstart-shipper.md").read_text()
+    _, *blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)  # the first one starts the service
+    script = "\n".join(f"echo '--- {number}'\n{block}" for number, block in enumerate(blocks))
+    script = script.replace("http://127.0.0.1:8080", stack.url).replace("var/operator.key", f"{stack.settings.state}/operator.key")
+    script = script.replace(".venv/bin/python", sys.executable)
+    done = subprocess.run(["bash", "-ec", "set -o pipefail\n" + script], capture_output=True, text=True, timeout=90, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    shown = dict(re.findall(r"--- (\d)\n(.*?)(?=--- \d|\Z)", done.stdout, re.DOTALL))
+    asked = {"1": '"role":"shipper"', "2": '"external_id":"A-17"', "3": '"external_id":"A-18"', "4": "unknown_dimension",
+             "5": '"stops_before"', "6": '"type":"order.planned"', "7": '"code":"unsafe_url"', "8": "3 accepted"}  # fmt: skip
+    for number, text in asked.items():
+        assert text in shown[number], f"step {number}: {text} is not in {shown[number]}"
+    assert "order.planned B-3" in shown["8"]
+    assert shown["5"].count('"windows"') >= 2
+
+
+def test_the_example_is_short() -> None:
+    """A client that does it all in at most sixty lines."""
+    assert len((ROOT / "examples" / "shipper.py").read_text().splitlines()) <= 60
+
+
 def test_the_roads_page_works_as_written() -> None:
     """docs/roads.md, from top to bottom in one interpreter."""
     page = (ROOT / "docs" / "roads.md").read_text()
