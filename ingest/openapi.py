@@ -47,6 +47,7 @@ PARAMETERS = {
     "webhook_id": ("wh_3f5c0a9d1b2e4f60", "A webhook's id"),
     "quote_id": ("hel.q5f3759df86a1b2c3", "A quote's id"),
     "import_id": ("hel.i5f3759df86a1b2c3", "An import's id"),
+    "what": ("stops", "`routes`, `stops`, `pings` or `kpis`"),
     "message_id": ("evt_hel_17", "An event's id"),
     "token": ("WyJoZWwubzN3NWUxMTI2NHNnMCIsMTgwMDAwMDAwMF0.sig", "What a link ends with"),
 }  # fmt: skip
@@ -62,17 +63,18 @@ class Operation:
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
-    media: str = "application/json"
+    media: tuple[str, ...] = ("application/json",)
     takes: str = "application/json"
 
 
 def describe(gives: Mapping[int, Any], *, body: Any = None, query: type[BaseModel] | None = None,
-             headers: type[BaseModel] | None = None, problems: Sequence[int] = (), media: str = "application/json",
+             headers: type[BaseModel] | None = None, problems: Sequence[int] = (), media: str | Sequence[str] = "application/json",
              takes: str = "application/json") -> Callable[[F], F]:  # fmt: skip
     """Say what an endpoint takes and gives; its docstring says what it does."""
 
     def decorate(endpoint: F) -> F:
-        endpoint.operation = Operation(gives, body, query, headers, tuple(problems), media, takes)  # type: ignore[attr-defined]
+        medias = (media,) if isinstance(media, str) else tuple(media)
+        endpoint.operation = Operation(gives, body, query, headers, tuple(problems), medias, takes)  # type: ignore[attr-defined]
         return endpoint
 
     return decorate
@@ -189,11 +191,17 @@ def _responses(one: Described, schemas: dict[tuple[str, str], Any]) -> dict[str,
     for status, kind in sorted(one.operation.gives.items()):
         said[str(status)] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            said[str(status)]["content"] = {one.operation.media: {"schema": schemas[one.name, str(status)]}}
+            content = {media: {"schema": _of_media(media, kind, schemas[one.name, str(status)])} for media in one.operation.media}
+            said[str(status)]["content"] = content
     for status in sorted(problems(one)):
         content = {"application/problem+json": {"schema": {"$ref": REF.format("Problem")}}}
         said[str(status)] = {"description": PROBLEMS[status], "content": content}
     return dict(sorted(said.items()))
+
+
+def _of_media(media: str, kind: Any, schema: Any) -> Any:
+    """A file is bytes, but for one that is JSON all the same."""
+    return {"type": "object"} if kind is bytes and media.endswith("json") else schema
 
 
 def problems(one: Described) -> set[int]:

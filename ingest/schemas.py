@@ -606,6 +606,14 @@ class ImportQuery(DepotQuery):
     dry_run: bool = Field(default=False, description="Only judge the rows")
 
 
+class ExportQuery(DepotQuery):
+    """What of it, and how it is written."""
+
+    format: Literal["csv", "ndjson", "parquet", "geojson", "gpx"] | None = Field(default=None, description="Unless said, the first")
+    days: int = Field(default=1, ge=1, le=366, description="So many days back, for pings and kpis")
+    driver_id: str | None = Field(default=None, max_length=100, description="Only this driver's")
+
+
 class DeliveriesQuery(DepotQuery):
     """Which deliveries."""
 

@@ -350,6 +350,16 @@ class Order:
         half = self.half(stop_id)
         return Place(half.location, half.kerb)
 
+    def due(self, stop_id: str, at: int) -> int | None:
+        """By when service had to begin at one of its stops, for somebody who came at `at`; None if any time would do.
+
+        It is the end of the window that was open then or next, else the last one's, or what was promised, if that is sooner.
+        """
+        ends = sorted(window.end for window in self.half(stop_id).windows)
+        window = next((end for end in ends if end >= at), ends[-1] if ends else None)
+        known = [end for end in (window, self.promised_by if stop_id == self.stop_id else None) if end is not None]
+        return min(known, default=None)
+
     @property
     def stop_id(self) -> str:
         """The id of the stop that fulfils it."""

@@ -40,7 +40,7 @@ def hold(app: Flask, method: str, path: str, answer: TestResponse) -> None:
         assert answer.data == b"", f"{method} {path}: content where none is described"
         return
     assert answer.mimetype in content, f"{method} {path}: {answer.mimetype} is not {list(content)}"
-    if str(answer.mimetype).endswith("json"):
+    if str(answer.mimetype) in ("application/json", "application/problem+json"):
         schema = content[answer.mimetype]["schema"]
         problems = [f"{error.instance_path}: {error.message}" for error in _validator(json.dumps(schema)).iter_errors(answer.json)]
         assert not problems, f"{method} {path}: {problems[:3]} in {answer.text[:2000]}"

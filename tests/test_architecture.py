@@ -22,7 +22,7 @@ ONLY_IN = {
     "flask": {"app.py", "ingest/audit.py", "ingest/context.py", "ingest/openapi.py", "ingest/problems.py", "ingest/schemas.py",
               "ingest/endpoints/", "workers/endpoints/", "workers/front.py"},
     "redis": {"app.py", "ingest/", "workers/"},
-    "polars": {"workers/archive.py", "workers/learn.py", "workers/tables.py"},
+    "polars": {"workers/archive.py", "workers/learn.py", "workers/tables.py", "workers/report.py", "workers/exports.py"},
     "osmium": {"routing/roads/"},
     "osmnx": {"routing/roads/"},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`python -m workers run|dispatch|archive|learn|etas|import|key|env|replay|backup|restore|migrate`: what operators need."""
+"""`python -m workers run|dispatch|archive|learn|etas|report|import|export|key|env|…`: what operators need."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ingest.settings import Settings
 from ingest.store import backup, embedded, keys, migrations, readers
 from ingest.store.connection import Store, check_schema, connect
 from routing.errors import LastlegError
+from routing.model import Depot
 from workers import archive, dispatcher, feed, imports, supervisor
 
 
@@ -58,6 +59,19 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--columns", type=json.loads, default={}, help='{"name in the file": "ours"}')
     command.add_argument("--dry-run", action="store_true", help="only judge the rows")
     command.set_defaults(run=_import)
+    command = commands.add_parser("export", help="write routes, stops, pings or key figures of a depot to a file")
+    command.add_argument("what", choices=("routes", "stops", "pings", "kpis"))
+    command.add_argument("--depot", required=True)
+    command.add_argument("--out", type=Path, required=True, help="its suffix is the format: .csv, .parquet, .geojson …")
+    command.add_argument("--days", type=int, default=1, help="that far back, of pings and key figures")
+    command.add_argument("--driver", help="only this one's")
+    command.set_defaults(run=_export)
+    command = commands.add_parser("report", help="key figures by depot and day, from the archive")
+    command.add_argument("--depot", help="one only")
+    command.add_argument("--days", type=int, default=7, help="that far back")
+    command.add_argument("--out", type=Path, help="a folder: kpis.parquet and kpis.png are written there")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_report)
     command = commands.add_parser("migrate", help="bring data of an older version up to this one")
     command.add_argument("--anyway", action="store_true", help="though others are connected")
     command.set_defaults(run=_migrate)
@@ -214,6 +228,44 @@ def _import(arguments: argparse.Namespace) -> None:
 
 FORMS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
 """How files are written, by what their names end with."""
+
+
+def _depots(client: Store, only: str | None) -> dict[str, Depot]:
+    found = {depot_id: depot for depot_id in readers.depots(client)
+             if only in (None, depot_id) and (depot := readers.depot(client, depot_id)) is not None}  # fmt: skip
+    if only is not None and not found:
+        raise LastlegError(f"There is no depot {only!r}.", remedy=f"There are: {', '.join(readers.depots(client))}.")
+    return found
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from workers import exports  # polars and the streets
+
+    with _store() as client:
+        check_schema(client)
+        depot = _depots(client, arguments.depot)[arguments.depot]
+        form = arguments.out.suffix.removeprefix(".")
+        raw = exports.export(client, Settings.read(), depot, arguments.what, form, days=arguments.days, driver=arguments.driver,
+                             now=time.time())  # fmt: skip
+    arguments.out.write_bytes(raw)
+    print(f"{arguments.out}: {len(raw):,} bytes")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from workers import report  # polars
+
+    with _store() as client:
+        check_schema(client)
+        table = report.of(Settings.read(), _depots(client, arguments.depot), days=arguments.days)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        table.write_parquet(arguments.out / "kpis.parquet")
+        report.draw(table, arguments.out / "kpis.png")
+    if arguments.json:
+        print(report.as_json(table))
+        return
+    for row in report.lines(table):
+        print(row)
 
 
 def _migrate(arguments: argparse.Namespace) -> None:

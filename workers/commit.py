@@ -58,7 +58,7 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
         "touched": [_touched(problem, snapshot, route) for route in changed],
         "records": _records(problem, diff, changed),
         "unassigned": {item.order_id: codec.dumps(item).decode() for item in plan.unassigned},
-        "documents": documents,
+        "documents": documents, "event": json.dumps(_event(plan, work)),
         "streams": {driver: [keys.route_stream(plan.depot_id, driver), keys.route_channel(plan.depot_id, driver)]
                     for driver in documents},
     }  # fmt: skip
@@ -68,6 +68,16 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
         if known is not None and (known.published_at, known.engine) == (plan.published_at, plan.engine):
             return Outcome.PUBLISHED, str(plan.version)
     return Outcome(outcome), detail
+
+
+def _event(plan: Plan, work: Work) -> dict[str, Any]:
+    """What is kept of a version for good, in the archive."""
+    oldest = min((trigger.at for trigger in plan.triggers), default=None)
+    return {
+        "version": plan.version, "role": work.role, "engine": plan.engine, "cost": plan.cost, "unassigned": len(plan.unassigned),
+        "moved": plan.moved, "resequenced": plan.resequenced, "shifted": plan.shifted,
+        "latency_s": None if oldest is None else round(plan.published_at - oldest, 3),
+    }  # fmt: skip
 
 
 def _keep(snapshot: Snapshot) -> int:

@@ -107,7 +107,8 @@ def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], n
         facts = [("arrived", found.arrived)] if stop.state is StopState.EN_ROUTE else []
         for kind, at in (*facts, ("completed", found.left)):
             if at is not None:
-                body = {"stop_id": stop.stop_id, "driver_id": driver, "at": at, "type": kind, "inferred": True}
+                body = {"stop_id": stop.stop_id, "driver_id": driver, "at": at, "type": kind, "inferred": True,
+                        "due": order.due(stop.stop_id, at)}  # fmt: skip
                 told = writers.infer(client, depot.id, driver=driver, shift=shift, stop=stop.stop_id, kind=kind, at=at, body=body,
                                      now=now)  # fmt: skip
                 noted |= told is not None

@@ -132,7 +132,8 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
     told = event.model_dump(mode="json", exclude_none=True, exclude={"proof"})
-    told |= {"stop_id": stop_id, "driver_id": driver, "at": at, "stop": _learnable(order, stop_id, at)}
+    told |= {"stop_id": stop_id, "driver_id": driver, "at": at, "due": order.due(stop_id, at)}
+    told["stop"] = _learnable(order, stop_id, at)
     result = writers.stop_event(
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,

@@ -48,7 +48,8 @@ class World:
         self.ids = {
             "depot_id": "hel", "driver_id": "hel.anna", "vehicle_id": "hel.van-1", "shift_id": "hel.today-anna",
             "order_id": made["id"], "stop_id": made["stop_id"], "event_id": road["id"],
-            "external_id": "A-17", "webhook_id": hook["id"], "quote_id": quote["quote_id"], "import_id": load["id"],
+            "external_id": "A-17", "what": "stops",
+            "webhook_id": hook["id"], "quote_id": quote["quote_id"], "import_id": load["id"],
             "message_id": "evt_hel_1", "token": link["url"].split("/")[-1], "key_id": key["id"],
         }  # fmt: skip
 

@@ -46,7 +46,8 @@ class Town:
         self.ids = {
             "depot_id": "hel", "driver_id": f"hel.{SECRET}-anna", "vehicle_id": f"hel.van-{SECRET}-anna",
             "shift_id": f"hel.day-{SECRET}-anna", "order_id": self.order["id"], "stop_id": self.order["stop_id"],
-            "record_id": hopeless["id"], "event_id": road["id"], "key_id": key["id"], "version": 1, "external_id": f"{SECRET}-1",
+            "record_id": hopeless["id"], "event_id": road["id"], "key_id": key["id"], "version": 1, "what": "stops",
+            "external_id": f"{SECRET}-1",
             "webhook_id": hook.id, "message_id": "evt_hel_1", "quote_id": quote["quote_id"], "import_id": load["id"],
             "token": self.link["url"].split("/")[-1],
         }  # fmt: skip

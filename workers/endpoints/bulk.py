@@ -1,18 +1,19 @@
-"""Files in and out: imports of orders, drivers, vehicles and shifts, with their progress."""
+"""Files in and out: imports of orders, drivers, vehicles and shifts, with their progress; exports of what came of them."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, services, store
 from ingest.openapi import describe
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import DepotQuery, IdempotencyHeaders, ImportQuery, headers, query
+from ingest.schemas import DepotQuery, ExportQuery, IdempotencyHeaders, ImportQuery, headers, query
 from routing.model import depot_of
 from workers import imports
 from workers.imports import Import
@@ -78,3 +79,30 @@ def one(import_id: str) -> dict[str, Any]:
         raise not_found("import", import_id)
     my_depot(made.depot_id)
     return imports.view(made)
+
+
+EXPORTED = ("text/csv", "application/vnd.apache.parquet", "application/x-ndjson", "application/geo+json", "application/gpx+xml")
+
+
+@blueprint.get("/v1/exports/<what>")
+@allow(Role.OPERATOR)
+@describe({200: bytes}, query=ExportQuery, media=EXPORTED)
+def export(what: str) -> Response:
+    """A file: `routes` (geojson, gpx) and `stops` (csv, parquet, ndjson, geojson) of the plan in force, `pings`, `kpis` by day.
+
+    Routes go along the streets as they are now. Pings (all five) and key figures (tables) are from the archive, which is half a
+    minute behind.
+    """
+    from workers import exports  # polars and what draws lines, which no other call needs
+
+    if what not in exports.WHAT:
+        raise not_found("export", what)
+    asked, now = query(ExportQuery), context.now()
+    depot = my_depot(asked.depot_id)
+    form = asked.format or exports.WHAT[what][0]
+    try:
+        raw = exports.export(store(), services().settings, depot, what, form, days=asked.days, driver=asked.driver_id, now=now)
+    except exports.CannotExport as error:
+        raise invalid([Fault(error.code, "", error.detail, error.remedy, parameter="format")]) from None
+    name = exports.name_of(depot, what, form, datetime.fromtimestamp(depot.clock.depot(now), UTC).date())
+    return Response(raw, content_type=exports.TYPES[form], headers={"Content-Disposition": f'attachment; filename="{name}"'})

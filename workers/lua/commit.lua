@@ -12,6 +12,7 @@
 --   over         shifts that left the plan        planned_on  the road state it was made on (text), '' for the same
 --   improve      whether an improvement should follow
 --   records      {record id: revision}              unassigned {order id: text}
+--   event        what is kept of it for good (text)
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
 --   streams      {driver: {stream, channel}}         now, ack_after   when (real s), and how long its driver has to say so (s)
 -- -> {'published'|'outdated'|'moved'|'changed', detail}
@@ -84,7 +85,7 @@ for driver, text in pairs(c.documents) do
   redis.call('PUBLISH', to[2], text)
 end
 redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
-emit('plan.published', cjson.encode({version = version}))
+emit('plan.published', c.event)
 redis.call('ZADD', K.moving, 'NX', c.began, DEPOT)  -- what is to be expected now is to be said
 if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision) end
 return {'published', tostring(version)}
