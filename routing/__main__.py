@@ -1,15 +1,16 @@
-"""`python -m routing solve|check`: replay a problem without Redis, a server or a map."""
+"""`python -m routing solve|check|convert`: replay a problem without Redis or a server, also one in VROOM's JSON."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from routing import codec
 from routing.errors import BadProblem, LastlegError
 from routing.model import Plan
-from routing.solve import instances, wellformed
+from routing.solve import instances, vroom, wellformed
 from routing.solve.checker import check
 from routing.solve.engines import ENGINES, able
 from routing.solve.evaluation import parts
@@ -29,11 +30,17 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--seed", type=_seed, default=1)
     command.add_argument("--warm", type=Path, metavar="PLAN", help="search from this plan instead of the one in force")
     command.add_argument("--out", type=Path, help="write the plan here instead of to standard output")
+    command.add_argument("--map", type=Path, help="a .map file, for a problem of VROOM's with coordinates")
+    command.add_argument("--format", choices=("plan", "vroom"), help="how the plan is written (default: as the problem was)")
     command.set_defaults(run=_solve)
+    command = commands.add_parser("convert", help="write a problem as VROOM's JSON")
+    command.add_argument("problem", type=Path)
+    command.add_argument("--out", type=Path, help="write it here instead of to standard output")
+    command.set_defaults(run=_convert, map=None)
     command = commands.add_parser("check", help="list every rule a plan breaks")
     command.add_argument("problem", type=Path)
     command.add_argument("plan", type=Path)
-    command.set_defaults(run=_check)
+    command.set_defaults(run=_check, map=None)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -70,8 +77,8 @@ def _read(path: Path) -> bytes:
         raise BadProblem(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _problem(path: Path) -> Problem:
-    """Read a problem whose numbers fit together, or a public benchmark's instance.
+def _problem(path: Path, map_: Path | None = None) -> Problem:
+    """Read a problem whose numbers fit together, one of VROOM's, or a public benchmark's instance.
 
     Raises
     ------
@@ -80,7 +87,10 @@ def _problem(path: Path) -> Problem:
     """
     if path.suffix.lower() in instances.SUFFIXES:
         return instances.read(path)
-    problem = codec.loads(_read(path), Problem)
+    raw = _read(path)
+    if _of_vroom(raw):
+        return vroom.read(raw, path.stem, _matrix_of(map_) if map_ else None)
+    problem = codec.loads(raw, Problem)
     wrong = list(wellformed.faults(problem))
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -88,15 +98,44 @@ def _problem(path: Path) -> Problem:
     return problem
 
 
+def _of_vroom(raw: bytes) -> bool:
+    try:
+        return vroom.is_vroom(json.loads(raw))
+    except ValueError:
+        return False
+
+
+def _matrix_of(path: Path) -> vroom.MatrixOf:
+    """Travel times on a map as it is without traffic and closures."""
+    from routing.roads.metric import customize
+    from routing.roads.network import Network
+    from routing.roads.snapping import Snapper
+    from routing.roads.travel import Roads
+
+    network = Network.open(path)
+    roads, snapper = Roads(network, customize(network)), Snapper(network)
+    return lambda places: roads.matrix([snapper.snap(place.location) for place in places])
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    text = json.dumps(vroom.write(_problem(arguments.problem)))
+    if arguments.out:
+        _write(arguments.out, text)
+    else:
+        print(text)
+    return 0
+
+
 def _solve(arguments: argparse.Namespace) -> int:
-    problem = _problem(arguments.problem)
+    problem = _problem(arguments.problem, arguments.map)
     initial = _solution(problem, codec.loads(_read(arguments.warm), Plan)) if arguments.warm else None
     engine = able(arguments.engine, problem, arguments.budget)
     if engine != arguments.engine:
         print(f"{arguments.engine} cannot express this problem, or not in time: {engine} instead", file=sys.stderr)
     solution = ENGINES[engine](problem, initial, budget=arguments.budget, stop=never, seed=arguments.seed)
     plan = publishable(problem, solution, progress={}, engine=engine)
-    text = codec.dumps(plan).decode()
+    form = arguments.format or ("vroom" if _of_vroom(_read(arguments.problem)) else "plan")
+    text = json.dumps(vroom.solution(problem, solution)) if form == "vroom" else codec.dumps(plan).decode()
     if arguments.out:
         _write(arguments.out, text)
     else:
