@@ -25,8 +25,8 @@ SHARED = ("dirty", "improvable", "moving", "matchable", "timers", "heard")
 """What of a depot stands in keys of all."""
 
 VERSIONS_APART = 1000
-"""So many versions lie between a depot that was saved or is thrown away and the one that comes back: whoever holds a version from
-before, known here or not, does not take a later one for it."""
+"""So many versions, and numbers of the feed, lie between a depot that was saved or is thrown away and the one that comes back:
+whoever holds one from before, known here or not, does not take a later one for it."""
 
 TRIES = 20
 MANY = 500
@@ -130,6 +130,9 @@ def load(client: Store, lines: Iterable[str], *, replace: bool = False) -> str:
         raise BackupFault(f"There is a depot {depot_id!r} already.", remedy="Use --replace if it is to be thrown away.")
     version = keys.depot_key(depot_id, "version")
     top = max(int(client.get(version) or 0), *(int(row["value"]) for row in rows if row["key"] == version), 0)
+    told = keys.depot_key(depot_id, "feed_seq")
+    saved: dict[str, str] = next((row["value"] for row in rows if row["key"] == told), {})
+    heard = {name: max(int(saved.get(name, 0)), int(known)) for name, known in (saved | client.hgetall(told)).items()}
     with client.pipeline(transaction=True) as pipeline:
         if there:
             pipeline.delete(*there)
@@ -138,6 +141,8 @@ def load(client: Store, lines: Iterable[str], *, replace: bool = False) -> str:
         if top:  # and the next plan is kept whole, as versions that are no change of the one before must be
             pipeline.set(version, -(-(top + VERSIONS_APART) // readers.SNAPSHOT_EVERY) * readers.SNAPSHOT_EVERY - 1)
             pipeline.delete(keys.depot_key(depot_id, "planned_on"))
+        if heard:
+            pipeline.hset(told, mapping={name: number + VERSIONS_APART for name, number in heard.items()})
         for name in SHARED:
             if mine := _mine(head["shared"].get(name, []), depot_id):
                 pipeline.zadd(keys.shared_key(name), dict(mine))

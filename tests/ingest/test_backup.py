@@ -80,6 +80,31 @@ def test_no_version_is_given_out_twice(shop: Shop) -> None:
     assert [version for version, _ in later or []] == [route.json["route_version"]]
 
 
+def test_shippers_are_told_on_above_all_that_they_have_heard(shop: Shop) -> None:
+    """A cursor from after the backup does not miss what happens after the restore; what was told before is not told again."""
+    shop.depot()
+    first = shop.order(SPOTS[0])
+    _tell(shop)
+    lines = list(backup.dump(shop.store, "hel"))
+    for spot in SPOTS[1:4]:
+        shop.order(spot)
+    _tell(shop)
+    cursor = shop.call("GET", "/v1/events?depot_id=hel", key=shop.shipper).json["next_cursor"]
+    backup.load(shop.store, lines, replace=True)
+    shop.call("DELETE", f"/v1/orders/{first['id']}", key=shop.shipper)
+    _tell(shop)
+    after = shop.call("GET", f"/v1/events?depot_id=hel&after={cursor}", key=shop.shipper).json["events"]
+    assert [(event["type"], event["data"]["order_id"]) for event in after] == [("order.cancelled", first["id"])]
+    assert after[0]["sequence"] > 1000
+
+
+def _tell(shop: Shop) -> None:
+    from workers import feed
+
+    while feed.tell(shop.store):
+        pass
+
+
 def test_what_is_sent_again_after_a_restore_counts_once(shop: Shop) -> None:
     """An order with its idempotency key, and a report with its id."""
     shop.depot()
