@@ -254,7 +254,7 @@ def draw(table: pl.DataFrame, path: Path) -> None:
         for (depot,), mine in table.sort("day").group_by(["depot"], maintain_order=True):
             axis.plot(mine["day"].to_list(), mine[name].to_list(), marker="o", markersize=3, label=str(depot))
         axis.set_title(title)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * axis.get_ylim()[1] or 1)
         axis.grid(alpha=0.3)
         axis.tick_params(axis="x", rotation=45)
     axes.flat[0].legend(frameon=False)
