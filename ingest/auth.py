@@ -63,31 +63,41 @@ def make_key(client: Store, role: Role, *, tenant: str, name: str = "", driver_i
         id=f"{role}-{secrets.token_hex(6)}", role=role, tenant=tenant, name=name, driver_id=driver_id, depots=depots,
         expires_at=time.time() + ttl if ttl else None, shipper=shipper, scopes=scopes,
     )  # fmt: skip
-    return _with_secret(client, principal)
-
-
-def _with_secret(client: Store, principal: Principal) -> tuple[str, Principal]:
-    secret = f"ll_{principal.role}_{secrets.token_urlsafe(24)}"
-    made = replace(principal, prefix=secret[: len(f"ll_{principal.role}_") + 4], made_at=time.time())
+    secret, made = _new_secret(principal)
     client.hset(keys.shared_key("keys"), _digest(secret), codec.dumps(made).decode())
     return secret, made
 
 
+def _new_secret(principal: Principal) -> tuple[str, Principal]:
+    secret = f"ll_{principal.role}_{secrets.token_urlsafe(24)}"
+    return secret, replace(principal, prefix=secret[: len(f"ll_{principal.role}_") + 4], made_at=time.time())
+
+
 def rotate(client: Store, tenant: str, principal_id: str, *, overlap: float) -> tuple[str, Principal] | None:
     """A new secret for a key; those before it end in `overlap` seconds. None if the tenant has no such key."""
-    mine = _secrets(client, tenant, principal_id)
-    if not mine:
-        return None
-    newest = max(mine.values(), key=lambda row: row.made_at)
-    made = _with_secret(client, newest)
-    until = time.time() + overlap
-    for digest, row in mine.items():
-        if overlap:
+    name, secret = keys.shared_key("keys"), ""
+    made: Principal | None = None
+
+    def change(pipeline: Store) -> None:
+        """All at once, or anew if any key has changed meanwhile: what is revoked stays so."""
+        nonlocal secret, made
+        mine = _secrets(pipeline, tenant, principal_id)
+        pipeline.multi()
+        made = None
+        if not mine:
+            return
+        secret, made = _new_secret(max(mine.values(), key=lambda row: row.made_at))
+        until = time.time() + overlap
+        for digest, row in mine.items():
             ends = until if row.expires_at is None else min(until, row.expires_at)
-            client.hset(keys.shared_key("keys"), digest, codec.dumps(replace(row, expires_at=ends)).decode())
-        else:
-            client.hdel(keys.shared_key("keys"), digest)
-    return made
+            if overlap:
+                pipeline.hset(name, digest, codec.dumps(replace(row, expires_at=ends)).decode())
+            else:
+                pipeline.hdel(name, digest)
+        pipeline.hset(name, _digest(secret), codec.dumps(made).decode())
+
+    client.transaction(change, name)
+    return None if made is None else (secret, made)
 
 
 def _secrets(client: Store, tenant: str, principal_id: str) -> dict[str, Principal]:
@@ -136,9 +146,12 @@ def forget_expired(client: Store) -> int:
     """Remove keys that have expired; how many."""
     every, now = client.hscan_iter(keys.shared_key("keys"), count=1000), time.time()
     over = [digest for digest, text in every if (codec.loads(text, Principal).expires_at or now) < now]
-    if over:
-        client.hdel(keys.shared_key("key_used"), *over)
-    return int(client.hdel(keys.shared_key("keys"), *over)) if over else 0
+    if not over:
+        return 0
+    client.hdel(keys.shared_key("key_used"), *over)
+    gone = int(client.hdel(keys.shared_key("keys"), *over))
+    _silence(client)
+    return gone
 
 
 def principals(client: Store, tenant: str) -> list[tuple[Principal, float | None]]:
@@ -156,7 +169,12 @@ def revoke(client: Store, tenant: str, principal_id: str) -> bool:
         return False
     client.hdel(keys.shared_key("keys"), *mine)
     client.hdel(keys.shared_key("key_used"), *mine)
-    account = next(iter(mine.values())).account
-    if not any(row.account == account for row, _ in principals(client, tenant)):
-        webhooks.drop(client, [hook.id for hook in webhooks.every(client) if hook.tenant == tenant and hook.owner == account])
+    _silence(client)
     return True
+
+
+def _silence(client: Store) -> None:
+    """Drop webhooks of shippers that have no key any more."""
+    now, rows = time.time(), [codec.loads(text, Principal) for text in client.hvals(keys.shared_key("keys"))]
+    alive = {(row.tenant, row.account) for row in rows if row.expires_at is None or row.expires_at > now}
+    webhooks.drop(client, [hook.id for hook in webhooks.every(client) if hook.owner and (hook.tenant, hook.owner) not in alive])

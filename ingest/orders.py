@@ -157,7 +157,7 @@ def standings(client: Store, depot: Depot, orders: Sequence[Order]) -> list[dict
 
 def _reserved(order: Order, standing: dict[str, Any]) -> dict[str, Any]:
     """An order that is held but not confirmed is that first, as long as nobody has begun it."""
-    if order.reserved_until is None or standing["status"] not in ("accepted", "planned", "unassigned"):
+    if order.reserved_until is None or standing["status"] not in ("accepted", "planned"):
         return standing
     return standing | {"status": "reserved", "reserved_until": iso(order.reserved_until)}
 

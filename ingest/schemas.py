@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 from zoneinfo import available_timezones
 
-from flask import request
+from flask import g, request
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -746,7 +746,9 @@ def checked(kind: type[M], data: Any) -> M:
 
 def query(kind: type[M]) -> M:
     """Validate the query; raises 422 with all faults, each with its parameter."""
-    return _parameters(kind, request.args.to_dict())
+    found = _parameters(kind, request.args.to_dict())
+    g.dry_run = getattr(found, "dry_run", False)
+    return found
 
 
 def headers(kind: type[M]) -> M:

@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any
@@ -89,8 +89,25 @@ def one(client: Store, webhook_id: str) -> Webhook | None:
 
 
 def put(client: Store, webhook: Webhook) -> None:
-    """Make a webhook, or change it."""
+    """Make a webhook."""
     client.hset(keys.shared_key("webhooks"), webhook.id, codec.dumps(webhook).decode())
+
+
+def change(client: Store, webhook_id: str, changed: Callable[[Webhook], Webhook]) -> Webhook | None:
+    """Change a webhook, whoever else does so at the same time; None if there is none any more."""
+    name = keys.shared_key("webhooks")
+    made: Webhook | None = None
+
+    def step(pipeline: Store) -> None:
+        nonlocal made
+        text = pipeline.hget(name, webhook_id)
+        pipeline.multi()
+        made = changed(codec.loads(text, Webhook)) if text else None
+        if made is not None:
+            pipeline.hset(name, webhook_id, codec.dumps(made).decode())
+
+    client.transaction(step, name)
+    return made
 
 
 def drop(client: Store, webhook_ids: Sequence[str]) -> None:
@@ -191,7 +208,7 @@ def judged(parts: SplitResult, networks: Sequence[Network]) -> str:
         plain = _plain(address)
         known = any(plain in network for network in networks)
         if not known and not _public(plain):
-            raise Unsafe(f"{host} is at {address}, which is not of the public internet")
+            raise Unsafe(f"{host} is not on the public internet")
         if not known and parts.scheme != "https":
             raise Unsafe("it must be https")
     return addresses[0]
@@ -202,15 +219,22 @@ def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is None and found in NAT64:
+        if inner is None and any(found in network for network in WRAPPING):
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         return inner or found
     return found
 
 
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""IPv4 addresses behind a translator (RFC 6052)."""
+WRAPPING = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+"""IPv4 addresses behind translators (RFC 6052, 8215), and as they were once written in IPv6."""
+
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out to the public internet."""
+
+SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20")))
+"""Blocks of the special-purpose registries (RFC 6890) that Python does not know, or takes for public."""
 
 
 def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return address.is_global and not address.is_multicast
+    known = address.is_global and not address.is_multicast and not any(address in network for network in SPECIAL)
+    return known and (address.version == 4 or address in UNICAST)

@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +50,9 @@ TURN_S = 8.0
 
 THREADS = 16
 """So many listeners are sent to at the same time, each one message after the other."""
+
+EACH = 100
+"""So many messages of one listener at a time, so that none holds up the others."""
 
 FAN_OUT = 1000
 TRIES_KEPT = 12
@@ -104,7 +108,12 @@ def field(delivery: Delivery) -> str:
 
 def _due(client: Store, depot_id: str, listeners: dict[str, Webhook]) -> dict[str, list[Delivery]]:
     """What is due, by listener; those that rest are left out, and what nobody listens to any more is dropped."""
-    names = client.zrangebyscore(keys.depot_key(depot_id, "deliver_due"), "-inf", time.time(), start=0, num=FAN_OUT)
+    mine: Counter[str] = Counter()
+    names = []
+    for name in client.zrangebyscore(keys.depot_key(depot_id, "deliver_due"), "-inf", time.time()):
+        mine[name.split("|")[0]] += 1
+        if mine[name.split("|")[0]] <= EACH:
+            names.append(name)
     texts = client.hmget(keys.depot_key(depot_id, "deliveries"), names) if names else []
     due: dict[str, list[Delivery]] = {}
     for name, text in zip(names, texts, strict=True):
@@ -130,7 +139,10 @@ def _send_all(client: Store, settings: Settings, depot: Depot, webhook: Webhook,
             result = Sent(time.time(), None, "the event is no longer kept", 0)
             after = msgspec.structs.replace(delivery, state="dead", next_at=None, tries=(*delivery.tries, result))
         else:
-            told = envelope(depot, row, operator=webhook.owner == "")
+            current = webhooks.one(client, webhook.id)
+            if current is None or not current.enabled:  # since this job began
+                break
+            webhook, told = current, envelope(depot, row, operator=current.owner == "")
             result = webhooks.send(webhook, told["id"], json.dumps(told).encode(), settings.webhook_networks)
             after = _after(delivery, result)
         _record(client, depot.id, after)
@@ -184,7 +196,8 @@ def _rest(client: Store, depot_id: str, webhook: Webhook) -> float:
 
 def _silence(client: Store, webhook: Webhook) -> None:
     """A listener that says it is gone (410) is sent nothing more until its owner enables it again."""
-    webhooks.put(client, msgspec.structs.replace(webhook, enabled=False, why_disabled="it answered 410 Gone"))
+    webhooks.change(client, webhook.id,
+                    lambda now: msgspec.structs.replace(now, enabled=False, why_disabled="it answered 410 Gone"))  # fmt: skip
     log.warning("webhook %s is gone", webhook.id)
 
 

@@ -263,7 +263,7 @@ def _collection(features: Sequence[dict[str, Any]]) -> bytes:
 def _gpx(depot: Depot, tracks: Sequence[Track]) -> bytes:
     """Tracks, and the stops as way points, as GPX 1.1."""
     out = gpxpy.gpx.GPX()
-    out.creator, out.name = "Lastleg", depot.name
+    out.creator, out.name = "Lastleg", "".join(letter for letter in depot.name if letter.isprintable())
     for track in tracks:
         segment = gpxpy.gpx.GPXTrackSegment()
         moments: Sequence[int | None] = track.moments or [None] * len(track.points)

@@ -143,9 +143,9 @@ def _steps(order: Order, standing: dict[str, Any], told: Sequence[dict[str, Any]
     known = [event for event in told if "status" in event]
     last = known[-1] if known else None
     status = SAME.get(standing["status"], standing["status"])
-    if last is None:
+    if last is None and status != "reserved":
         yield _step("accepted", {}, iso(order.created_at))
-        last = {"status": "accepted"}
+    last = last or {"status": "accepted"}
     if standing.get("arrived_at") and status not in ("arrived", "cancelled") and last["status"] not in ("arrived", status):
         yield _step("arrived", {}, standing["arrived_at"])
         last = {"status": "arrived"}

@@ -47,6 +47,7 @@ class Import(msgspec.Struct, frozen=True):
     dry: bool
     columns: dict[str, str]
     created_at: float
+    print: str = ""
     state: str = "waiting"
     rows: int = 0
     checked: int = 0
@@ -66,13 +67,20 @@ class Import(msgspec.Struct, frozen=True):
 
 def begin(client: Store, made: Import, raw: bytes) -> Import:
     """Keep a file, and ask for it to be imported. The same id again is the same import."""
-    name = keys.depot_key(made.depot_id, "imports")
-    if not client.hsetnx(name, made.id, codec.dumps(made).decode()):
-        return one(client, made.depot_id, made.id) or made
+    known = one(client, made.depot_id, made.id)
+    if known is not None:
+        return known
     packed = base64.b85encode(zlib.compress(raw, 1)).decode()
-    client.set(keys.import_file(made.depot_id, made.id), packed, ex=KEPT_S)
+    client.set(keys.import_file(made.depot_id, made.id), packed, ex=KEPT_S)  # before anybody can look for it
+    if not client.hsetnx(keys.depot_key(made.depot_id, "imports"), made.id, codec.dumps(made).decode()):
+        return one(client, made.depot_id, made.id) or made
     client.zadd(keys.shared_key("loadable"), {made.depot_id: time.time()}, lt=True)
     return made
+
+
+def print_of(raw: bytes, *told: object) -> str:
+    """A hash that is equal for equal files that are to be imported alike."""
+    return hashlib.sha256(repr(told).encode() + raw).hexdigest()[:32]
 
 
 def new_id(depot_id: str, account: str, token: str | None) -> str:

@@ -76,10 +76,18 @@ def load(client: Store, settings: Settings, depot_id: str) -> int:
         count += 1
 
 
+TRIES = 3
+"""So often is a file begun with: what takes its process down again and again is given up."""
+
+
 def _run(client: Store, settings: Settings, made: Import) -> None:
     def told(now: Import) -> None:
         client.hset(keys.depot_key(made.depot_id, "imports"), made.id, codec.dumps(now).decode())
 
+    if client.hincrby(keys.depot_key(made.depot_id, "import_tries"), made.id, 1) > TRIES:
+        told(msgspec.structs.replace(made, state="failed", reason="Reading this file has ended its process again and again."))
+        _drop(client, made)
+        return
     packed = client.get(keys.import_file(made.depot_id, made.id))
     if packed is None:
         told(msgspec.structs.replace(made, state="failed", reason="The file is no longer there."))
@@ -87,11 +95,18 @@ def _run(client: Store, settings: Settings, made: Import) -> None:
     try:
         run(client, settings, made, zlib.decompress(base64.b85decode(packed)), told)
     except redis.RedisError:
+        client.hincrby(keys.depot_key(made.depot_id, "import_tries"), made.id, -1)  # that was not the file
         raise  # it goes on when Redis is back
     except Exception:
         log.exception("the import %s failed", made.id, extra={"depot": made.depot_id})
         told(msgspec.structs.replace(made, state="failed", reason="This is a defect of the service; it has been logged."))
+    _drop(client, made)
+
+
+def _drop(client: Store, made: Import) -> None:
+    """The file has been read, or never will be."""
     client.delete(keys.import_file(made.depot_id, made.id))
+    client.hdel(keys.depot_key(made.depot_id, "import_tries"), made.id)
 
 
 def run(client: Store, settings: Settings, made: Import, raw: bytes, told: Told) -> Import:
@@ -123,6 +138,8 @@ def _steps(client: Store, settings: Settings, made: Import, raw: bytes, told: To
     now = tell(msgspec.structs.replace(made, state="checking", rows=len(table), reason="", **dict.fromkeys(COUNTS, 0), faults=()))
     for step in work.check(now):
         now = tell(step)
+    if (now.whole or made.dry) and made.state != "writing":  # what has been begun with is gone on with
+        now = tell(work.against_the_store(now))
     if now.refused and now.whole:
         return tell(msgspec.structs.replace(now, state="failed", reason="Nothing was written, as some rows have faults."))
     if made.dry:
@@ -169,6 +186,62 @@ class _Work:
         if self.made.kind == "vehicles":
             return fleet.vehicle_faults(self.depot, right)
         return fleet.shift_faults(self.depot, self.snapper, right) if self.made.kind == "shifts" else []
+
+    def against_the_store(self, now: Import) -> Import:
+        """Judge what is good by what is there: so that all rows are written, or none. What comes in between is told afterwards."""
+        faults = self._known_orders() if self.made.kind == "orders" else self._known_records()
+        kept = [(row, wanted, print_) for row, wanted, print_ in self.good if row not in faults]
+        listed = [*now.faults, *(self._row_fault(row, fault) for row, fault in faults.items())]
+        self.good = kept
+        return msgspec.structs.replace(now, refused=now.refused + len(faults), faults=tuple(listed[:MOST_FAULTS]))
+
+    def _known_orders(self) -> dict[int, Fault]:
+        account, new = self.made.who.account, 0
+        found: dict[int, Fault] = {}
+        room = self.depot.policy.max_open_orders - int(self.client.scard(keys.depot_key(self.depot.id, "open")))
+        for first in range(0, len(self.good), STEP):
+            rows = self.good[first : first + STEP]
+            ids = [wanted.external_id for _, wanted, _ in rows if isinstance(wanted, OrderIn)]
+            names = [f"{account}|{name}" if name else "" for name in ids]
+            there = self.client.hmget(keys.depot_key(self.depot.id, "external"), names)
+            prints = self.client.hmget(keys.depot_key(self.depot.id, "fingerprints"), [order or "" for order in there])
+            for (row, _, print_), order, before in zip(rows, there, prints, strict=True):
+                new += order is None
+                if order is not None and before != print_:
+                    found[row] = _clash(order)
+                elif order is None and new > room:
+                    found[row] = _full(self.depot.policy.max_open_orders)
+        return found
+
+    def _known_records(self) -> dict[int, Fault]:
+        """Ids that are taken; for shifts also drivers and vehicles that are not there, or busy."""
+        depot_id, taken = self.depot.id, []
+        found: dict[int, Fault] = {}
+        records = {row: self._record(wanted)[0] for row, wanted, _ in self.good}
+        names = [f"{self.made.kind}|{record.id}" for record in records.values()]
+        prints = self.client.hmget(keys.depot_key(depot_id, "fingerprints"), names) if names else []
+        if self.made.kind == "shifts":
+            back = self.client.hkeys(keys.depot_key(depot_id, "returned"))
+            taken = [shift for shift in readers.records(self.client, "shifts", depot_id) if shift.id not in back]
+        people, vehicles = (set(self.client.hkeys(keys.depot_key(depot_id, name))) for name in ("drivers", "vehicles"))
+        for (row, _, print_), before in zip(self.good, prints, strict=True):
+            record = records[row]
+            if before is not None:
+                found |= {row: fleet.put_faults(["conflict"])[0]} if before != print_ else {}
+                continue
+            if self.made.kind != "shifts":
+                continue
+            pairs = (("driver_id", people), ("vehicle_id", vehicles))
+            absent = [name for name, known in pairs if getattr(record, name) not in known]
+            busy = [(name, other.id) for other in taken if record.start < other.end and other.start < record.end
+                    for name in ("driver_id", "vehicle_id") if getattr(record, name) == getattr(other, name)]  # fmt: skip
+            if absent:
+                found[row] = fleet.put_faults(["unknown", absent[0]])[0]
+            elif busy:
+                found[row] = fleet.put_faults(["overlap", *busy[0]])[0]
+            else:
+                taken.append(record)
+        return found
 
     def _judged(self, now: Import, batch: Sequence[tuple[int, dict[str, Any], BaseModel | None, list[Fault]]]) -> Import:
         away = self._off_the_map([wanted for _, _, wanted, _ in batch])
@@ -277,7 +350,13 @@ def _print(data: dict[str, Any]) -> str:
 
 def _refusal(result: Sequence[str]) -> Fault | None:
     if result[0] == "full":
-        return Fault("depot_full", "", f"{result[1]} orders are open at this depot; it takes no more.", "Raise `max_open_orders`.")
-    if result[0] in ("duplicate", "key_reused"):
-        return Fault("duplicate", "/external_id", f"Order {result[1]} has it, with other values.", "PUT that one, or take another.")
-    return None
+        return _full(int(result[1]))
+    return _clash(result[1]) if result[0] in ("duplicate", "key_reused") else None
+
+
+def _full(most: int) -> Fault:
+    return Fault("depot_full", "", f"{most} orders are open at this depot; it takes no more.", "Raise `max_open_orders`.")
+
+
+def _clash(order_id: str) -> Fault:
+    return Fault("duplicate", "/external_id", f"Order {order_id} has it, with other values.", "PUT that one, or take another.")

@@ -85,6 +85,13 @@ def keep(client: Store, depot_id: str, account: str, data: dict[str, Any], windo
     return made
 
 
+def forget_recipient(client: Store, quoted: Quoted) -> None:
+    """Who waits there is kept with the order from now on, and only there."""
+    data = {name: value for name, value in quoted.data.items() if name != "recipient"}
+    text = codec.dumps(msgspec.structs.replace(quoted, data=data)).decode()
+    client.set(keys.quote(quoted.depot_id, quoted.id), text, ex=KEPT_S, xx=True)
+
+
 def kept(client: Store, depot_id: str, quote_id: str) -> Quoted | None:
     """A quote that was told, while it is kept."""
     text = client.get(keys.quote(depot_id, quote_id))

@@ -117,20 +117,23 @@ def _orders(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
 
 
 def _stops(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
-    """How stops ended, and whether they were reached in time: of several reports of one the driver's counts, then the last."""
+    """How stops ended, and whether they were reached in time, as the state has it: of several reports the driver's first counts.
+
+    Who only says that a stop is done was there by then.
+    """
     told = _of_type(events, ["stop.arrived", "stop.completed", "stop.failed"], _STOP)
-    told = told.with_columns(pl.col("inferred").fill_null(False)).sort("inferred", "heard", descending=[True, False])
+    told = told.with_columns(pl.col("inferred").fill_null(False)).sort("inferred", "heard")
     stop = ["depot", "stop_id"]
-    ended = told.filter(pl.col("type") != "stop.arrived").group_by(stop).agg(pl.col("type").last(), pl.col("at").last())
-    reached = (
-        told.filter(pl.col("type") == "stop.arrived").group_by(stop).agg(arrived=pl.col("at").last(), due=pl.col("due").last())
-    )
+    ends = told.filter(pl.col("type") != "stop.arrived").group_by(stop, maintain_order=True)
+    ended = ends.agg(pl.col("type").first(), pl.col("at").first(), done_by=pl.col("due").first())
+    arrivals = told.filter(pl.col("type") == "stop.arrived").group_by(stop, maintain_order=True)
+    reached = arrivals.agg(arrived=pl.col("at").first(), due=pl.col("due").first())
     both = _days(ended.join(reached, on=stop, how="left"), "at", depots)
-    in_time = (pl.col("arrived") <= pl.col("due")).filter(pl.col("type") == "stop.completed", pl.col("due").is_not_null())
+    arrived, due = pl.coalesce("arrived", "at"), pl.when(pl.col("arrived").is_null()).then("done_by").otherwise("due")
     return both.group_by(KEY).agg(
         completed=(pl.col("type") == "stop.completed").sum().cast(pl.Int64),
         failed=(pl.col("type") == "stop.failed").sum().cast(pl.Int64),
-        on_time=in_time.mean(),
+        on_time=(arrived <= due).filter(pl.col("type") == "stop.completed", due.is_not_null()).mean(),
     )
 
 
@@ -161,10 +164,10 @@ def _etas(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
 
 def _hours(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
     """From when a vehicle left until it was back, on the day it left."""
-    told = _of_type(events, ["driver.departed", "driver.returned"], _SHIFT)
+    told = _of_type(events, ["shift.departed", "shift.returned"], _SHIFT)
     key = ["depot", "shift_id"]
-    left = told.filter(pl.col("type") == "driver.departed").group_by(key).agg(left=pl.col("at").min())
-    back = told.filter(pl.col("type") == "driver.returned").group_by(key).agg(back=pl.col("at").max())
+    left = told.filter(pl.col("type") == "shift.departed").group_by(key).agg(left=pl.col("at").min())
+    back = told.filter(pl.col("type") == "shift.returned").group_by(key).agg(back=pl.col("at").max())
     both = _days(left.join(back, on=key), "left", depots)
     return both.group_by(KEY).agg(hours=((pl.col("back") - pl.col("left")) / 3600).clip(0).sum())
 

@@ -36,7 +36,7 @@ class Column:
 
 
 def _text(cell: Any) -> Any:
-    return cell if isinstance(cell, str) else str(cell)
+    return str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell
 
 
 def _moment(cell: Any) -> Any:
@@ -110,7 +110,7 @@ AMOUNTS = {"orders": "demand", "vehicles": "capacity"}
 def columns_of(kind: str, depot: Depot) -> dict[str, Column]:
     """The columns a table may have at a depot."""
     amounts = {name: Column((AMOUNTS[kind], name), _whole) for name in depot.dimensions} if kind in AMOUNTS else {}
-    return COLUMNS[kind] | amounts
+    return COLUMNS[kind] | amounts | {"depot_id": Column(("depot_id",), _text)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +142,28 @@ def read(raw: bytes, form: str) -> Table:
     except (pl.exceptions.PolarsError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadTable(f"This is no {form}: {first}.", remedy="CSV has a head, and as many cells in each line.") from None
+    lines = _begins(frame)
+    rows = [number for number, cells in enumerate(frame.iter_rows()) if any(cells)]  # but for blank lines
+    columns = {name: frame[name].to_list() for name in frame.columns}
+    return Table({name: [cells[row] for row in rows] for name, cells in columns.items()}, [lines[row] for row in rows])
+
+
+def _begins(frame: pl.DataFrame) -> list[int]:
+    """The line that each row begins at, as an editor counts them: cells may go over several."""
     breaks = pl.sum_horizontal(pl.col(name).str.count_matches("\n").fill_null(0) for name in frame.columns)
     before = frame.select(breaks.cum_sum().shift(1, fill_value=0)).to_series().to_list() if len(frame) else []
-    return Table({name: frame[name].to_list() for name in frame.columns}, [2 + row + lost for row, lost in enumerate(before)])
+    return [2 + row + lost for row, lost in enumerate(before)]
 
 
 def _lines(raw: bytes) -> Table:
     """JSON objects, one a line. Each may have other fields; what is nested is a body as the API takes it."""
     rows, lines = [], []
-    for number, line in enumerate(raw.decode().splitlines(), 1):
+    for number, line in enumerate(raw.decode("utf-8-sig").split("\n"), 1):
         if line.strip():
             try:
                 row = json.loads(line)
+            except RecursionError:
+                raise BadTable(f"Line {number} is nested too deeply.", remedy="A few levels are enough.") from None
             except ValueError as error:
                 raise BadTable(f"Line {number} is not JSON: {error}.", remedy="One object a line.") from None
             if not isinstance(row, dict):
@@ -239,7 +249,7 @@ def layout(table: Table, kind: str, depot: Depot, mapping: Mapping[str, str], fi
     seen: dict[str, str] = {}
     for name in table.columns:
         ours = mapping.get(name, name)
-        if ours == "" or (ours == "depot_id" and name not in mapping):
+        if ours == "":
             continue
         if ours in seen:
             raise BadTable(f"Columns {seen[ours]!r} and {name!r} are both {ours!r}.", remedy="Map one of them to nothing.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from ingest import context, orders
 from ingest.auth import Principal, Role
@@ -209,8 +209,10 @@ def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     if readers.fingerprint(store(), depot.id, before.id) == asked.new.print:
         shown = _view(depot, before)
         return ({"dry_run": True, "result": "unchanged", "order": shown} if dry else shown), 200, _tag(before.id)
-    after = replace(wanted, id=before.id, created_at=before.created_at)
-    return _replace(depot, after, asked.new.print, asked.new.personal, expected, dry)
+    after = replace(wanted, id=before.id, created_at=before.created_at, reserved_until=before.reserved_until)
+    if caller().role is not Role.OPERATOR:  # what operators have decided is not the shipper's to undo
+        after = replace(after, pin=before.pin, excluded_drivers=before.excluded_drivers)
+    return _replace(depot, after, asked.new.print, asked.new.personal, expected, dry, whole=True)
 
 
 @blueprint.patch("/v1/orders/<order_id>")
@@ -234,8 +236,7 @@ def change(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 def _check(revision: int) -> None:
     """Refuse to change an order that is not what `If-Match` names; its revision was read first, so no change is overlooked."""
-    wanted = headers(ChangeHeaders).if_match
-    if wanted is not None and wanted not in ("*", f'"{revision}"'):
+    if headers(ChangeHeaders).if_match is not None and not request.if_match.contains(str(revision)):
         raise _changed_meanwhile()
 
 
@@ -243,9 +244,10 @@ def _changed_meanwhile() -> ApiProblem:
     return ApiProblem(412, "changed_meanwhile", "The order is not what If-Match names.", "Read it, and decide again.")
 
 
-def _replace(depot: Depot, order: Order, print_: str, recipient: dict[str, str], expected: int,
-             dry: bool) -> tuple[dict[str, Any], int, dict[str, str]]:  # fmt: skip
-    result = writers.change_order(store(), order, expected=expected, print_=print_, now=context.now(), personal=recipient, dry=dry)
+def _replace(depot: Depot, order: Order, print_: str, recipient: dict[str, str], expected: int, dry: bool, *,
+             whole: bool = False) -> tuple[dict[str, Any], int, dict[str, str]]:  # fmt: skip
+    result = writers.change_order(store(), order, expected=expected, print_=print_, now=context.now(), personal=recipient, dry=dry,
+                                  whole=whole)  # fmt: skip
     if result[0] == "stale" and readers.fingerprint(store(), depot.id, order.id) != print_:  # else it was this very call
         raise ApiProblem(409, "changed_meanwhile", "The order changed while this was under way.", "Read it and try again.")
     if result[0] not in ("changed", "stale"):

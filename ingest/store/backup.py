@@ -18,10 +18,10 @@ from routing import codec
 from routing.errors import BadProblem, LastlegError
 from routing.model import Depot, depot_of
 
-PASSING = ("tries", "foreseen", "near", "fed")
+PASSING = ("tries", "foreseen", "near", "fed", "import_tries")
 """Keys that only matter to what runs at the moment."""
 
-SHARED = ("dirty", "improvable", "moving", "matchable", "timers", "heard")
+SHARED = ("dirty", "improvable", "moving", "matchable", "deliverable", "loadable", "timers", "heard")
 """What of a depot stands in keys of all."""
 
 VERSIONS_APART = 1000
@@ -59,6 +59,7 @@ def dump(client: Store, depot_id: str) -> Iterator[str]:
     drivers = found.get(keys.depot_key(depot_id, "drivers"), ())
     rows += _read(client, (keys.personal(depot_id, record) for record in people))
     rows += _read(client, (keys.ping_seqs(depot_id, driver) for driver in drivers))
+    rows += _read(client, (keys.import_file(depot_id, name) for name in found.get(keys.depot_key(depot_id, "imports"), ())))
     version = int(found.get(keys.depot_key(depot_id, "version"), 0))
     for row in _read(client, (keys.route_stream(depot_id, driver) for driver in drivers)):
         rows.append(row | {"value": [entry for entry in row["value"] if int(entry[0].split("-")[0]) <= version]})

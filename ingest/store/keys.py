@@ -17,7 +17,7 @@ DEPOT = (
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
     "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
     "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
-    "fanned", "deliveries", "deliver_due", "hook_failures", "imports",
+    "fanned", "deliveries", "deliver_due", "hook_failures", "imports", "import_tries",
 )  # fmt: skip
 """One key each per depot."""
 

@@ -97,7 +97,7 @@ def known_by(client: Store, new: NewOrder) -> list[str] | None:
 
 
 def _asked_by(new: NewOrder) -> str:
-    token = hashlib.sha256(f"{new.order.shipper}|{new.token}".encode()).hexdigest()[:32]
+    token = hashlib.sha256(f"{new.order.tenant}|{new.order.shipper}|{new.token}".encode()).hexdigest()[:32]
     return keys.once(ANY_DEPOT, "order", token)
 
 
@@ -115,10 +115,10 @@ def _create(client: Store, new: NewOrder, now: float, dry: bool, expected: int |
 
 
 def change_order(client: Store, order: Order, *, expected: int, print_: str, now: float,
-                 personal: dict[str, str], dry: bool = False) -> list[str]:  # fmt: skip
-    """Replace an order: `changed` + its revision, or `closed`, `started` or `stale`."""
+                 personal: dict[str, str], dry: bool = False, whole: bool = False) -> list[str]:  # fmt: skip
+    """Replace an order: `changed` + its revision, or `closed`, `started` or `stale`. `whole`: nothing of its recipient stays."""
     arguments = [order.id, " ".join(order.stop_ids), codec.dumps(order), expected, print_, json.dumps({"order_id": order.id}), now,
-                 "dry" if dry else "", *_fields(personal)]  # fmt: skip
+                 "dry" if dry else "whole" if whole else "", *_fields(personal)]  # fmt: skip
     return list(run(client, order.depot_id, "order_change", arguments,
                     PERSONAL=keys.personal(order.depot_id, order.id)))  # fmt: skip
 
@@ -281,6 +281,8 @@ def over(client: Store, depot_id: str, *, closed_before: float, ended_before: fl
          archived: Collection[str] = ()) -> tuple[list[str], list[str]]:  # fmt: skip
     """What a depot may forget: documents of shifts and of orders. Those that are `archived` (ids) are forgotten."""
     shifts, orders = run(client, depot_id, "forget", [closed_before, ended_before, most, *archived])
+    if archived and orders:
+        client.delete(*(keys.personal(depot_id, json.loads(document)["id"]) for document in orders))
     return list(shifts), list(orders)
 
 

@@ -44,6 +44,10 @@ MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
 
 
+HIGHEST = 100
+"""The priority of what has been promised for a moment, until it is confirmed: nobody outbids it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One stop to place.
@@ -273,7 +277,8 @@ def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:
     return Task(
         stop_id=order.stop_id, order_id=order.id, kind=kind, place=_place(places, order.place_of(order.stop_id)),
         windows=order.windows, hard=order.hard, service_time=order.service_time, demand=order.demand,
-        skills=frozenset(order.skills), priority=order.priority, declined_by=frozenset(snapshot.declined.get(order.id, ())),
+        skills=frozenset(order.skills), priority=order.priority if order.reserved_until is None else HIGHEST,
+        declined_by=frozenset(snapshot.declined.get(order.id, ())),
         goods_on=snapshot.goods.get(order.id) if kind is OrderKind.DELIVERY else None,
         revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,
         setup_time=order.setup_time, excluded=frozenset(order.excluded_drivers), not_before=order.pin.not_before,

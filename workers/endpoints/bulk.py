@@ -42,9 +42,10 @@ def make() -> tuple[dict[str, Any], int, dict[str, str]]:
     if not raw:
         raise invalid([Fault("missing", "", "The body is empty.", "Send the file.")])
     made = Import(imports.new_id(depot.id, who.account, token), depot.id, asked.what, asked.format, who, asked.mode == "all",
-                  asked.dry_run, _columns(asked.columns), context.now())  # fmt: skip
+                  asked.dry_run, _columns(asked.columns), context.now(),
+                  imports.print_of(raw, asked.what, asked.format, asked.mode, asked.dry_run, asked.columns))  # fmt: skip
     found = imports.begin(store(), made, raw)
-    if (found.kind, found.form, found.who.account) != (made.kind, made.form, who.account):
+    if found.print != made.print:
         raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another import.", "Use a new key.")
     return imports.view(found), 202 if found is made else 200, {"Location": f"/v1/imports/{made.id}"}
 

@@ -112,6 +112,7 @@ def accept(quote_id: str) -> tuple[dict[str, Any], int]:
             raise ApiProblem(409, "window_gone", "This window cannot be served any more.", "Ask for a new quote.")
         result = writers.create_orders(store(), [new], now=context.now(), expected=revision)[0]
         if result[0] != "stale":
+            quotes.forget_recipient(store(), quoted)
             return _reserved(depot, new, result)
     raise ApiProblem(503, "busy", "So much happens at this depot that nothing could be held.", "Try again in a moment.",
                      headers={"Retry-After": "1"})  # fmt: skip
@@ -135,6 +136,9 @@ def _reserved(depot: Depot, new: NewOrder, result: list[str]) -> tuple[dict[str,
         raise ApiProblem(409, "duplicate", f"You have an order with external_id {new.order.external_id!r}.", "Use another one.",
                          extra={"order_id": order_id})  # fmt: skip
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or new.order
+    if what == "replayed" and orders.standings(store(), depot, [stored])[0]["status"] == "cancelled":
+        raise ApiProblem(409, "window_gone", "The reservation is over; the order is cancelled.", "Ask for a new quote.",
+                         extra={"order_id": order_id})  # fmt: skip
     shown = orders.views(store(), depot, [stored], caller())[0]
     until = iso(stored.reserved_until) if stored.reserved_until else None
     return {"order": shown, "reserved_until": until}, 201 if what == "created" else 200
@@ -148,6 +152,8 @@ def confirm(order_id: str) -> dict[str, Any]:
     for _ in range(TRIES):
         expected = readers.record_revision(store(), order_id)
         depot, order = my_record("orders", order_id)
+        if order.reserved_until is not None and orders.standings(store(), depot, [order])[0]["status"] == "unassigned":
+            raise ApiProblem(409, "window_gone", "Something has come between: nobody can serve it any more.", "Ask anew.")
         result = writers.confirm_order(store(), replace(order, reserved_until=None), expected=expected)
         if result == "over":
             raise ApiProblem(409, "too_late", "The reservation is over; the order is cancelled.", "Ask for a new quote.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,9 @@ from workers.views import DeliveriesView, DeliveryView, NewWebhookView, RetriedV
 
 blueprint = Blueprint("webhooks", __name__)
 
+MOST_SECRETS = 3
+"""So many secrets before the newest one may still be good."""
+
 
 @blueprint.post("/v1/webhooks")
 @allow(Role.OPERATOR, Role.SHIPPER)
@@ -41,7 +45,7 @@ def make() -> tuple[dict[str, Any], int]:
     if len(_mine()) >= webhooks.MOST:
         raise full(f"You have {webhooks.MOST} webhooks; there is room for no more.", "")
     made = Webhook(webhooks.new_id(), caller().tenant, _owner(), wanted.url, webhooks.new_secret(), context.now(),
-                   tuple(wanted.types), tuple(wanted.depots))  # fmt: skip
+                   tuple(wanted.types), tuple(wanted.depots) or caller().depots)  # fmt: skip
     webhooks.put(store(), made)
     return _view(made) | {"secret": made.secret}, 201
 
@@ -59,10 +63,11 @@ def _judge(url: str) -> None:
 
 
 def _mine() -> list[Webhook]:
-    """The caller's; operators see those of their tenant's shippers, too."""
+    """The caller's, at depots that the key reaches; operators see those of their tenant's shippers, too."""
     who = caller()
     return [webhook for webhook in webhooks.every(store())
-            if webhook.tenant == who.tenant and (who.role is Role.OPERATOR or webhook.owner == who.account)]  # fmt: skip
+            if webhook.tenant == who.tenant and (who.role is Role.OPERATOR or webhook.owner == who.account)
+            and (not who.depots or (webhook.depots and set(webhook.depots) <= set(who.depots)))]  # fmt: skip
 
 
 def _one(webhook_id: str) -> Webhook:
@@ -98,14 +103,18 @@ def change(webhook_id: str) -> dict[str, Any]:
         _judge(wanted.url)
     for depot_id in wanted.depots or ():
         my_depot(depot_id)
-    changed = msgspec.structs.replace(
-        before, url=wanted.url or before.url, types=before.types if wanted.types is None else tuple(wanted.types),
-        depots=before.depots if wanted.depots is None else tuple(wanted.depots),
-    )  # fmt: skip
-    if wanted.enabled is not None:
-        changed = msgspec.structs.replace(changed, enabled=wanted.enabled, why_disabled="")
-    webhooks.put(store(), changed)
-    return _view(changed)
+    given: dict[str, Any] = {"url": wanted.url} if wanted.url else {}
+    given |= {"types": tuple(wanted.types)} if wanted.types is not None else {}
+    given |= {"depots": tuple(wanted.depots) or caller().depots} if wanted.depots is not None else {}
+    given |= {"enabled": wanted.enabled, "why_disabled": ""} if wanted.enabled is not None else {}
+    return _view(_changed(before, lambda webhook: msgspec.structs.replace(webhook, **given)))
+
+
+def _changed(webhook: Webhook, change: Callable[[Webhook], Webhook]) -> Webhook:
+    made = webhooks.change(store(), webhook.id, change)
+    if made is None:
+        raise not_found("webhook", webhook.id)
+    return made
 
 
 @blueprint.delete("/v1/webhooks/<webhook_id>")
@@ -123,12 +132,13 @@ def drop(webhook_id: str) -> tuple[str, int]:
 def rotate(webhook_id: str) -> dict[str, Any]:
     """A new secret. Messages are signed with both for `overlap` seconds, so that a listener can change over when it likes."""
     before, wanted = _one(webhook_id), checked(RotateIn, body())
-    now = context.now()
-    earlier = [(before.secret, now + wanted.overlap)] if wanted.overlap else []
-    kept = [(secret, until) for secret, until in before.earlier if until > now and wanted.overlap]
-    changed = msgspec.structs.replace(before, secret=webhooks.new_secret(), earlier=tuple((earlier + kept)[:1]))
-    webhooks.put(store(), changed)
-    return _view(changed) | {"secret": changed.secret}
+    now, secret = context.now(), webhooks.new_secret()
+
+    def change(webhook: Webhook) -> Webhook:
+        earlier = [(webhook.secret, now + wanted.overlap), *((old, until) for old, until in webhook.earlier if until > now)]
+        return msgspec.structs.replace(webhook, secret=secret, earlier=tuple(earlier[:MOST_SECRETS] if wanted.overlap else ()))
+
+    return _view(_changed(before, change)) | {"secret": secret}
 
 
 @blueprint.post("/v1/webhooks/<webhook_id>/test")
@@ -173,7 +183,9 @@ def _named(message_id: str) -> tuple[Depot, int] | None:
     """An event's depot and number, by its id."""
     depot_id, _, number = message_id.removeprefix("evt_").rpartition("_")
     depot = readers.depot(store(), depot_id)
-    if depot is None or depot.tenant != caller().tenant or not (number.isascii() and number.isdigit() and len(number) < 16):
+    beyond = caller().depots and depot_id not in caller().depots
+    counted = number.isascii() and number.isdigit() and len(number) < 16
+    if depot is None or beyond or depot.tenant != caller().tenant or not counted:
         return None
     return depot, int(number)
 

@@ -22,6 +22,10 @@ if kind == 'reservation_over' then
   local stops = {}
   if type(order.pickup) == 'table' then stops[1] = subject .. '.pickup' end
   stops[#stops + 1] = subject .. '.' .. (order.kind == 'transport' and 'delivery' or order.kind)
+  if type(order.external_id) == 'string' then  -- nobody has ordered: the shipper's id is free for who does
+    local external = order.shipper .. '|' .. order.external_id
+    if redis.call('HGET', K.external, external) == subject then redis.call('HDEL', K.external, external) end
+  end
   local rev = cancel(subject, stops, cjson.encode({order_id = subject, reservation = 'over'}), at)
   trigger(kind, subject, rev, now)
   return 1

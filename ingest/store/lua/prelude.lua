@@ -195,7 +195,7 @@ end
 -- A shift is over: what was not delivered is at the depot again.
 local function give_back(shift, at, rev)
   redis.call('HSETNX', K.departed, shift, at)
-  redis.call('HSETNX', K.returned, shift, at)
+  if redis.call('HSETNX', K.returned, shift, at) == 1 then emit('shift.returned', cjson.encode({shift_id = shift, at = tonumber(at)})) end
   redis.call('HDEL', K.foreseen, shift)
   local current = current_of(shift)
   if current then trail_drop(shift, current) end
@@ -231,6 +231,7 @@ local function depart(shift, at, except)
     return false
   end
   redis.call('HSET', K.departed, shift, at)
+  emit('shift.departed', cjson.encode({shift_id = shift, at = tonumber(at)}))
   local driver = redis.call('HGET', K.shift_driver, shift)
   local shifts = redis.call('HGETALL', K.shift_driver)
   for i = 1, #shifts, 2 do  -- who leaves again has come back from the shift before
