@@ -18,7 +18,7 @@ from tests.conftest import Processes, order
 MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept")
 """How paths end that need more of a world, and have tests of their own."""
 
-CALLS = 20
+CALLS = 10
 """So many calls of each kind to each endpoint."""
 
 CONFIG = """

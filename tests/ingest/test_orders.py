@@ -122,3 +122,23 @@ def test_a_dry_run_answers_and_changes_nothing(shop: Shop) -> None:
     assert state(shop) == before
     shop.call("DELETE", path, key=shop.shipper)
     assert dry("PATCH", path, {"priority": 9}).json["code"] == "too_late"
+
+
+def test_put_leaves_nothing_of_the_recipient_before_and_operators_decisions_alone(shop: Shop) -> None:
+    """What the body leaves out gets its default, but for what is not the shipper's."""
+    shop.depot()
+    shop.crew("anna")
+    path = "/v1/orders/by-external-id/A"
+    made = shop.call("PUT", path, order(recipient={"name": "Ada", "phone": "1", "note": "n"}), key=shop.shipper).json
+    shop.call("PATCH", f"/v1/orders/{made['id']}", {"pin": {"driver_id": "hel.anna"}})
+    assert shop.call("PUT", path, order(recipient={"name": "Bo"}), key=shop.shipper).json["recipient"] == {"name": "Bo"}
+    assert shop.call("PUT", path, order(SPOTS[1]), key=shop.shipper).json["recipient"] == {}
+    assert shop.call("GET", f"/v1/orders/{made['id']}").json["pin"]["driver_id"] == "hel.anna"
+
+
+def test_if_match_may_name_several(shop: Shop) -> None:
+    shop.depot()
+    made = shop.call("POST", "/v1/orders", order(), key=shop.shipper)
+    headers = {"If-Match": f'"0", {made.headers["ETag"]}'}
+    changed = shop.call("PATCH", f"/v1/orders/{made.json['id']}", {"priority": 1}, key=shop.shipper, headers=headers)
+    assert changed.status_code == 200

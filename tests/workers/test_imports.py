@@ -313,3 +313,73 @@ def test_a_file_may_be_larger_than_a_body_but_not_any_size(shop: Shop) -> None:
     assert (huge.status_code, huge.json["code"]) == (413, "body_too_large")
     assert send(shop, b"").json["code"] == "missing"
     assert send(shop, "a", columns=[1]).json["errors"][0]["parameter"] == "columns"
+
+
+def test_all_is_all_also_against_what_is_there(shop: Shop) -> None:
+    """An external id that is taken, a full depot, a driver that is not there or busy: nothing is written, and a trial says so."""
+    shop.depot(policy={"max_open_orders": 4})
+    shop.crew("anna")
+    shop.order(external_id="B")
+    rows = [place(0) | {"external_id": name} for name in ("A", "B", "C")]
+    for dry in ("false", "true"):
+        told = load(shop, send(shop, csv(*rows), key=shop.shipper, dry_run=dry))
+        assert (told["accepted"], told["refused"]) == (0, 1)
+        assert [(row["line"], row["column"], row["code"]) for row in told["errors"]] == [(3, "external_id", "duplicate")]
+    assert shop.store.scard(keys.depot_key("hel", "open")) == 1
+    told = load(shop, send(shop, csv(*(place(number) for number in range(4)))))
+    assert (told["state"], told["accepted"], told["errors"][0]["code"]) == ("failed", 0, "depot_full")
+    hours = {"vehicle_id": "hel.van-anna", "start": "2030-01-01T17:00:00Z", "end": "2030-01-01T18:00:00Z"}
+    text = csv(
+        {"id": "x", "driver_id": "hel.anna"} | hours,
+        {"id": "y", "driver_id": "hel.nobody"} | hours,
+        {"id": "z", "driver_id": "hel.anna"} | hours,
+    )
+    told = load(shop, send(shop, text, what="shifts"))
+    assert [(row["line"], row["code"]) for row in told["errors"]] == [(3, "unknown_id"), (4, "overlap")]
+    assert len(shop.call("GET", "/v1/shifts?depot_id=hel").json["shifts"]) == 1
+
+
+def test_another_file_under_a_used_key_is_refused(shop: Shop) -> None:
+    shop.depot()
+    send(shop, csv(place(0)), token="k", dry_run="true")
+    for text, more in (
+        (csv(place(1)), {"dry_run": "true"}),
+        (csv(place(0)), {}),
+        (csv(place(0)), {"dry_run": "true", "mode": "best"}),
+    ):
+        assert send(shop, text, token="k", **more).json["code"] == "idempotency_key_reused"
+    assert send(shop, csv(place(0)), token="k", dry_run="true").status_code == 200
+
+
+def test_a_file_that_ends_its_process_is_given_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries; what comes after it is not held up."""
+    shop.depot()
+    bad, good = send(shop, csv(place(0))), send(shop, csv(place(1)))
+    run = loading.run
+
+    def dies(client: Any, settings: Any, made: Any, *args: Any) -> Any:
+        if made.id == bad.json["id"]:
+            raise SystemExit  # as a signal would
+        return run(client, settings, made, *args)
+
+    monkeypatch.setattr(loading, "run", dies)
+    for _ in range(loading.TRIES):
+        with pytest.raises(SystemExit):
+            loading.load(shop.store, shop.settings, "hel")
+        shop.store.zadd(keys.shared_key("loadable"), {"hel": 0})
+    assert load(shop, good)["accepted"] == 1
+    assert "again and again" in shop.call("GET", bad.headers["Location"]).json["reason"]
+
+
+@one_server
+def test_odd_files(shop: Shop) -> None:
+    """Blank lines are no rows, a byte order mark is no letter, and rows of another depot are not of this one."""
+    shop.depot()
+    row = f"service,{SPOTS[0]['lat']},{SPOTS[0]['lon']}"
+    told = load(shop, send(shop, f"\ufeffkind,lat,lon\r\n{row}\r\n\r\n{row},\r\n".replace(",\r\n", "\r\n")))
+    assert (told["accepted"], told["refused"]) == (2, 0)
+    body = json.dumps({"kind": "service", "location": SPOTS[0], "recipient": {"note": "a\u2028b"}}, ensure_ascii=False)
+    assert load(shop, send(shop, ("\ufeff" + body).encode(), format="ndjson"))["accepted"] == 1
+    other = load(shop, send(shop, f"depot_id,kind,lat,lon\nhel,{row}\ntre,{row}\n", mode="best"))
+    assert (other["accepted"], [(fault["line"], fault["column"]) for fault in other["errors"]]) == (1, [(3, "depot_id")])
+    assert "nested" in load(shop, send(shop, "[" * 100_000, format="ndjson"))["reason"]

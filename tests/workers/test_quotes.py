@@ -173,3 +173,41 @@ def test_without_anybody_there_is_nothing_to_quote(shop: Shop) -> None:
     told = ask(shop, windows=[hour(9, 10)], place=HOME).json
     assert (told["windows"], told["unavailable"]) == ([], [hour(9, 10)])
     assert ask(shop, place=HOME).json["windows"] == []
+
+
+def test_nobody_outbids_a_reservation(shop: Shop) -> None:
+    """An order of the highest priority comes before the plan does, and there is room for one."""
+    shop.depot()
+    shop.crew("anna")
+    made = accept(shop, ask(shop, windows=[hour(8, 15)], demand={"parcels": 10}).json).json["order"]
+    rival = shop.order(SPOTS[1], demand={"parcels": 10}, priority=99)
+    repair(shop)
+    assert shop.call("POST", f"/v1/orders/{made['id']}/confirm", key=shop.shipper).json["status"] == "planned"
+    assert shop.call("GET", f"/v1/orders/{rival['id']}", key=shop.shipper).json["status"] == "unassigned"
+
+
+def test_a_reservation_that_cannot_be_kept_is_not_confirmed(shop: Shop) -> None:
+    """The only van breaks down meanwhile: the shipper is told, and not promised anything."""
+    shop.depot()
+    anna = shop.crew("anna")
+    made = accept(shop, ask(shop, windows=[hour(9, 10)]).json).json["order"]
+    shop.call(
+        "POST", "/v1/drivers/me/events", {"event_id": "1", "type": "broken_down", "occurred_at": "2030-01-01T08:00:00Z"}, key=anna
+    )
+    repair(shop)
+    assert shop.call("GET", f"/v1/orders/{made['id']}", key=shop.shipper).json["status"] == "unassigned"
+    answer = shop.call("POST", f"/v1/orders/{made['id']}/confirm", key=shop.shipper)
+    assert (answer.status_code, answer.json["code"]) == (409, "window_gone")
+
+
+def test_a_lapsed_reservation_leaves_its_external_id_free(shop: Shop) -> None:
+    """Nobody has ordered: the next quote, or order, may have it; the old quote is over."""
+    shop.depot()
+    shop.crew("anna")
+    told = ask(shop, windows=[hour(9, 10)], external_id="A", recipient={"name": "Ada"}).json
+    accept(shop, told)
+    assert "Ada" not in shop.store.get(keys.quote("hel", told["quote_id"]))
+    dispatcher._clock(shop.store, time.time() + quotes.HELD_S + 1)
+    again = accept(shop, told)
+    assert (again.status_code, again.json["code"]) == (409, "window_gone")
+    assert accept(shop, ask(shop, windows=[hour(9, 10)], external_id="A").json).status_code == 201

@@ -166,3 +166,19 @@ def test_the_commands_write_table_picture_and_files(shop: Shop, tmp_path: Path, 
     imported = tmp_path / "orders.csv"
     imported.write_text(f"kind,lat,lon\nservice,{SPOTS[0]['lat']},{SPOTS[0]['lon']}\n")
     assert "1 rows, 1 accepted" in run("import", str(imported), "--depot", "hel")
+
+
+def test_the_first_report_counts_as_in_the_state(shop: Shop) -> None:
+    """A second arrival, a failure after completion; and who only says that it is done was there by then."""
+    shop.depot()
+    told = [("a", "arrived", 90), ("a", "arrived", 120), ("a", "completed", 130), ("a", "failed", 140), ("b", "completed", 300)]
+    events = pl.DataFrame(
+        {
+            "depot": ["hel"] * len(told),
+            "type": [f"stop.{kind}" for _, kind, _ in told],
+            "at": [datetime(2026, 1, 1, 0, 0, number) for number in range(len(told))],
+            "data": [json.dumps({"stop_id": f"hel.{name}.service", "at": at, "due": 100}) for name, _, at in told],
+        }
+    )
+    table = report.kpis(events, pl.DataFrame(schema=dict.fromkeys(("depot", "driver", "pings"), pl.String)), depots(shop))
+    assert table.select("completed", "failed", "on_time").rows() == [(2, 0, 0.5)]

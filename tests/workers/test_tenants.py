@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,3 +248,53 @@ def test_personal_data_go_when_the_policy_says(shop: Shop) -> None:
     shop.call("PATCH", "/v1/depots/hel", {"policy": {"personal_days": 5}})
     shop.call("PATCH", f"/v1/orders/{made['id']}", {"recipient": {"phone": "1"}}, key=shop.shipper)
     assert shop.store.ttl(keys.personal("hel", made["id"])) > 4 * 86_400
+
+
+def test_no_parameter_hides_a_call_from_the_audit(shop: Shop) -> None:
+    """What is no trial is noted, whatever a query says; files are not kept, and of a query only what says what was done."""
+    shop.depot()
+    made = shop.made("/v1/keys", {"role": "shipper"})
+    shop.call("DELETE", f"/v1/keys/{made['id']}?dry_run=true")
+    shop.call("POST", "/v1/orders?dry_run=off", order())
+    shop.call("POST", "/v1/imports?depot_id=hel&format=ndjson", data=b'{"recipient_name": "Ada"}')
+    entries = shop.call("GET", "/v1/audit").json["entries"]
+    assert [entry["action"] for entry in entries[-3:]] == ["access.revoke", "orders.accept", "bulk.make"]
+    assert (entries[-1]["path"], entries[-1]["body"]) == ("/v1/imports?depot_id=hel&format=ndjson", "a file")
+
+
+def test_shippers_of_two_tenants_may_have_one_name(shop: Shop) -> None:
+    """Their idempotency keys have nothing to do with each other."""
+    shop.depot()
+    stranger = make_key(shop.store, Role.OPERATOR, tenant="rival")[0]
+    shop.made("/v1/depots", {"id": "tam", "map": "helsinki", "location": SPOTS[0]}, key=stranger)
+    mine = shop.made("/v1/keys", {"role": "shipper", "shipper": "bakery"})["key"]
+    theirs = shop.made("/v1/keys", {"role": "shipper", "shipper": "bakery"}, key=stranger)["key"]
+    for key, depot in ((mine, "hel"), (theirs, "tam")):
+        answer = shop.call("POST", "/v1/orders", {"depot_id": depot, "kind": "service", "location": SPOTS[0]}, key=key,
+                           headers={"Idempotency-Key": "1"})  # fmt: skip
+        assert answer.status_code == 201, answer.text
+
+
+def test_webhooks_reach_as_far_as_the_key(shop: Shop) -> None:
+    """A key for one depot makes webhooks for that depot, and does not see those of the shipper's other keys."""
+    shop.depot()
+    shop.depot("tre")
+    networks = Settings.read({"LASTLEG_WEBHOOK_NETWORKS": "127.0.0.0/8"}).webhook_networks
+    services = shop.app.extensions["lastleg"]
+    shop.app.extensions["lastleg"] = replace(services, settings=replace(shop.settings, webhook_networks=networks))
+    bakery = {"role": "shipper", "shipper": "bakery"}
+    one, two = (shop.made("/v1/keys", bakery | {"depots": [depot]})["key"] for depot in ("hel", "tre"))
+    made = shop.made("/v1/webhooks", {"url": "http://127.0.0.1:9/"}, key=one)
+    assert made["depots"] == ["hel"]
+    assert shop.call("GET", f"/v1/webhooks/{made['id']}", key=two).status_code == 404
+    assert shop.call("PATCH", f"/v1/webhooks/{made['id']}", {"depots": []}, key=one).json["depots"] == ["hel"]
+    assert shop.call("PATCH", f"/v1/webhooks/{made['id']}", {"depots": ["tre"]}, key=one).status_code == 404
+
+
+def test_an_expired_key_keeps_no_webhook(shop: Shop) -> None:
+    shop.depot()
+    last = shop.made("/v1/keys", {"role": "shipper", "shipper": "bakery"})["id"]
+    make_key(shop.store, Role.SHIPPER, tenant="acme", shipper="bakery", ttl=-5)
+    webhooks.put(shop.store, webhooks.Webhook("wh_1", "acme", "bakery", "https://x.example/", webhooks.new_secret(), 0.0))
+    shop.call("DELETE", f"/v1/keys/{last}")
+    assert webhooks.every(shop.store) == []

@@ -296,7 +296,8 @@ NOWHERE = [
     "https://10.1.2.3/", "https://192.168.0.1/", "https://172.16.5.4/", "https://100.64.0.1/", "https://0.0.0.0/", "https://[::]/",
     "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://[fd00::1]/", "https://[fe80::1]/", "https://2130706433/",
     "https://0x7f.1/", "https://224.0.0.1/", "https://255.255.255.255/", "https://user:pw@93.184.216.34/", "https://no.such.host.invalid/",
-    "https://[2002:7f00:1::]/",
+    "https://[2002:7f00:1::]/", "https://[64:ff9b:1::7f00:1]/", "https://[fec0::1]/", "https://[::10.0.0.1]/",
+    "https://[::ffff:0:127.0.0.1]/", "https://192.0.0.8/", "https://192.88.99.1/", "https://[5f00::1]/", "https://[3fff::1]/",
 ]  # fmt: skip
 
 
@@ -411,3 +412,40 @@ def test_the_running_system_delivers(stack: Any, listener: Listener) -> None:
     post("/v1/orders", order_body())
     wait_for(lambda: "order.accepted" in listener.types, seconds=15, what="a message")
     assert Verifies(made["secret"])(listener.got[0])
+
+
+def test_gone_undoes_nothing_that_came_meanwhile(shop: Shop, listener: Listener) -> None:
+    """A webhook that was rotated, or deleted, while its listener said that it is gone."""
+    shop.depot()
+    made = hook(shop, listener.url)
+    found = webhooks.one(shop.store, made["id"])
+    assert found is not None
+    rotated = shop.made(f"/v1/webhooks/{made['id']}/rotate", {}, key=shop.shipper)
+    deliveries._silence(shop.store, found)
+    now = webhooks.one(shop.store, made["id"])
+    assert now is not None
+    assert (now.secret, now.enabled) == (rotated["secret"], False)
+    shop.call("DELETE", f"/v1/webhooks/{made['id']}", key=shop.shipper)
+    deliveries._silence(shop.store, found)
+    assert webhooks.one(shop.store, made["id"]) is None
+
+
+def test_a_listener_with_much_to_hear_does_not_hold_up_others(shop: Shop, listener: Listener, monkeypatch: pytest.MonkeyPatch
+                                                              ) -> None:  # fmt: skip
+    """Of each only so many are taken at a time."""
+    monkeypatch.setattr(deliveries, "EACH", 2)
+    shop.depot()
+    busy = hook(shop, listener.url, key=shop.operator, types=["order.accepted"])
+    calm = hook(shop, listener.url, key=shop.operator, types=["order.cancelled"])
+    for place in SPOTS[:5]:
+        made = shop.order(place)
+    while feed.tell(shop.store):
+        pass
+    shop.call("DELETE", f"/v1/orders/{made['id']}", key=shop.shipper)
+    while feed.tell(shop.store):
+        pass
+    depot = readers.depot(shop.store, "hel")
+    assert depot is not None
+    deliveries._fan_out(shop.store, depot, webhooks.every(shop.store))
+    due = deliveries._due(shop.store, "hel", {webhook.id: webhook for webhook in webhooks.every(shop.store)})
+    assert {name: len(rows) for name, rows in due.items()} == {busy["id"]: 2, calm["id"]: 1}
