@@ -60,8 +60,11 @@ def caller() -> Principal:
     return cast(Principal, g.principal)
 
 
-def allow(*roles: Role) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let only these roles call an endpoint: 401 without a valid key, 403 with another role's."""
+def allow(*roles: Role, scope: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only these roles call an endpoint: 401 without a valid key, 403 with another role's.
+
+    The key must have the `scope`, by default `read` or `write` as the method says.
+    """
 
     def decorate(endpoint: Callable[P, R]) -> Callable[P, R]:
         @wraps(endpoint)
@@ -70,9 +73,9 @@ def allow(*roles: Role) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if g.principal.role not in roles:
                 raise ApiProblem(403, "forbidden", f"A {g.principal.role} key may not do this.",
                                  f"Use a key of role {' or '.join(roles)}.")  # fmt: skip
-            scope = "read" if request.method in ("GET", "HEAD") else "write"
-            if scope not in g.principal.scopes:
-                raise ApiProblem(403, "forbidden", f"This key may not {scope}.", f"Use a key with the scope `{scope}`.")
+            needed = scope or ("read" if request.method in ("GET", "HEAD") else "write")
+            if needed not in g.principal.scopes:
+                raise ApiProblem(403, "forbidden", f"This key may not {needed}.", f"Use a key with the scope `{needed}`.")
             return endpoint(*args, **kwargs)
 
         checked.allowed_roles = roles  # type: ignore[attr-defined]  # read by the test that no endpoint lacks it

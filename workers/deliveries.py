@@ -93,6 +93,9 @@ def _fan_out(client: Store, depot: Depot, listeners: list[Webhook]) -> int:
     after = int(client.get(keys.depot_key(depot.id, "fanned")) or 0)
     rows = readers.feed(client, depot.id, after=after, limit=FAN_OUT)
     if not rows:
+        _, newest = readers.feed_ends(client, depot.id)
+        if newest > after:  # what was between is no longer kept
+            run(client, depot.id, "fan_out", [after, newest, time.time(), "{}"], folder=LUA)
         return 0
     made = [Delivery(webhook.id, row.number, row.at, next_at=row.at) for row in rows for webhook in listeners
             if webhook.wants(depot.id, depot.tenant, row.shipper, row.event["type"], row.at)]  # fmt: skip

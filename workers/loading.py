@@ -100,6 +100,7 @@ def _run(client: Store, settings: Settings, made: Import) -> None:
     except Exception:
         log.exception("the import %s failed", made.id, extra={"depot": made.depot_id})
         told(msgspec.structs.replace(made, state="failed", reason="This is a defect of the service; it has been logged."))
+        writers.request(client, made.depot_id, made.id, time.time())  # for what has been written before
     _drop(client, made)
 
 

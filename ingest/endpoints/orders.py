@@ -74,7 +74,7 @@ def accept_all() -> dict[str, Any]:
     good: list[tuple[int, _Asked]] = []
     for number, data in enumerate(wanted.orders):
         try:
-            good.append((number, _asked(data, f"{token}#{number}" if token else None, f"/orders/{number}")))
+            good.append((number, _asked(data, f"{token}\n{number}" if token else None, f"/orders/{number}")))
         except ApiProblem as problem:
             results[number] = problem
     answers = writers.create_orders(store(), [asked.new for _, asked in good], now=context.now(), dry=dry)

@@ -180,6 +180,7 @@ def test_keys_may_read_only_and_several_are_one_shipper(shop: Shop) -> None:
         assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
     assert shop.call("GET", f"/v1/orders/{made['id']}", key=shop.shipper).status_code == 404
     assert shop.call("GET", "/v1/me", key=reads).json["shipper"] == "bakery"
+    assert shop.call("POST", "/v1/quotes", {"order": order()}, key=reads).status_code == 200, "it changes nothing"
     for role in ("operator", "driver"):
         body = {"role": role, "scopes": ["read"]} | ({"driver_id": "hel.x"} if role == "driver" else {})
         assert shop.call("POST", "/v1/keys", body).status_code == 422

@@ -28,7 +28,7 @@ TRIES = 8
 
 
 @blueprint.post("/v1/quotes")
-@allow(Role.OPERATOR, Role.SHIPPER)
+@allow(Role.OPERATOR, Role.SHIPPER, scope="read")
 @describe({200: QuoteView}, body=QuoteIn, problems=(404,))
 def ask() -> dict[str, Any]:
     """Windows that can still be served for an order that is not there yet, and what each would cost more.
