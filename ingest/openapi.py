@@ -74,7 +74,7 @@ def describe(gives: Mapping[int, Any], *, body: Any = None, query: type[BaseMode
 
     def decorate(endpoint: F) -> F:
         medias = (media,) if isinstance(media, str) else tuple(media)
-        endpoint.operation = Operation(gives, body, query, headers, tuple(problems), medias, takes)  # type: ignore[attr-defined]
+        endpoint.operation = Operation(gives, body, query, headers, tuple(problems), medias, takes)  # type: ignore[attr-defined]  # read by `operations`
         return endpoint
 
     return decorate

@@ -11,8 +11,8 @@ from typing import Any
 
 from ingest.auth import Principal, Role
 from ingest.faults import dimension_faults, place_faults
-from ingest.problems import Fault
-from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, eta_view, iso, seconds
+from ingest.problems import ApiProblem, Fault, full
+from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, eta_view, iso, seconds, window_view
 from ingest.store import readers
 from ingest.store.connection import Store
 from routing import codec
@@ -142,6 +142,20 @@ def _overlaps(windows: Sequence[Window], where: str) -> list[Fault]:
     return []
 
 
+def refusal(order: Order, result: Sequence[str]) -> ApiProblem | None:
+    """What is answered where `writers.create_orders` has not made an order: its result, unless there is one now."""
+    what, told = result[:2]
+    if what == "full":
+        return full(f"{told} orders are open at this depot; it takes no more.", "max_open_orders")
+    if what == "key_reused":
+        return ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.", "Use a new key.",
+                          extra={"order_id": told})  # fmt: skip
+    if what == "duplicate":
+        return ApiProblem(409, "duplicate", f"You have an order with external_id {order.external_id!r} and other values.",
+                          "PATCH or PUT that order, or use another external_id.", extra={"order_id": told})  # fmt: skip
+    return None
+
+
 NEW = {Dispatch.PLANNED: "accepted", Dispatch.IMMEDIATE: "matching", Dispatch.EMERGENCY: "matching"}
 """The status of an order that nobody can have done anything with yet."""
 
@@ -200,7 +214,7 @@ def shown(depot: Depot, order: Order, personal: dict[str, str], standing: dict[s
     return {
         "id": order.id, "depot_id": order.depot_id, "external_id": order.external_id, "kind": order.kind,
         "location": codec.builtins(order.location), "kerb": order.kerb,
-        "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in order.windows],
+        "windows": [window_view(window) for window in order.windows],
         "lateness": "hard" if order.hard else "soft", "service_time": order.service_time,
         "demand": dict(zip(depot.dimensions, order.demand, strict=True)), "skills": list(order.skills),
         "priority": order.priority, "dispatch": order.dispatch,
@@ -239,7 +253,7 @@ def _more(order: Order, who: Principal) -> dict[str, Any]:
     """The other end of a transport; and for operators, what they have decided of an order."""
     shown: dict[str, Any] = {}
     if order.pickup is not None:
-        windows = [{"from": iso(w.start), "to": iso(w.end)} for w in order.pickup.windows]
+        windows = [window_view(window) for window in order.pickup.windows]
         shown["pickup"] = codec.builtins(order.pickup) | {"windows": windows, "stop_id": order.stop_ids[0]}
     if who.role is Role.OPERATOR:
         not_before = iso(order.pin.not_before) if order.pin.not_before else None

@@ -28,7 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid
-from routing.model import PICKUP, Dispatch, Kerb, Location, OrderKind, Policy, TriggerKind, TriggerRule, Turn
+from routing.model import PICKUP, Dispatch, Kerb, Location, OrderKind, Policy, TimeWindow, TriggerKind, TriggerRule, Turn
 from routing.roads import maps
 
 DAY_S = 86_400
@@ -747,7 +747,7 @@ def checked(kind: type[M], data: Any) -> M:
 def query(kind: type[M]) -> M:
     """Validate the query; raises 422 with all faults, each with its parameter."""
     found = _parameters(kind, request.args.to_dict())
-    g.dry_run = getattr(found, "dry_run", False)
+    g.dry_run = g.get("dry_run", False) or getattr(found, "dry_run", False)  # what is only tried is not noted
     return found
 
 
@@ -793,6 +793,11 @@ def pointer(path: tuple[str | int, ...] | list[str | int]) -> str:
 def seconds(moment: datetime) -> int:
     """Epoch seconds, as the core has times."""
     return int(moment.timestamp())
+
+
+def window_view(window: TimeWindow) -> dict[str, str]:
+    """When service may begin."""
+    return {"from": iso(window.start), "to": iso(window.end)}
 
 
 def eta_view(eta: tuple[int, int]) -> dict[str, str]:

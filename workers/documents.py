@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ingest.schemas import iso
+from ingest.schemas import iso, window_view
 from ingest.store.readers import VersionRecord
 from routing.model import Diff, Order, Plan, PlannedStop, Route, RouteChange, Snapshot, Trigger, order_of
 
@@ -31,7 +31,7 @@ def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:
     if order is not None:
         here = order.half(stop.stop_id)
         shown |= {"kind": order.kind, "location": asdict(here.location), "kerb": here.kerb, "service_time": here.service_time,
-                  "windows": [{"from": iso(w.start), "to": iso(w.end)} for w in here.windows]}  # fmt: skip
+                  "windows": [window_view(window) for window in here.windows]}  # fmt: skip
     return shown | {"arrive": iso(stop.arrive), "begin": iso(stop.begin), "leave": iso(stop.leave), "late_by": stop.late_by}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import gc
-import hashlib
 import logging
 import time
 import zlib
@@ -249,7 +248,7 @@ class _Work:
         refused, listed = now.refused, list(now.faults)
         for (row, data, wanted, faults), off in zip(batch, away, strict=True):
             if wanted is not None and not faults and not off:
-                self.good.append((row, wanted, _print(data)))
+                self.good.append((row, wanted, writers.fingerprint(data)))
                 continue
             refused += 1
             listed += [self._row_fault(row, fault) for fault in [*faults, *off]]
@@ -342,11 +341,6 @@ class _Work:
         assert isinstance(wanted, ShiftIn)
         made = fleet.shift(self.depot, wanted)
         return made, {}, fleet.timers(self.depot, made)
-
-
-def _print(data: dict[str, Any]) -> str:
-    """A hash that is equal for equal rows."""
-    return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:32]
 
 
 def _refusal(result: Sequence[str]) -> Fault | None:

@@ -11,7 +11,7 @@ from ingest import context, orders
 from ingest.auth import Principal, Role
 from ingest.context import allow, caller, my_depot, my_record, snapper_of, store
 from ingest.openapi import describe
-from ingest.problems import ApiProblem, Fault, content, full, invalid, not_found
+from ingest.problems import ApiProblem, Fault, content, invalid, not_found
 from ingest.schemas import (
     ChangeHeaders,
     DepotQuery,
@@ -112,14 +112,8 @@ def _accepted(asked: _Asked, answer: list[str], dry: bool) -> tuple[dict[str, An
     """What is answered to an order that was created, or has been before."""
     result, order_id = answer[:2]
     depot, order = asked.depot, asked.new.order
-    if result == "full":
-        raise full(f"{order_id} orders are open at this depot; it takes no more.", "max_open_orders")
-    if result == "key_reused":
-        raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.", "Use a new key.",
-                         extra={"order_id": order_id})  # fmt: skip
-    if result == "duplicate":
-        raise ApiProblem(409, "duplicate", f"You have an order with external_id {order.external_id!r} and other values.",
-                         "PATCH or PUT that order, or use another external_id.", extra={"order_id": order_id})  # fmt: skip
+    if (refused := orders.refusal(order, answer)) is not None:
+        raise refused
     if result == "created":  # nobody can have done anything with it yet
         status = {"status": orders.NEW[order.dispatch]}
         shown = orders.shown(depot, order, asked.new.personal, status, caller())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, send_file
+from flask import Blueprint, Response, current_app, send_file
 
 from ingest import openapi
 from ingest.openapi import describe
@@ -25,12 +25,13 @@ POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline
 @describe({200: dict[str, Any]})
 def document() -> Response:
     """The description of this interface, in OpenAPI 3.1."""
-    return Response(_document(current_app._get_current_object()), content_type="application/json")  # type: ignore[attr-defined]
+    return Response(_document(), content_type="application/json")
 
 
-@lru_cache(maxsize=8)
-def _document(app: Flask) -> bytes:
-    return msgspec.json.encode(openapi.document(app))
+@lru_cache(maxsize=1)
+def _document() -> bytes:
+    """Made once: it tells of the code, which is the same in all applications of a process."""
+    return msgspec.json.encode(openapi.document(current_app))
 
 
 @blueprint.get("/docs")

@@ -383,3 +383,12 @@ def test_odd_files(shop: Shop) -> None:
     other = load(shop, send(shop, f"depot_id,kind,lat,lon\nhel,{row}\ntre,{row}\n", mode="best"))
     assert (other["accepted"], [(fault["line"], fault["column"]) for fault in other["errors"]]) == (1, [(3, "depot_id")])
     assert "nested" in load(shop, send(shop, "[" * 100_000, format="ndjson"))["reason"]
+
+
+def test_a_posted_order_in_a_file_is_the_same_order(shop: Shop) -> None:
+    """However it comes: with the same values under the same external id nothing is made twice, and nothing clashes."""
+    shop.depot()
+    body = {"depot_id": "hel", "kind": "delivery", "location": SPOTS[0], "external_id": "A", "demand": {"parcels": 2}}
+    shop.made("/v1/orders", body, key=shop.shipper)
+    told = load(shop, send(shop, csv(place(0) | {"external_id": "A", "parcels": 2}), key=shop.shipper))
+    assert (told["accepted"], told["same"], told["refused"]) == (0, 1, 0)

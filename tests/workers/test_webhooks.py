@@ -328,6 +328,23 @@ def test_a_name_that_changes_its_mind_is_not_followed(monkeypatch: pytest.Monkey
         webhooks.judged(urlsplit("https://shop.example/"), ())
 
 
+def test_the_address_that_was_judged_is_the_one_that_is_sent_to(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is looked up once: what it means a moment later nobody asks."""
+    look_up, asked = socket.getaddrinfo, []
+
+    def resolve(host: str, port: int, *args: Any, **more: Any) -> Any:
+        if host == "shop.example":
+            asked.append(host)
+            return look_up("127.0.0.1" if len(asked) == 1 else "10.255.255.1", port, *args, **more)
+        return look_up(host, port, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    made = webhooks.Webhook("wh_1", "acme", "", listener.url.replace("127.0.0.1", "shop.example"), webhooks.new_secret(), 0.0)
+    assert webhooks.send(made, "evt_1", b"{}", HERE).delivered
+    assert asked == ["shop.example"]
+    assert listener.got[0][0]["Host"].startswith("shop.example:")
+
+
 def test_webhooks_are_their_owners(shop: Shop, listener: Listener) -> None:
     """Another shipper has no part in them; operators of the tenant see them, another tenant's do not. Secrets are told once."""
     shop.depot()

@@ -13,9 +13,9 @@ from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import EventsQuery, TrackingIn, body, checked, iso, query
+from ingest.schemas import EventsQuery, TrackingIn, body, checked, iso, query, window_view
 from ingest.store import keys, readers
-from routing.model import TERMINAL, Depot, Order, TimeWindow, depot_of
+from routing.model import TERMINAL, Depot, Order, depot_of
 from workers import feed as feeds
 from workers.views import EtaOfView, EventsView, ExplanationView, LinkView, TimelineView, TrackingView
 
@@ -148,10 +148,6 @@ def tracking(token: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     order = readers.record(store(), "orders", depot.id, order_id) if depot and order_id else None
     if depot is None or order is None:
         raise not_found("such link", token[:12] + "…")
-    windows = [_window(window) for window in order.windows]
+    windows = [window_view(window) for window in order.windows]
     told = _ahead(depot, order) | {"windows": windows, "now": iso(depot.clock.depot(context.now()))}
     return told, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
-
-
-def _window(window: TimeWindow) -> dict[str, str]:
-    return {"from": iso(window.start), "to": iso(window.end)}

@@ -11,8 +11,8 @@ from ingest import context, orders
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, services, snapper_of, store
 from ingest.openapi import describe
-from ingest.problems import ApiProblem, Fault, full, invalid, not_found
-from ingest.schemas import AcceptIn, OrderIn, QuoteIn, body, checked, iso, parse, seconds
+from ingest.problems import ApiProblem, Fault, invalid, not_found
+from ingest.schemas import AcceptIn, OrderIn, QuoteIn, body, checked, iso, parse, seconds, window_view
 from ingest.store import readers, writers
 from ingest.store.writers import NewOrder
 from ingest.views import OrderView
@@ -49,7 +49,7 @@ def ask() -> dict[str, Any]:
     return {
         "quote_id": kept.id, "expires_at": iso(now + quotes.KEPT_S),
         "windows": [_view(best[window], sum(offer.window == window for offer in found)) for window in served],
-        "unavailable": [_window(window) for window in looked_at if window not in best],
+        "unavailable": [window_view(window) for window in looked_at if window not in best],
     }  # fmt: skip
 
 
@@ -76,12 +76,8 @@ def _cheapest(offers: list[Offer]) -> dict[TimeWindow, Offer]:
 
 
 def _view(offer: Offer, drivers: int) -> dict[str, Any]:
-    told = _window(offer.window) | {"extra_cost": offer.extra_cost, "begin": iso(offer.begin), "drivers": drivers}
+    told = window_view(offer.window) | {"extra_cost": offer.extra_cost, "begin": iso(offer.begin), "drivers": drivers}
     return told | ({"driver_id": offer.driver_id} if caller().role is Role.OPERATOR else {})
-
-
-def _window(window: TimeWindow) -> dict[str, str]:
-    return {"from": iso(window.start), "to": iso(window.end)}
 
 
 @blueprint.post("/v1/quotes/<quote_id>/accept")
@@ -127,14 +123,11 @@ def _held(order: Order, window: TimeWindow, until: float) -> Order:
 
 def _reserved(depot: Depot, new: NewOrder, result: list[str]) -> tuple[dict[str, Any], int]:
     what, order_id = result[:2]
-    if what == "full":
-        raise full(f"{order_id} orders are open at this depot; it takes no more.", "max_open_orders")
     if what == "key_reused":
         raise ApiProblem(409, "duplicate", "Another window of this quote has been accepted.", "Ask for a new quote.",
                          extra={"order_id": order_id})  # fmt: skip
-    if what == "duplicate":
-        raise ApiProblem(409, "duplicate", f"You have an order with external_id {new.order.external_id!r}.", "Use another one.",
-                         extra={"order_id": order_id})  # fmt: skip
+    if (refused := orders.refusal(new.order, result)) is not None:
+        raise refused
     stored: Order = readers.record(store(), "orders", depot.id, order_id) or new.order
     if what == "replayed" and orders.standings(store(), depot, [stored])[0]["status"] == "cancelled":
         raise ApiProblem(409, "window_gone", "The reservation is over; the order is cancelled.", "Ask for a new quote.",
