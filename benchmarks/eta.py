@@ -30,6 +30,7 @@ from ingest.settings import Settings
 from routing.eta import forecast
 from routing.eta.matching import way
 from routing.model import (
+    LEARNED,
     Depot,
     Driver,
     Location,
@@ -58,7 +59,8 @@ from routing.roads.snapping import Snapper
 from routing.roads.traffic import Overlay
 from routing.solve.plan import publishable
 from routing.solve.repair import repair
-from workers import learn, learned, replan
+from workers import learn, learned
+from workers.formulation import problem_of
 from workers.tracking import HORIZONS
 
 MONDAY = 1_893_456_000 - 1_893_456_000 % 604_800 + 4 * 86_400 + 7 * 86_400
@@ -175,7 +177,7 @@ class World:
         centre = self._near(network.lat.mean(), network.lon.mean())
         reach = np.argsort(np.hypot(network.lat - centre.lat, (network.lon - centre.lon) * 0.75))
         self.nodes = reach[: min(len(reach), 20_000)]
-        self.depot = Depot("d", "t", "d", "city", centre, ("parcels",), policy=Policy(), speeds=maps.LEARNED)
+        self.depot = Depot("d", "t", "d", "city", centre, ("parcels",), policy=Policy(), speeds=LEARNED)
         self.stops = arguments.drivers * arguments.stops
         self.regular = [(self._somewhere(), self._kind()) for _ in range(self.stops // 2)]
         self.factors: dict[str, float] = {}
@@ -212,7 +214,7 @@ class World:
         day = WorldDay(start, orders, shifts, {}, {})
         told = replace(self.depot, speeds=learned.UNTIL_THEN, policy=Policy(learned_service=False))
         static = replace(self.snapshot(day, start + 6 * HOUR), depot=told)
-        problem, _, _ = replan.problem_of(self.settings, static, at=start + 6 * HOUR, freeze=0)
+        problem, _ = problem_of(self.settings, static, at=start + 6 * HOUR)
         # no search by the clock: the same seed is the same city, days and routes
         plan = publishable(problem, repair(problem), progress={}, engine="repair")
         for route in plan.routes:
@@ -350,7 +352,7 @@ def _record(settings: Settings, world: World, day: WorldDay, scores: dict[int, l
     last = max(arrived.values())
     for now in range(day.start + 7 * HOUR, last, LOOK_S):
         snapshot = world.snapshot(day, now)
-        problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0)
+        problem, _ = problem_of(settings, snapshot, at=now)
         for crew in problem.crews:
             if not crew.frozen and not crew.base:
                 continue

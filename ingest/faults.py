@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ingest.problems import Fault
 from ingest.schemas import Place
 from routing.errors import OffMap
 from routing.model import Depot
-from routing.roads.snapping import Snapper
+
+if TYPE_CHECKING:  # who reads no map loads no kernels
+    from routing.roads.snapping import Snapper
 
 
 def dimension_faults(depot: Depot, amounts: dict[str, int], where: str) -> list[Fault]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.faults import dimension_faults, place_faults
 from ingest.problems import Fault
 from ingest.schemas import DriverIn, ShiftIn, VehicleIn, seconds
 from routing.model import Costs, Depot, Driver, Shift, Vehicle
-from routing.roads.snapping import Snapper
+
+if TYPE_CHECKING:  # who reads no map loads no kernels
+    from routing.roads.snapping import Snapper
 
 
 def driver(depot: Depot, wanted: DriverIn) -> tuple[Driver, dict[str, str]]:

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.auth import Principal, Role
 from ingest.faults import dimension_faults, place_faults
@@ -17,7 +17,9 @@ from ingest.store import readers
 from ingest.store.connection import Store
 from routing import codec
 from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, StopProgress, StopState, TimeWindow
-from routing.roads.snapping import Snapper
+
+if TYPE_CHECKING:  # who reads no map loads no kernels
+    from routing.roads.snapping import Snapper
 
 _ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
 """For each byte a letter or digit that is not taken for another."""

@@ -276,6 +276,10 @@ class Policy:
     """An improvement is published only if it gains at least this much, disruption included."""
 
 
+LEARNED = "learned"
+"""What speeds are called that come from a fleet's own drives: no table has this name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Depot:
     """The unit of partition: a place, its map, its clock and its policy.
@@ -292,7 +296,7 @@ class Depot:
     dimensions: tuple[str, ...] = ()
     clock: Clock = Clock()
     policy: Policy = Policy()
-    speeds: str = "learned"
+    speeds: str = LEARNED
     timezone: str = "UTC"
 
 

@@ -232,12 +232,17 @@ class Processes:
         self.stack.stop()
 
 
+def running(folder: Path) -> Iterator[Any]:
+    """The running system, for a fixture; stopped, to the last process, afterwards."""
+    with Processes(folder) as found:
+        yield found
+    wait_for(lambda: alive(str(folder)) == [], seconds=5, what=f"all processes to end: {alive(str(folder))}")
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Any]:
-    """The running system; stopped, to the last process, afterwards."""
-    with Processes(tmp_path) as running:
-        yield running
-    wait_for(lambda: alive(str(tmp_path)) == [], seconds=5, what=f"all processes to end: {alive(str(tmp_path))}")
+    """The running system for one test."""
+    yield from running(tmp_path)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

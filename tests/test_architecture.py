@@ -19,7 +19,7 @@ ONLY_IN = {
     "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py", "workers/jobs.py"},
     "pyvrp": {"routing/solve/pyvrp_engine.py"},
     "rq": {"workers/dispatcher.py", "workers/rq_worker.py"},
-    "flask": {"app.py", "ingest/audit.py", "ingest/context.py", "ingest/openapi.py", "ingest/problems.py", "ingest/schemas.py",
+    "flask": {"app.py", "ingest/audit.py", "ingest/context.py", "ingest/openapi.py", "ingest/parsing.py", "ingest/problems.py",
               "ingest/endpoints/", "workers/endpoints/", "workers/front.py"},
     "redis": {"app.py", "ingest/", "workers/"},
     "polars": {"workers/archive.py", "workers/learn.py", "workers/tables.py", "workers/report.py", "workers/exports.py"},

@@ -28,6 +28,25 @@ from workers import archive, dispatcher, feed, imports, supervisor
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors are one line on stderr and exit status 1."""
+    arguments = _parser().parse_args(argv)
+    try:
+        logs.setup(Settings.read().log)
+        arguments.run(arguments)
+    except LastlegError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 1
+    except redis.RedisError as error:
+        print(f"redis: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a file that is not there, or may not be read or written
+        print(f"file: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run, text in (
@@ -83,22 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("file", type=Path)
     command.add_argument("--replace", action="store_true", help="throw away what there is of it")
     command.set_defaults(run=_restore)
-    arguments = parser.parse_args(argv)
-    try:
-        logs.setup(Settings.read().log)
-        arguments.run(arguments)
-    except LastlegError as error:
-        print(f"{error.code}: {error}", file=sys.stderr)
-        return 1
-    except redis.RedisError as error:
-        print(f"redis: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # a file that is not there, or may not be read or written
-        print(f"file: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return parser
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from routing.solve.immediate import Job, Match, Unit
 from routing.solve.problem import Crew, Problem
 from routing.solve.rules import capacity
 from routing.solve.tour import walk
-from workers import replan, travel
+from workers import travel
+from workers.formulation import problem_of
 from workers.travel import DepotRoads
 
 AGAIN_S = 2.0
@@ -54,7 +55,7 @@ def match(client: Store, settings: Settings, depot_id: str) -> int:
 def _offers(client: Store, settings: Settings, snapshot: Snapshot, waiting: Sequence[Order], offers: dict[str, readers.Offer],
             now: float) -> list[dict[str, Any]]:  # fmt: skip
     """Who is to be asked for what, batch after batch until all have been looked at or nobody is left."""
-    problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0.0)
+    problem, _ = problem_of(settings, snapshot, at=now)
     roads = travel.of(settings, snapshot, problem.now)
     busy = {offer.driver_id for offer in offers.values()}
     asked = {offer.driver_id for offer in offers.values() if not offer.emergency}

@@ -117,16 +117,21 @@ def _attempt(settings: Settings, snapshot: Snapshot, at: float) -> None:
     replan.attempt(settings, snapshot, at)
 
 
+SOLVERS = {"improve": "ortools.constraint_solver.pywrapcp", "match": "ortools.graph.python.linear_sum_assignment"}
+"""What of OR-Tools a role may need: no job should pay for loading it."""
+
+
 def preload(role: str) -> None:
-    """What a worker loads once before it forks for jobs: maps, kernels and the solver's library, as far as its role needs."""
+    """What a worker loads once before it forks for jobs: maps, kernels and a solver's library, as far as its role needs."""
     if role == "load":  # polars has threads, which no fork survives: each job loads it for itself
         import_module("ingest.orders")
+        import_module("routing.roads.maps")
     else:
         _doer(role)
     if role in ("deliver", "load"):
         return
-    import ortools.constraint_solver.pywrapcp  # half a second that no job should pay
-    import ortools.graph.python.linear_sum_assignment  # noqa: F401  # the same
+    if role in SOLVERS:
+        import_module(SOLVERS[role])
 
     from routing.roads import maps
     from workers import travel

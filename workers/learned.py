@@ -14,7 +14,7 @@ from routing.errors import BadProblem
 from routing.eta.forecast import Learned
 from routing.eta.service import Services
 from routing.eta.speeds import Speeds
-from routing.model import Depot, Order, Snapshot, kind_of
+from routing.model import LEARNED, Depot, Order, Snapshot, kind_of
 from routing.roads import maps
 from routing.roads.profile import Profile
 
@@ -64,7 +64,7 @@ def profile(settings: Settings, depot: Depot, weekday: int) -> Profile:
     BadRoads
         If there is no such table.
     """
-    if depot.speeds != maps.LEARNED:
+    if depot.speeds != LEARNED:
         return maps.speeds(depot.speeds, settings.maps)
     path = folder(settings) / "maps" / f"{depot.map}.json"
     found = _profile(path, stamp, weekday) if (stamp := _written(path)) else None

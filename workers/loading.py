@@ -22,8 +22,9 @@ import redis
 from pydantic import BaseModel
 
 from ingest import fleet, orders
+from ingest.parsing import parse
 from ingest.problems import Fault
-from ingest.schemas import DriverIn, OrderIn, ShiftIn, VehicleIn, parse
+from ingest.schemas import DriverIn, OrderIn, ShiftIn, VehicleIn
 from ingest.settings import Settings
 from ingest.store import keys, readers, writers
 from ingest.store.connection import Store

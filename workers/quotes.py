@@ -22,7 +22,8 @@ from routing.solve import engines
 from routing.solve.problem import Problem
 from routing.solve.quote import Offer, quote, slots
 from routing.solve.stopping import never
-from workers import replan
+from workers.formulation import problem_of
+from workers.replan import REPAIR_BUDGET_S
 
 KEPT_S = 900
 """So long a quote can be accepted (real s); what it said is looked at again then."""
@@ -55,13 +56,13 @@ def offers(client: Store, settings: Settings, order: Order, windows: Sequence[Ti
     if snapshot is None:
         raise LookupError(order.depot_id)
     if _some_wait(snapshot):
-        problem, _, _ = replan.problem_of(settings, snapshot, at=at, freeze=0.0)
-        solution = engines.ENGINES["repair"](problem, budget=replan.REPAIR_BUDGET_S, stop=never)
+        problem, _ = problem_of(settings, snapshot, at=at)
+        solution = engines.ENGINES["repair"](problem, budget=REPAIR_BUDGET_S, stop=never)
         routes = {crew.shift_id: tuple(problem.tasks[task].stop_id for task in route)
                   for crew, route in zip(problem.crews, solution.routes, strict=True)}  # fmt: skip
         snapshot = replace(snapshot, sequences=snapshot.sequences | routes)
     snapshot = replace(snapshot, orders=snapshot.orders | {order.id: order})
-    problem, _, _ = replan.problem_of(settings, snapshot, at=at, freeze=0.0)
+    problem, _ = problem_of(settings, snapshot, at=at)
     asked = list(windows) if windows is not None else _next(problem)
     task = next(number for number, task in enumerate(problem.tasks) if task.order_id == order.id)
     return asked, quote(problem, task, asked), snapshot.revision

@@ -16,15 +16,15 @@ from ingest.store.connection import Store
 from ingest.store.metrics import Tally, count
 from routing import codec
 from routing.errors import LastlegError
-from routing.eta.forecast import with_overruns
 from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
-from routing.solve.problem import Problem, Solution, build
+from routing.solve.problem import Problem, Solution
 from routing.solve.stopping import never
-from workers import commit, learned, travel
+from workers import commit
 from workers.commit import Outcome, Work
 from workers.dispatcher import SOON_S
+from workers.formulation import problem_of
 from workers.lease import TURN_S
 from workers.quarantine import Tried
 
@@ -68,7 +68,8 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         snapshot = readers.snapshot(client, depot_id)
         if snapshot is None or not snapshot.triggers:
             break
-        problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=0.0)
+        timings: dict[str, float] = {}
+        problem, touched = _timed(timings, "matrix", partial(problem_of, settings, snapshot, at=time.time()))
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["repair"], problem, budget=REPAIR_BUDGET_S, stop=never)
         solution = _timed(timings, "solve", solve)
@@ -81,7 +82,7 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
 
 def attempt(settings: Settings, snapshot: Snapshot, at: float) -> None:
     """Plan a snapshot as a repair would, and throw the plan away: whether that fails."""
-    problem, _, _ = problem_of(settings, snapshot, at=at, freeze=0.0)
+    problem, _ = problem_of(settings, snapshot, at=at)
     found = engines.ENGINES["repair"](problem, budget=REPAIR_BUDGET_S, stop=never)
     if checker.check(problem, publishable(problem, found, progress=snapshot.progress, engine="repair")):
         raise PlanRefused("The checker refuses the plan.")
@@ -97,7 +98,7 @@ def replay(settings: Settings, path: Path) -> str:
     """
     tried = codec.loads(path.read_bytes(), Tried)
     snapshot, policy = tried.snapshot, tried.snapshot.depot.policy
-    problem, _, _ = problem_of(settings, snapshot, at=tried.at, freeze=0.0)
+    problem, _ = problem_of(settings, snapshot, at=tried.at)
     engine = "repair" if tried.role == "repair" else engines.able(policy.engine, problem, policy.improve_budget)
     found = engines.ENGINES[engine](problem, budget=policy.improve_budget, stop=never)
     violations = checker.check(problem, publishable(problem, found, progress=snapshot.progress, engine=engine))
@@ -128,7 +129,9 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if _asked(client, depot_id):  # first that; it asks for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
-        problem, touched, timings = problem_of(settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
+        timings: dict[str, float] = {}
+        pose = partial(problem_of, settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
+        problem, touched = _timed(timings, "matrix", pose)
         timings["wait"] = (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000
         engine = engines.able(snapshot.depot.policy.engine, problem, budget)
         solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=partial(_interrupted, client, snapshot))
@@ -168,23 +171,6 @@ def _interrupted(client: Store, snapshot: Snapshot) -> bool:
 def _outdated(client: Store, snapshot: Snapshot) -> bool:
     """Whether a newer plan is in force than the snapshot's."""
     return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
-
-
-def problem_of(settings: Settings, snapshot: Snapshot, *, at: float, freeze: float) -> tuple[Problem, set[str], dict[str, float]]:
-    """The snapshot as a problem at a real time, the stops whose legs new roads have touched, and how long it took."""
-    timings: dict[str, float] = {}
-    clock = snapshot.depot.clock
-    now = clock.depot(at)
-
-    def make() -> tuple[Problem, set[str]]:
-        roads = travel.of(settings, snapshot, now)
-        problem = build(learned.applied(settings, snapshot), roads.matrix, roads.free_flow, now=now,
-                        freeze=round(freeze * clock.scale), hours_of=roads.hours)  # fmt: skip
-        problem = with_overruns(problem, learned.of(settings, snapshot.depot.id), stated=learned.stated(snapshot))
-        return replace(problem, road_state=roads.day.overlay.state()), travel.touched(roads, snapshot, problem)
-
-    problem, touched = _timed(timings, "matrix", make)
-    return problem, touched, timings
 
 
 def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:

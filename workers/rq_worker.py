@@ -122,6 +122,11 @@ class Worker(rq.Worker):
         for queue in self.queues:
             queue.serializer, queue.job_class = JSONSerializer, LastlegJob
 
+    def register_birth(self) -> None:
+        """Be listed, and its queue with it: `rq info` tells only of workers at queues it knows, else those that ever had a job."""
+        super().register_birth()  # type: ignore[no-untyped-call]  # RQ does not annotate it
+        self.connection.sadd(rq.Queue.redis_queues_keys, *(queue.key for queue in self.queues))
+
     def wait_for_redis(self) -> None:
         """Wait until Redis answers, without a job and ready to stop; then be registered, however long that was."""
         if self.horse_pid:
@@ -133,7 +138,7 @@ class Worker(rq.Worker):
                 raise StopRequested
             try:
                 if not self.connection.exists(self.key):
-                    self.register_birth()  # type: ignore[no-untyped-call]  # RQ does not annotate it
+                    self.register_birth()
                 return
             except redis.RedisError as error:
                 if not away(error):

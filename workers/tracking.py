@@ -19,7 +19,8 @@ from routing.eta.outlook import Outlook, outlooks, setback
 from routing.eta.progress import observe, standing_since
 from routing.model import Place, Plan, Progress, Route, Snapshot, StopState, order_of
 from routing.solve.problem import Crew, Problem, place_of
-from workers import learned, replan, travel
+from workers import learned, travel
+from workers.formulation import problem_of
 from workers.travel import DepotRoads
 
 EVERY_S = 5.0
@@ -119,7 +120,7 @@ def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], n
 def _ahead(settings: Settings, snapshot: Snapshot, plan: Plan, pings: dict[str, list[Ping]], now: float, *, everybody: bool
            ) -> list[Ahead]:  # fmt: skip
     """What is to be expected of those whose shift has begun or, under a new plan, of everybody who has a stop ahead."""
-    problem, _, _ = replan.problem_of(settings, snapshot, at=now, freeze=0.0)
+    problem, _ = problem_of(settings, snapshot, at=now)
     roads = travel.of(settings, snapshot, problem.now)
     beliefs, stated = learned.of(settings, snapshot.depot.id), learned.stated(snapshot)
     routes = {route.shift_id: route for route in plan.routes}

@@ -10,8 +10,9 @@ from ingest import auth, context
 from ingest.auth import Principal, Role
 from ingest.context import ALL_ROLES, allow, caller, my_depot, my_record, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked, query
 from ingest.problems import not_found
-from ingest.schemas import AuditQuery, KeyIn, RotateIn, body, checked, iso, query
+from ingest.schemas import AuditQuery, KeyIn, RotateIn, iso
 from ingest.store import readers
 from ingest.views import AuditView, KeysView, KeyView, NewKeyView
 

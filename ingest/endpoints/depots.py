@@ -11,13 +11,14 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import ALL_ROLES, allow, caller, my_depot, services, store
 from ingest.openapi import describe
+from ingest.parsing import body, parse
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import DepotIn, DepotPatch, body, iso, parse, seconds
+from ingest.schemas import DepotIn, DepotPatch, iso, seconds
 from ingest.store import readers, writers
 from ingest.views import AsidesView, DepotsView, DepotView, RevisionView, TrialView
 from routing.codec import builtins
 from routing.errors import BadRoads, MapFileError, OffMap
-from routing.model import Clock, Depot, Policy
+from routing.model import LEARNED, Clock, Depot, Policy
 from routing.roads import maps
 from routing.roads.snapping import Snapper
 
@@ -63,7 +64,7 @@ def _map_faults(right: dict[str, Any]) -> list[Fault]:
 
 def _speeds_faults(name: str | None) -> list[Fault]:
     try:
-        if name is not None and name != maps.LEARNED:
+        if name is not None and name != LEARNED:
             maps.speeds(name, services().settings.maps)
     except BadRoads as error:
         return [Fault("unknown_id", "/speeds", error.detail, error.remedy)]

@@ -12,8 +12,9 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_driver, services, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked
 from ingest.problems import MOST_FAULTS, ApiProblem, Fault, invalid, not_found
-from ingest.schemas import AckIn, DriverEventIn, StopEventIn, body, checked, seconds
+from ingest.schemas import AckIn, DriverEventIn, StopEventIn, seconds
 from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
 from ingest.views import AckView, DriverEventView, PingsView, StopEventView

@@ -11,8 +11,9 @@ from ingest import context, fleet
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, snapper_of, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked, parse, query
 from ingest.problems import ApiProblem, Fault, full, invalid
-from ingest.schemas import DepotQuery, DriverIn, ShiftIn, VehicleIn, body, checked, iso, parse, query
+from ingest.schemas import DepotQuery, DriverIn, ShiftIn, VehicleIn, iso
 from ingest.store import readers, writers
 from ingest.views import DriversView, DriverView, ShiftsView, ShiftView, VehiclesView, VehicleView
 from routing.model import Driver, Shift, Vehicle

@@ -11,22 +11,9 @@ from ingest import context, orders
 from ingest.auth import Principal, Role
 from ingest.context import allow, caller, my_depot, my_record, snapper_of, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked, headers, parse, query
 from ingest.problems import ApiProblem, Fault, content, invalid, not_found
-from ingest.schemas import (
-    ChangeHeaders,
-    DepotQuery,
-    DryRunQuery,
-    IdempotencyHeaders,
-    OrderIn,
-    OrderPatch,
-    OrdersIn,
-    OrdersQuery,
-    body,
-    checked,
-    headers,
-    parse,
-    query,
-)
+from ingest.schemas import ChangeHeaders, DepotQuery, DryRunQuery, IdempotencyHeaders, OrderIn, OrderPatch, OrdersIn, OrdersQuery
 from ingest.store import readers, writers
 from ingest.store.writers import NewOrder
 from ingest.views import BatchView, DryRunView, OrdersView, OrderView

@@ -13,8 +13,9 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
 from ingest.openapi import describe
+from ingest.parsing import body, parse, query
 from ingest.problems import Fault, full, invalid
-from ingest.schemas import DepotQuery, RoadEventIn, body, iso, parse, query, seconds
+from ingest.schemas import DepotQuery, RoadEventIn, iso, seconds
 from ingest.store import readers, writers
 from ingest.views import RoadEventsView, RoadEventView
 from routing.model import Depot, RoadEvent

@@ -14,8 +14,6 @@ from routing.roads.profile import Profile
 
 SUFFIX = ".map"
 SPEEDS_SUFFIX = ".speeds.csv"
-LEARNED = "learned"
-"""What speeds are called that come from a fleet's own drives: no table has this name."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 

@@ -5,174 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
-import redis
 import requests
 
-from demo.api import Api, DepotTime, iso
-from ingest.store import embedded, keys
+from demo.api import iso
 from routing import codec
 from routing.model import Plan
 from routing.solve.checker import check
 from routing.solve.problem import Problem
-from tests.conftest import HOME, SPOTS, wait_for
-
-SCALE = 20.0
-BEGIN = datetime(2030, 1, 1, 8, tzinfo=UTC).timestamp()
-DEPOT = "day"
-
-
-class Phone:
-    """A driver's phone that listens on all three channels."""
-
-    def __init__(self, url: str, token: str, driver: str, redis_url: str) -> None:
-        self.api, self.driver = Api(url, token), driver
-        self.streamed: list[int] = []
-        self.polled: list[int] = []
-        self.heard: list[int] = []
-        self.documents: list[dict[str, Any]] = []
-        self.done = threading.Event()
-        self._url, self._token, self._redis = url, token, redis_url
-        self._subscribed = threading.Event()
-        for listen in (self._stream, self._poll, self._subscribe):
-            threading.Thread(target=listen, daemon=True).start()
-        assert self._subscribed.wait(5)
-
-    def _stream(self) -> None:
-        last = ""
-        while not self.done.is_set():
-            headers = {"Authorization": f"Bearer {self._token}"} | ({"Last-Event-ID": last} if last else {})
-            try:
-                with requests.get(f"{self._url}/v1/drivers/me/stream", headers=headers, stream=True, timeout=30) as answer:
-                    for line in answer.iter_lines(chunk_size=1):
-                        if line.startswith(b"id: "):
-                            last = line[4:].decode()
-                            self.streamed.append(int(last))
-            except requests.RequestException:
-                continue
-
-    def _poll(self) -> None:
-        etag = ""
-        while not self.done.is_set():
-            try:
-                answer = self.api.call("GET", "/v1/drivers/me/route?wait=5", headers={"If-None-Match": etag} if etag else None)
-            except ConnectionError:
-                return  # the test is over
-            if answer.status_code == 200:
-                etag = answer.headers["ETag"]
-                self.polled.append(answer.json()["route_version"])
-                self.documents.append(answer.json())
-
-    def _subscribe(self) -> None:
-        listener = redis.Redis.from_url(self._redis).pubsub(ignore_subscribe_messages=True)
-        listener.subscribe(keys.route_channel(DEPOT, self.driver))
-        listener.get_message(timeout=1)
-        self._subscribed.set()
-        while not self.done.is_set():
-            try:
-                message = listener.get_message(timeout=0.2)
-            except redis.ConnectionError:
-                return  # the test has taken the server away; nobody promises pub/sub beyond that
-            if message:
-                self.heard.append(json.loads(message["data"])["route_version"])
-
-    def route(self) -> list[dict[str, Any]]:
-        return [stop for shift in self.api.get("/v1/drivers/me/route")["shifts"] for stop in shift["stops"]]
-
-    def current(self) -> str | None:
-        return next((stop["stop_id"] for stop in self.route() if stop["state"] in {"en_route", "arrived"}), None)
-
-    def report(self, path: str, kind: str, clock: DepotTime) -> requests.Response:
-        body = {"event_id": f"{kind}-{time.monotonic_ns()}", "type": kind, "occurred_at": iso(clock.now())}
-        return self.api.call("POST", path, body)
-
-    def ping(self, clock: DepotTime, seq: int) -> None:
-        self.api.post("/v1/drivers/me/pings", [HOME | {"recorded_at": iso(clock.now()), "seq": seq}])
-
-
-class Day:
-    """The depot, its people, and what the operator sees."""
-
-    def __init__(self, stack: Any) -> None:
-        self.api = Api(stack.url, stack.operator_key)
-        made = self.api.post("/v1/depots", {
-            "id": DEPOT, "map": "helsinki", "location": HOME, "dimensions": ["parcels"],
-            "clock": {"scale": SCALE, "start": iso(BEGIN - 60)}, "policy": {"silent_after": 120, "improve_budget": 0.5},
-        })  # fmt: skip
-        self.clock = DepotTime(made["clock"])
-        redis_url = embedded.url(stack.settings)
-        self.phones = {name: Phone(stack.url, self._hire(name), f"{DEPOT}.{name}", redis_url) for name in ("anna", "bo", "cy")}
-        self.orders: list[str] = []
-        self.cancelled: set[str] = set()
-        self.currents: list[tuple[str, str]] = []
-        self.problems: list[tuple[bytes, int]] = []
-
-    def _hire(self, name: str) -> str:
-        own = {"depot_id": DEPOT}
-        self.api.post("/v1/drivers", own | {"id": name})
-        self.api.post("/v1/vehicles", own | {"id": f"van-{name}", "capacity": {"parcels": 20}})
-        self.api.post("/v1/shifts", own | {"id": f"day-{name}", "driver_id": f"{DEPOT}.{name}", "vehicle_id": f"{DEPOT}.van-{name}",
-                                           "start": iso(BEGIN), "end": iso(BEGIN + 4 * 3600)})  # fmt: skip
-        return str(self.api.post("/v1/keys", {"role": "driver", "driver_id": f"{DEPOT}.{name}"})["key"])
-
-    def order(self, number: int, kind: str, **more: Any) -> str:
-        body = {"depot_id": DEPOT, "kind": kind, "location": SPOTS[number % len(SPOTS)], "service_time": 30} | more
-        if kind != "service":
-            body["demand"] = {"parcels": 1}
-        self.orders.append(self.api.post("/v1/orders", body, headers={"Idempotency-Key": f"n{len(self.orders)}"})["id"])
-        return self.orders[-1]
-
-    def settled(self) -> int:
-        """Wait until the newest event has been answered; the version in force."""
-        def answered() -> bool:
-            statuses = [self.api.get(f"/v1/orders/{order}")["status"] for order in self.orders[-3:]]
-            return "accepted" not in statuses
-
-        wait_for(answered, what="orders answered")
-        time.sleep(0.3)
-        return int(self.api.get(f"/v1/depots/{DEPOT}/plans")["version"])
-
-    def versions_since(self, version: int) -> list[dict[str, Any]]:
-        return list(self.api.get(f"/v1/depots/{DEPOT}/plans?after={version}")["plans"])
-
-    def trigger(self, kind: str, after: int) -> dict[str, Any]:
-        """The version after `after` that answers a trigger of this kind."""
-        def found() -> dict[str, Any] | None:
-            for plan in self.versions_since(after):
-                if any(trigger["kind"] == kind for trigger in plan["triggers"]):
-                    return dict(plan)
-            return None
-
-        return dict(wait_for(found, what=f"a plan that answers {kind}"))
-
-    def check_now(self) -> None:
-        """Judge the plan in force by the state as the API dumps it, with the command's own checker."""
-        for _ in range(5):
-            before = self.api.get(f"/v1/depots/{DEPOT}/plans")["version"]
-            problem = codec.loads(self.api.call("GET", f"/v1/depots/{DEPOT}/problem").content, Problem)
-            if problem.version == before:
-                sequences = {crew.shift_id: [*crew.done, *(problem.tasks[t].stop_id for t in crew.frozen + crew.base)]
-                             for crew in problem.crews}  # fmt: skip
-                served = [stop for sequence in sequences.values() for stop in sequence]
-                assert len(served) == len(set(served))
-                return
-        raise AssertionError("the depot never settled")
-
-
-@pytest.fixture
-def day(stack: Any) -> Iterator[Day]:
-    """A depot with three drivers whose phones listen."""
-    found = Day(stack)
-    yield found
-    refused = stack.settings.state / "refused"
-    assert not refused.exists(), f"the checker refused a plan: {list(refused.iterdir())}"
-    for phone in found.phones.values():
-        phone.done.set()
+from tests.conftest import wait_for
+from tests.e2e.day import BEGIN, Day, Phone
 
 
 def test_a_day_at_a_depot(day: Day) -> None:
@@ -232,7 +77,7 @@ def test_a_day_at_a_depot(day: Day) -> None:
     version = day.settled()
     target = max(([stop for stop in phone.route() if stop["state"] == "open"] for phone in phones.values()), key=len)[-1]
     currents = {name: phone.current() for name, phone in phones.items()}
-    day.api.post("/v1/road-events", {"depot_id": DEPOT, "kind": "close", "disc": {"centre": target["location"], "radius_m": 40},
+    day.api.post("/v1/road-events", {"depot_id": day.depot, "kind": "close", "disc": {"centre": target["location"], "radius_m": 40},
                                      "end": iso(day.clock.now() + 160)})  # fmt: skip
     plan = day.trigger("roads_changed", version)
     assert plan["roads"] == 1
@@ -336,8 +181,8 @@ def test_every_published_plan_passes_the_checker_on_replay(day: Day) -> None:
     for number in range(5):
         day.order(number, "service")
         day.settled()
-        problem = codec.loads(day.api.call("GET", f"/v1/depots/{DEPOT}/problem").content, Problem)
-        shown = day.api.get(f"/v1/depots/{DEPOT}/plan")
+        problem = codec.loads(day.api.call("GET", f"/v1/depots/{day.depot}/problem").content, Problem)
+        shown = day.api.get(f"/v1/depots/{day.depot}/plan")
         if problem.version != shown["version"]:
             continue
         plan = codec.loads(json.dumps(_as_plan(problem, shown)), Plan)

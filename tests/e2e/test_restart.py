@@ -19,7 +19,7 @@ from demo.api import Api
 from ingest.settings import ROOT
 from ingest.store import embedded, keys
 from tests.conftest import HOME, SPOTS, wait_for
-from tests.e2e.test_day import DEPOT, Day, Phone
+from tests.e2e.day import Day, Phone
 from workers.supervisor import rq_environment
 
 
@@ -40,7 +40,7 @@ class Caller(threading.Thread):
         number = 0
         while not self.over.wait(0.3):
             number += 1
-            body = {"depot_id": DEPOT, "kind": "service", "location": SPOTS[number % len(SPOTS)], "service_time": 30}
+            body = {"depot_id": self._day.depot, "kind": "service", "location": SPOTS[number % len(SPOTS)], "service_time": 30}
             try:
                 made = session.post(f"{self._url}/v1/orders", json=body, timeout=10)
                 read = requests.get(f"{self._url}/v1/orders/{made.json()['id']}", headers=dict(session.headers), timeout=10)
@@ -54,31 +54,30 @@ class Caller(threading.Thread):
 class Waiting(threading.Thread):
     """A long poll of a driver whom nothing happens to."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, day: Day, url: str, key: str) -> None:
         super().__init__(daemon=True)
         self.status: int | str = 0
-        self._api, self._url, self._key = Api(url, key), url, key
+        self._day, self._url, self._key = day, url, key
 
     def run(self) -> None:
         """Wait."""
-        self._api.post("/v1/drivers", {"depot_id": DEPOT, "id": "idle", "name": "Idle"})
+        self._day.api.post("/v1/drivers", {"depot_id": self._day.depot, "id": "idle", "name": "Idle"})
         headers = {"Authorization": f"Bearer {self._key}", "If-None-Match": '"0"'}
         try:
-            answer = requests.get(f"{self._url}/v1/drivers/{DEPOT}.idle/route?wait=60", headers=headers, timeout=70)
+            answer = requests.get(f"{self._url}/v1/drivers/{self._day.depot}.idle/route?wait=60", headers=headers, timeout=70)
             self.status = answer.status_code
         except requests.RequestException as error:
             self.status = repr(error)
 
 
 @pytest.mark.timeout(180)
-def test_a_rolling_restart_fails_no_call(stack: Any) -> None:
+def test_a_rolling_restart_fails_no_call(stack: Any, day: Day) -> None:
     """API, dispatcher, archiver and workers are all replaced under load; streams go on where they were."""
-    day = Day(stack)
     before = {name: process.pid for name, process in stack.processes.items()}
     callers = [Caller(day, stack.url, stack.operator_key) for _ in range(2)]
     for caller in callers:
         caller.start()
-    waiting = Waiting(stack.url, stack.operator_key)
+    waiting = Waiting(day, stack.url, stack.operator_key)
     waiting.start()
     try:
         time.sleep(1)
@@ -103,7 +102,6 @@ def test_a_rolling_restart_fails_no_call(stack: Any) -> None:
     assert {name for name in before if before[name] == after[name]} == {"api"}  # its server stays, its worker is another
     for phone in day.phones.values():
         _has_heard_all(stack, phone)
-        phone.done.set()
 
 
 def _has_heard_all(stack: Any, phone: Phone) -> None:
@@ -114,9 +112,8 @@ def _has_heard_all(stack: Any, phone: Phone) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any) -> None:
+def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any, day: Day) -> None:
     """And again while it starts: everything is there in the end, and a plan comes."""
-    day = Day(stack)
     pid = stack.settings.state / "redis" / "server.pid"
 
     def strike() -> None:
@@ -131,11 +128,9 @@ def test_the_store_may_end_in_the_middle_of_a_rolling_restart(stack: Any) -> Non
     striking.join()
     ready = f"{stack.url}/readyz"
     wait_for(lambda: stack.watch() or requests.get(ready, timeout=9).status_code == 200, seconds=30, what="the store")
-    order = day.api.post("/v1/orders", {"depot_id": DEPOT, "kind": "service", "location": SPOTS[0]})["id"]
+    order = day.api.post("/v1/orders", {"depot_id": day.depot, "kind": "service", "location": SPOTS[0]})["id"]
     wait_for(lambda: stack.watch() or day.api.get(f"/v1/orders/{order}")["status"] == "planned", what="a plan")
     assert all(process.poll() is None for process in stack.processes.values())
-    for phone in day.phones.values():
-        phone.done.set()
 
 
 def test_a_store_of_somebody_else_may_end(stack: Any) -> None:
@@ -167,18 +162,17 @@ def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch:
     stack.watch()
     wait_for(lambda: requests.get(f"{stack.url}/readyz", timeout=9).status_code == 200, what="the store")
     environment = os.environ | rq_environment() | {"LASTLEG_STATE": str(stack.settings.state), "PYTHONPATH": str(ROOT)}
-    told = subprocess.run([str(Path(sys.executable).with_name("rq")), "info"], env=environment, capture_output=True, text=True,
-                          cwd=ROOT, timeout=60, check=True)  # fmt: skip
-    assert f"{len(keys.DUE)} workers" in told.stdout, told.stderr
+    command = [str(Path(sys.executable).with_name("rq")), "info"]
+    wait_for(lambda: f"{len(keys.DUE)} workers" in subprocess.check_output(command, env=environment, text=True, cwd=ROOT),
+             what="all workers, back at the store")  # fmt: skip
     assert 'lastleg_workers{queue="repair"} 1.0' in requests.get(f"{stack.url}/metrics", timeout=5).text
 
 
-def test_a_worker_that_is_told_to_stop_finishes(stack: Any) -> None:
+def test_a_worker_that_is_told_to_stop_finishes(stack: Any, day: Day) -> None:
     """SIGTERM in the middle of an improvement: it is published, or the depot is improved by the next worker."""
-    day = Day(stack)
-    day.api.call("PATCH", f"/v1/depots/{DEPOT}", {"policy": {"improve_budget": 2.0}})
+    day.api.call("PATCH", f"/v1/depots/{day.depot}", {"policy": {"improve_budget": 2.0}})
     for spot in [*SPOTS, HOME] * 2:
-        day.api.post("/v1/orders", {"depot_id": DEPOT, "kind": "service", "location": spot})
+        day.api.post("/v1/orders", {"depot_id": day.depot, "kind": "service", "location": spot})
     worker = stack.processes["improve"]
     time.sleep(1.5)
     worker.terminate()
@@ -188,5 +182,3 @@ def test_a_worker_that_is_told_to_stop_finishes(stack: Any) -> None:
     metrics = f"{stack.url}/metrics"
     wait_for(lambda: "lastleg_depots_waiting_for_improvement 0.0" in requests.get(metrics, timeout=5).text, seconds=30,
              what="the improvement")  # fmt: skip
-    for phone in day.phones.values():
-        phone.done.set()

@@ -80,8 +80,8 @@ def test_a_problem_of_theirs_is_solved_and_answered_as_theirs() -> None:
         ({"jobs": [{"id": 1}]}, "location"),
         ({"jobs": [{"location_index": 1}]}, "id"),
         ({"matrices": {"car": {"durations": [[0, 1], [1]]}}}, "matri"),
-        ({"jobs": [{"id": 1, "location_index": 1, "service": -5}]}, ""),
-        ({"jobs": [{"id": 1, "location_index": 1, "time_windows": [[9, 3]]}]}, ""),
+        ({"jobs": [{"id": 1, "location_index": 1, "service": -5}]}, "service_time is -5"),
+        ({"jobs": [{"id": 1, "location_index": 1, "time_windows": [[9, 3]]}]}, "windows overlap"),
         ({"jobs": 5}, "jobs"),
     ],
 )

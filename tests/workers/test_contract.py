@@ -14,6 +14,7 @@ from ingest.settings import ROOT
 from ingest.store import keys, readers, writers
 from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
 from workers import replan
+from workers.formulation import problem_of
 
 
 def repair(shop: Shop) -> int:
@@ -95,7 +96,7 @@ def test_a_break_puts_off_what_follows_and_ends_by_itself(shop: Shop) -> None:
     [stop] = shop.call("GET", "/v1/depots/hel/plan").json["routes"][0]["stops"]
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
-    problem, _, _ = replan.problem_of(shop.settings, snapshot, at=time.time(), freeze=0.0)
+    problem, _ = problem_of(shop.settings, snapshot, at=time.time())
     assert problem.crews[0].ready == int(datetime.fromisoformat(until).timestamp())
     assert problem.crews[0].frozen, f"{stop} is hers all the same"
     shop.store.zadd(keys.shared_key("heard"), {"hel hel.anna": 0})

@@ -24,6 +24,7 @@ from routing.roads.traffic import Overlay
 from routing.roads.travel import line
 from tests.conftest import SPOTS, Shop, one_server
 from workers import archive, learn, learned, replan
+from workers.formulation import problem_of
 
 TAKES, STATED, SLOW = 700, 120, 2.0
 """Service lasts so long (s) where orders say that, and roads are so many times as slow as free ones."""
@@ -90,7 +91,7 @@ def _takes(shop: Shop) -> int:
     """How long plans take the one open stop to last."""
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
-    problem, _, _ = replan.problem_of(shop.settings, snapshot, at=time.time(), freeze=0.0)
+    problem, _ = problem_of(shop.settings, snapshot, at=time.time())
     return problem.tasks[0].service_time
 
 

@@ -12,8 +12,9 @@ from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, services, store
 from ingest.openapi import describe
+from ingest.parsing import headers, query
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import DepotQuery, ExportQuery, IdempotencyHeaders, ImportQuery, headers, query
+from ingest.schemas import DepotQuery, ExportQuery, IdempotencyHeaders, ImportQuery
 from routing.model import depot_of
 from workers import imports
 from workers.imports import Import

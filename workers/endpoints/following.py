@@ -12,8 +12,9 @@ from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, store
 from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
+from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import EventsQuery, TrackingIn, body, checked, iso, query, window_view
+from ingest.schemas import EventsQuery, TrackingIn, iso, window_view
 from ingest.store import keys, readers
 from routing.model import TERMINAL, Depot, Order, depot_of
 from workers import feed as feeds

@@ -12,8 +12,9 @@ from ingest.auth import Role
 from ingest.context import allow, my_depot, services, snapper_of, store
 from ingest.faults import place_faults
 from ingest.openapi import describe
+from ingest.parsing import query
 from ingest.problems import invalid
-from ingest.schemas import NearQuery, iso, query
+from ingest.schemas import NearQuery, iso
 from ingest.schemas import Place as PlaceIn
 from ingest.store import readers
 from routing.model import Place

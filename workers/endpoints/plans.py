@@ -10,8 +10,9 @@ from flask import Blueprint, Response
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
 from ingest.openapi import describe
+from ingest.parsing import query
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import VersionsQuery, eta_view, iso, query
+from ingest.schemas import VersionsQuery, eta_view, iso
 from ingest.store import keys, readers
 from ingest.store.readers import VersionRecord
 from routing import codec

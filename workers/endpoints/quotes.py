@@ -11,8 +11,9 @@ from ingest import context, orders
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, my_record, services, snapper_of, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked, parse
 from ingest.problems import ApiProblem, Fault, invalid, not_found
-from ingest.schemas import AcceptIn, OrderIn, QuoteIn, body, checked, iso, parse, seconds, window_view
+from ingest.schemas import AcceptIn, OrderIn, QuoteIn, iso, seconds, window_view
 from ingest.store import readers, writers
 from ingest.store.writers import NewOrder
 from ingest.views import OrderView

@@ -15,7 +15,8 @@ from flask import Blueprint, Response, request
 from ingest.auth import Role
 from ingest.context import allow, my_driver, store
 from ingest.openapi import describe
-from ingest.schemas import RouteHeaders, RouteQuery, StreamHeaders, StreamQuery, eta_view, headers, query
+from ingest.parsing import headers, query
+from ingest.schemas import RouteHeaders, RouteQuery, StreamHeaders, StreamQuery, eta_view
 from ingest.store import readers
 from workers.views import OffersView, RouteView
 

@@ -15,8 +15,9 @@ from ingest import context, webhooks
 from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, services, store
 from ingest.openapi import describe
+from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, Fault, full, invalid, not_found
-from ingest.schemas import DeliveriesQuery, DepotQuery, RotateIn, WebhookIn, WebhookPatch, body, checked, iso, query
+from ingest.schemas import DeliveriesQuery, DepotQuery, RotateIn, WebhookIn, WebhookPatch, iso
 from ingest.store import readers
 from ingest.webhooks import Webhook
 from routing.model import Depot
