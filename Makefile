@@ -1,6 +1,6 @@
 # make demo    a simulated city at work (MAP=file or CITY="Porto, Portugal" for another one)
 # make run     the service alone
-# make test    all tests
+# make test    all tests (TESTS=tests/routing for some)
 # make chaos   processes killed and frozen under load, and the history judged (8 minutes)
 # make check   lint, types, tests and docs: what CI runs
 
@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+WHOLE := tests/chaos tests/e2e  #: what starts all processes has both cores for itself
 
 .PHONY: demo run test chaos check lint types docs bench clean
 .DEFAULT_GOAL := help
@@ -41,7 +43,12 @@ run: $(VENV)/base
 	@$(BIN)/python -m workers run
 
 test: $(VENV)/dev
+ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
+else
+	@$(BIN)/python -m pytest -n 2 $(foreach part,$(WHOLE),--ignore=$(part))
+	@$(BIN)/python -m pytest $(WHOLE)
+endif
 
 chaos: $(VENV)/dev
 	@$(BIN)/python -m tests.chaos --verbose $(CHAOS_ARGS)

@@ -1,4 +1,4 @@
-"""Who calls: Bearer keys, stored only as hashes; each is a principal with a role and a tenant."""
+"""Who calls: Bearer keys, and browsers' sessions opened with them, stored only as hashes; a principal has a role and a tenant."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class Role(StrEnum):
     DRIVER = "driver"
 
 
+SESSION_S = {Role.OPERATOR: 12 * 3600, Role.DRIVER: 30 * 86_400}
+"""So long a browser's session lasts, if its key does: a dispatcher's shift, and a month of a driver's mornings."""
+
 SCOPES = ("read", "write")
 """What a shipper key may do."""
 
@@ -30,7 +33,8 @@ SCOPES = ("read", "write")
 class Principal:
     """Who is behind a key. A driver token carries its driver; a shipper key may be limited to depots, and to reading.
 
-    Several keys of one `shipper` reach the same orders; without one a key is a shipper of its own.
+    Several keys of one `shipper` reach the same orders; without one a key is a shipper of its own. A browser's `session` has the
+    id of the key that it was opened with, and ends with it.
     """
 
     id: str
@@ -44,6 +48,7 @@ class Principal:
     made_at: float = 0.0
     shipper: str = ""
     scopes: tuple[str, ...] = SCOPES
+    session: bool = False
 
     @property
     def account(self) -> str:
@@ -84,9 +89,10 @@ def rotate(client: Store, tenant: str, principal_id: str, *, overlap: float) -> 
         mine = _secrets(pipeline, tenant, principal_id)
         pipeline.multi()
         made = None
-        if not mine:
+        keys_ = [row for row in mine.values() if not row.session]
+        if not keys_:
             return
-        secret, made = _new_secret(max(mine.values(), key=lambda row: row.made_at))
+        secret, made = _new_secret(max(keys_, key=lambda row: row.made_at))
         until = time.time() + overlap
         for digest, row in mine.items():
             ends = until if row.expires_at is None else min(until, row.expires_at)
@@ -98,6 +104,30 @@ def rotate(client: Store, tenant: str, principal_id: str, *, overlap: float) -> 
 
     client.transaction(change, name)
     return None if made is None else (secret, made)
+
+
+def open_session(client: Store, secret: str) -> tuple[str, Principal] | None:
+    """A browser's session for whoever has a key: what its cookie holds. None if the key is nobody's, or its role has no pages."""
+    principal = principal_of(client, secret)
+    if principal is None or principal.session or principal.role not in SESSION_S:
+        return None
+    now = time.time()
+    ends = min(now + SESSION_S[principal.role], principal.expires_at or now + SESSION_S[principal.role])
+    made = replace(principal, session=True, made_at=now, expires_at=ends)
+    cookie = f"ll_session_{secrets.token_urlsafe(24)}"
+    client.hset(keys.shared_key("keys"), _digest(cookie), codec.dumps(made).decode())
+    return cookie, made
+
+
+def end_session(client: Store, cookie: str) -> None:
+    """Forget a session."""
+    client.hdel(keys.shared_key("keys"), _digest(cookie))
+    client.hdel(keys.shared_key("key_used"), _digest(cookie))
+
+
+def csrf_token(cookie: str) -> str:
+    """What a page must send with what a session's cookie alone must not do: other sites' pages cannot know it."""
+    return _digest("csrf " + cookie)
 
 
 def _secrets(client: Store, tenant: str, principal_id: str) -> dict[str, Principal]:
@@ -158,7 +188,7 @@ def principals(client: Store, tenant: str) -> list[tuple[Principal, float | None
     """All keys of a tenant, one row for each secret, oldest first, and when (real s, to the minute) each was used last."""
     used = client.hgetall(keys.shared_key("key_used"))
     rows = [(codec.loads(text, Principal), used.get(digest)) for digest, text in client.hgetall(keys.shared_key("keys")).items()]
-    mine = [(row, float(at) if at else None) for row, at in rows if row.tenant == tenant]
+    mine = [(row, float(at) if at else None) for row, at in rows if row.tenant == tenant and not row.session]
     return sorted(mine, key=lambda row: row[0].made_at)
 
 

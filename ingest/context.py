@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from hmac import compare_digest
 from math import ceil
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -31,6 +32,12 @@ RECENT_S = 1.0
 
 ASKED_AGAIN = "X-Lastleg-Subscribed"
 """In calls that the front makes again when it has subscribed; from outside it does not get in."""
+
+SESSION_COOKIES = {Role.OPERATOR: "lastleg_operator", Role.DRIVER: "lastleg_driver"}
+"""What the cookies of browsers' sessions are called: one of each may be open."""
+
+CSRF = "X-CSRF-Token"
+"""The header that tells of a call by cookie that it comes from our own page, and which session it means."""
 
 ALL_ROLES = (Role.OPERATOR, Role.SHIPPER, Role.DRIVER)
 
@@ -85,14 +92,18 @@ def allow(*roles: Role, scope: str | None = None) -> Callable[[Callable[P, R]], 
 
 
 def _authenticate() -> Principal:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     challenge = {"WWW-Authenticate": 'Bearer realm="lastleg"'}
-    if scheme.lower() != "bearer" or not secret:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    by_session = not scheme
+    secret = session_cookie() if by_session else secret.strip() if scheme.lower() == "bearer" else ""
+    if not secret:
         raise ApiProblem(401, "unauthorized", "This call needs a key.", "Send `Authorization: Bearer KEY`.", headers=challenge)
     if ASKED_AGAIN in request.headers:  # by the front, for a call that was counted when it came
-        principal, allowance = auth.principal_of(store(), secret.strip()), None
+        principal, allowance = auth.principal_of(store(), secret), None
     else:
-        principal, allowance = auth.enter(store(), secret.strip(), services().settings.rates)
+        principal, allowance = auth.enter(store(), secret, services().settings.rates)
+    if principal is not None and principal.session is not by_session:
+        principal = None
     if principal is not None and allowance is not None:
         told = {"RateLimit-Policy": f'"{principal.role}";q={allowance.rate:g};w=1',
                 "RateLimit": f'"{principal.role}";r={allowance.left};t={ceil(allowance.wait)}'}  # fmt: skip
@@ -105,6 +116,17 @@ def _authenticate() -> Principal:
         raise ApiProblem(401, "unauthorized", "This key is unknown, revoked or expired.", "Ask an operator for a new one.",
                          headers=challenge)  # fmt: skip
     return principal
+
+
+def session_cookie() -> str:
+    """The session that calls: the one whose token is sent along; or, if nothing is changed, the one there is. Else ""."""
+    cookies = [request.cookies[name] for name in SESSION_COOKIES.values() if name in request.cookies]
+    token = request.headers.get(CSRF)
+    if token is not None:
+        return next((cookie for cookie in cookies if compare_digest(auth.csrf_token(cookie).encode(), token.encode())), "")
+    if request.method not in ("GET", "HEAD"):
+        return ""
+    return cookies[0] if cookies else ""
 
 
 def tell(response: Response) -> Response:

@@ -461,6 +461,14 @@ class KeyIn(_Body):
         return self
 
 
+class SessionIn(_Body):
+    """The key of an operator or a driver, to open a browser's session with."""
+
+    model_config = _shown({"key": "ll_operator_…"})
+
+    key: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class ProofIn(_Body):
     """What shows that a stop was made. It is kept apart from the order, like the recipient, and erased with it."""
 
@@ -622,10 +630,22 @@ class AuditQuery(_Body):
     limit: int = Field(default=100, ge=1, le=1000, description="So many at most are looked at")
 
 
+class SessionQuery(_Body):
+    """Which session of this browser."""
+
+    role: Literal["operator", "driver"] = Field(default="operator", description="Whose page asks")
+
+
 class VersionsQuery(_Body):
     """Which plan versions."""
 
     after: int = Field(default=0, ge=0, le=MAX_CURSOR, description="The last version that is known")
+
+
+class LinesQuery(_Body):
+    """Whose lines."""
+
+    driver_id: str | None = Field(default=None, max_length=100, description="Only this driver's")
 
 
 class RouteQuery(_Body):

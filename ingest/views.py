@@ -337,6 +337,16 @@ class NewKeyView(KeyView):
     key: str
 
 
+class SessionView(TypedDict):
+    """A browser's session: whose it is, until when, and the `csrf_token` that calls of its pages send as `X-CSRF-Token`."""
+
+    role: Role
+    name: str
+    driver_id: str | None
+    csrf_token: str
+    expires_at: Time
+
+
 class KeysView(TypedDict):
     """All keys of the tenant."""
 

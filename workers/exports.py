@@ -13,13 +13,12 @@ import polars as pl
 
 from ingest.schemas import iso
 from ingest.settings import Settings
-from ingest.store import keys, readers
+from ingest.store import readers
 from ingest.store.connection import Store
-from routing import codec
 from routing.errors import LastlegError
-from routing.model import Depot, Location, Order, Place, order_of
-from routing.roads.travel import line
-from workers import learn, report, travel
+from routing.model import Depot, Location, order_of
+from workers import learn, report
+from workers.lines import lines
 
 DAY_S = 86_400
 
@@ -82,7 +81,7 @@ def stops(client: Store, depot: Depot, driver: str | None = None) -> pl.DataFram
     routes = [route for route in (plan.routes if plan else ()) if driver in (None, route.driver_id)]
     ids = [stop.stop_id for route in routes for stop in route.stops]
     progress, etas = readers.progress_of(client, depot.id, ids), readers.etas(client, depot.id, ids)
-    orders = _orders(client, depot, ids)
+    orders = readers.orders_of(client, depot.id, ids)
     rows = []
     for route in routes:
         for number, stop in enumerate(route.stops, 1):
@@ -137,12 +136,6 @@ STOPS = {
 }
 
 
-def _orders(client: Store, depot: Depot, stops: Sequence[str]) -> dict[str, Order]:
-    ids = sorted({order_of(stop) for stop in stops})
-    texts = client.hmget(keys.depot_key(depot.id, "orders"), ids) if ids else []
-    return {order_id: codec.loads(text, Order) for order_id, text in zip(ids, texts, strict=True) if text}
-
-
 class Track:
     """A line with what it is, moments of its points if they are known, and named places along it."""
 
@@ -160,37 +153,18 @@ class Track:
 def _routes(client: Store, settings: Settings, depot: Depot, driver: str | None, now: float) -> Iterator[Track]:
     """Routes along the streets as they are now: from where each shift starts, by its stops, to where it ends."""
     plan = readers.plan(client, depot.id)
-    if plan is None:
-        return
-    shifts = {shift.id: shift for shift in readers.records(client, "shifts", depot.id)}
-    orders = _orders(client, depot, [stop.stop_id for route in plan.routes for stop in route.stops])
-    roads = travel.at(settings, depot, readers.records(client, "road_events", depot.id), depot.clock.depot(now))
-    for route in plan.routes:
-        shift, known = shifts.get(route.shift_id), [stop for stop in route.stops if order_of(stop.stop_id) in orders]
-        if driver not in (None, route.driver_id) or shift is None or not known:
-            continue
-        places = [orders[order_of(stop.stop_id)].place_of(stop.stop_id) for stop in known]
-        way = [Place(shift.start_location), *places, *([Place(shift.end_location)] if shift.end_location else [])]
-        spots = roads.spots(way)
-        legs = roads.roads.legs(list(zip(spots, spots[1:], strict=False)))
-        points: list[tuple[float, float]] = []
-        for (a, b), leg in zip(zip(way, way[1:], strict=False), legs, strict=True):
-            along = (
-                line(roads.day.network, leg).tolist()
-                if leg is not None and leg.arcs
-                else [(a.location.lat, a.location.lon), (b.location.lat, b.location.lon)]
-            )
-            points += [(float(lat), float(lon)) for lat, lon in along]
+    for found in lines(client, settings, depot, plan, now=now, driver=driver) if plan else ():
         told = {
-            "driver_id": route.driver_id,
-            "shift_id": route.shift_id,
-            "vehicle_id": route.vehicle_id,
-            "plan_version": plan.version,
-            "metres": sum(leg.metres for leg in legs if leg is not None),
-            "stops": [stop.stop_id for stop in known],
+            "driver_id": found.route.driver_id,
+            "shift_id": found.route.shift_id,
+            "vehicle_id": found.route.vehicle_id,
+            "plan_version": plan.version if plan else 0,
+            "metres": found.metres,
+            "stops": [stop.stop_id for stop in found.stops],
         }
-        named = [(stop.stop_id, place.location, stop.arrive) for stop, place in zip(known, places, strict=True)]
-        yield Track(route.driver_id, told, points, places=named)
+        points = [(float(lat), float(lon)) for leg in found.legs for lat, lon in leg]
+        named = [(stop.stop_id, place.location, stop.arrive) for stop, place in zip(found.stops, found.places[1:], strict=False)]
+        yield Track(found.route.driver_id, told, points, places=named)
 
 
 def _pings(settings: Settings, depot: Depot, days: int, driver: str | None, now: float) -> pl.DataFrame:

@@ -183,6 +183,32 @@ class PlanView(VersionView):
     flags: list[FlagView]
 
 
+class LegView(TypedDict):
+    """The way to a stop, or (without one) to where the shift ends.
+
+    `points` are latitude and longitude in 1e-5 degrees, then the steps to each next point: `[6017118, 2494412, 9, -14, …]`.
+    """
+
+    stop_id: str | None
+    points: list[int]
+
+
+class LineView(TypedDict):
+    """A route's way."""
+
+    driver_id: str
+    shift_id: str
+    metres: int
+    legs: list[LegView]
+
+
+class LinesView(TypedDict):
+    """The ways of a plan version's routes."""
+
+    version: int
+    lines: list[LineView]
+
+
 class NearView(TypedDict):
     """A driver on duty, and how far from a place: by today's roads, and as the crow flies."""
 

@@ -32,6 +32,7 @@ from routing.model import (
     Unassigned,
     Vehicle,
     depot_of,
+    order_of,
 )
 
 T = TypeVar("T")
@@ -100,6 +101,13 @@ def records_of(client: Store, family: str, depot_id: str, record_ids: Sequence[s
     """Those of some records that there are, in this order."""
     texts = client.hmget(keys.depot_key(depot_id, family), list(record_ids)) if record_ids else []
     return [codec.loads(text, FAMILIES[family]) for text in texts if text is not None]
+
+
+def orders_of(client: Store, depot_id: str, stops: Iterable[str]) -> dict[str, Order]:
+    """The orders of stops, as far as they are kept, by id."""
+    ids = sorted({order_of(stop) for stop in stops})
+    texts = client.hmget(keys.depot_key(depot_id, "orders"), ids) if ids else []
+    return {order_id: codec.loads(text, Order) for order_id, text in zip(ids, texts, strict=True) if text}
 
 
 def record_revision(client: Store, record_id: str) -> int:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, Response
+from numpy.typing import NDArray
 
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
 from ingest.openapi import describe
 from ingest.parsing import query
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import VersionsQuery, eta_view, iso
-from ingest.store import keys, readers
+from ingest.schemas import LinesQuery, VersionsQuery, eta_view, iso
+from ingest.store import readers
 from ingest.store.readers import VersionRecord
 from routing import codec
 from routing.eta.forecast import with_overruns
-from routing.model import Depot, Order, Plan, order_of
+from routing.model import Depot, Plan, order_of
 from routing.solve.problem import build
 from workers import learned, travel
 from workers.documents import stop_view, trigger_view
-from workers.views import PlanView, ProblemFile, VersionsView
+from workers.lines import Line, lines
+from workers.views import LinesView, PlanView, ProblemFile, VersionsView
 
 blueprint = Blueprint("plans", __name__)
 
@@ -66,6 +69,23 @@ def one(depot_id: str, version: int) -> dict[str, Any]:
     return _view(depot, *found)
 
 
+@blueprint.get("/v1/depots/<depot_id>/plans/<int:version>/lines")
+@allow(Role.OPERATOR)
+@describe({200: LinesView}, query=LinesQuery)
+def drawn(depot_id: str, version: int) -> dict[str, Any]:
+    """The ways that a version's routes take along the streets as they are now, leg by leg."""
+    depot = my_depot(depot_id)
+    plan = readers.plan(store(), depot.id)
+    if plan is None or plan.version != version:
+        found = readers.plan_at(store(), depot.id, version)
+        plan = found[0] if found else None
+    if plan is None:
+        raise not_found("plan version", str(version))
+    driver = query(LinesQuery).driver_id
+    found_lines = lines(store(), services().settings, depot, plan, now=time.time(), driver=driver)
+    return {"version": version, "lines": [_line(one) for one in found_lines]}
+
+
 @blueprint.get("/v1/depots/<depot_id>/problem")
 @allow(Role.OPERATOR)
 @describe({200: ProblemFile})
@@ -80,6 +100,19 @@ def problem(depot_id: str) -> Response:
     problem_ = build(expected, roads.matrix, roads.free_flow, now=now, freeze=0, hours_of=roads.hours)
     found = with_overruns(problem_, learned.of(services().settings, depot.id), stated=learned.stated(snapshot))
     return Response(codec.dumps(found), content_type="application/json")
+
+
+def _line(found: Line) -> dict[str, Any]:
+    ends = [*(stop.stop_id for stop in found.stops), None]
+    legs = [{"stop_id": stop, "points": _steps(leg)} for stop, leg in zip(ends, found.legs, strict=False)]
+    route = found.route
+    return {"driver_id": route.driver_id, "shift_id": route.shift_id, "metres": found.metres, "legs": legs}
+
+
+def _steps(leg: NDArray[np.float64]) -> list[int]:
+    steps = np.diff(np.rint(leg * 1e5).astype(np.int64), axis=0, prepend=0)
+    moved: list[int] = steps[(steps[:, 0] != 0) | (steps[:, 1] != 0)].ravel().tolist()
+    return moved
 
 
 def _summary(record: VersionRecord) -> dict[str, Any]:
@@ -97,7 +130,7 @@ def _summary(record: VersionRecord) -> dict[str, Any]:
 def _view(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_version: bool = False) -> dict[str, Any]:
     stops = [stop.stop_id for route in plan.routes for stop in route.stops]
     progress = readers.progress_of(store(), depot.id, stops)
-    orders, etas = _orders(depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}
+    orders, etas = readers.orders_of(store(), depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}
     acks = readers.acknowledged(store(), depot.id, sorted({route.driver_id for route in plan.routes}))
     routes = [
         {
@@ -112,9 +145,3 @@ def _view(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_ver
     ]  # fmt: skip
     told = {name: [codec.builtins(item) for item in getattr(plan, name)] for name in ("unassigned", "flags")}
     return (_summary(record) if record else {}) | {"depot_id": depot.id, "routes": routes} | told
-
-
-def _orders(depot_id: str, stops: list[str]) -> dict[str, Order]:
-    ids = sorted({order_of(stop) for stop in stops})
-    texts = store().hmget(keys.depot_key(depot_id, "orders"), ids) if ids else []
-    return {order_id: codec.loads(text, Order) for order_id, text in zip(ids, texts, strict=True) if text}
