@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ingest import audit, logs
 from ingest.context import Services, tell
-from ingest.endpoints import access, depots, drivers, fleet, orders, reference, roads, sessions
+from ingest.endpoints import access, depots, drivers, fleet, maps, orders, reference, roads, sessions
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
@@ -29,8 +29,8 @@ from workers.front import Front
 log = logging.getLogger(__name__)
 
 
-MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, near, roads, fleet, bulk, depots, access, sessions, health,
-           metrics, reference)  # fmt: skip
+MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, near, roads, maps, fleet, bulk, depots, access, sessions,
+           health, metrics, reference)  # fmt: skip
 """Of the endpoints, in the order in which the interface is described."""
 
 

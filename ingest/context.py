@@ -186,6 +186,15 @@ def snapper_of(depot: Depot) -> Snapper:
     return Snapper(network_of(depot))
 
 
+def map_of(name: str) -> Network:
+    """A map by name, else 404."""
+    folders = services().settings.maps
+    try:
+        return maps.network(maps.find(name, folders))
+    except MapFileError:
+        raise not_found("map", name) from None
+
+
 def network_of(depot: Depot) -> Network:
     """A depot's map."""
     try:

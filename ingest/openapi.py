@@ -49,6 +49,8 @@ PARAMETERS = {
     "import_id": ("hel.i5f3759df86a1b2c3", "An import's id"),
     "what": ("stops", "`routes`, `stops`, `pings` or `kpis`"),
     "message_id": ("evt_hel_17", "An event's id"),
+    "map_name": ("helsinki", "A map's name"), "zoom": (15, "The zoom, up to 19"), "column": (18653, "From the west"),
+    "row": (9484, "From the north"),
     "token": ("WyJoZWwubzN3NWUxMTI2NHNnMCIsMTgwMDAwMDAwMF0.sig", "What a link ends with"),
 }  # fmt: skip
 """What stands in paths: an example and its meaning."""

@@ -642,6 +642,13 @@ class VersionsQuery(_Body):
     after: int = Field(default=0, ge=0, le=MAX_CURSOR, description="The last version that is known")
 
 
+class StreetQuery(_Body):
+    """Where a street is looked for."""
+
+    lat: float = Field(ge=-90, le=90, allow_inf_nan=False)
+    lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
+
+
 class LinesQuery(_Body):
     """Whose lines."""
 

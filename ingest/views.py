@@ -17,6 +17,10 @@ Amounts = dict[str, int]
 """By the depot's dimensions."""
 
 
+Steps = Annotated[list[int], Field(examples=[[6017118, 2494412, 9, -14]])]
+"""A line: latitude and longitude in 1e-5 degrees, then the steps to each next point."""
+
+
 class ProblemFault(TypedDict):
     """One thing that is wrong: where in the body (a JSON pointer), or in which parameter."""
 
@@ -296,7 +300,7 @@ class ShiftsView(TypedDict):
 
 
 class RoadEventView(TypedDict):
-    """Streets closed or slowed; `outdated` if it was reported on another edition of the map."""
+    """Streets closed or slowed, with their lines; `outdated`, and without, if reported on another edition of the map."""
 
     id: str
     depot_id: str
@@ -307,6 +311,7 @@ class RoadEventView(TypedDict):
     factor: float | None
     reason: str
     outdated: bool
+    lines: list[Steps]
 
 
 class RoadEventsView(TypedDict):
@@ -335,6 +340,41 @@ class NewKeyView(KeyView):
     """A key with its secret, which is told this once."""
 
     key: str
+
+
+class BoundsView(TypedDict):
+    """A part of the world, in degrees."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+class MapView(TypedDict):
+    """A map: `edition` names this very set of edges, `extent` the units along a tile's side."""
+
+    name: str
+    attribution: str
+    edition: str
+    nodes: int
+    edges: int
+    bounds: BoundsView
+    max_zoom: int
+    extent: int
+
+
+TileView = dict[Literal["motorway", "primary", "secondary", "tertiary", "street", "service"], list[list[int]]]
+"""Lines by kind of street."""
+
+class StreetView(TypedDict):
+    """A street between two junctions, both ways of it."""
+
+    edges: list[int]
+    kind: str
+    metres: int
+    distance_m: float
+    points: Steps
 
 
 class SessionView(TypedDict):

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ingest.views import Amounts, EtaView, OrderView, ReasonView, RecipientView, Status, Time, WindowView
+from ingest.views import Amounts, EtaView, OrderView, ReasonView, RecipientView, Status, Steps, Time, WindowView
 from routing.model import Kerb, Location, OrderKind, TriggerKind
 
 StopStateView = Literal["open", "en_route", "arrived", "completed", "failed", "cancelled", "moved"]
@@ -184,13 +184,10 @@ class PlanView(VersionView):
 
 
 class LegView(TypedDict):
-    """The way to a stop, or (without one) to where the shift ends.
-
-    `points` are latitude and longitude in 1e-5 degrees, then the steps to each next point: `[6017118, 2494412, 9, -14, …]`.
-    """
+    """The way to a stop, or (without one) to where the shift ends."""
 
     stop_id: str | None
-    points: list[int]
+    points: Steps
 
 
 class LineView(TypedDict):

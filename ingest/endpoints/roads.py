@@ -12,6 +12,7 @@ from flask import Blueprint
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
+from ingest.endpoints.maps import steps
 from ingest.openapi import describe
 from ingest.parsing import body, parse, query
 from ingest.problems import Fault, full, invalid
@@ -19,6 +20,7 @@ from ingest.schemas import DepotQuery, RoadEventIn, iso, seconds
 from ingest.store import readers, writers
 from ingest.views import RoadEventsView, RoadEventView
 from routing.model import Depot, RoadEvent
+from routing.roads.network import Network
 from routing.roads.snapping import both_ways
 
 blueprint = Blueprint("roads", __name__)
@@ -46,7 +48,7 @@ def close() -> tuple[dict[str, Any], int]:
     )  # fmt: skip
     if not writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end)):
         raise full(f"There are {depot.policy.max_records} road events at this depot.", "max_records")
-    return view(event, event.map), 201
+    return view(event, network_of(depot)), 201
 
 
 def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, ...]:
@@ -76,9 +78,8 @@ def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, 
 def listing() -> dict[str, Any]:
     """What is closed or slowed at a depot, now or later. `outdated`: reported on an earlier edition of its map."""
     depot = my_depot(query(DepotQuery).depot_id)
-    edition = network_of(depot).fingerprint
-    events = readers.records(store(), "road_events", depot.id)
-    return {"road_events": [view(event, edition) for event in events]}
+    network, events = network_of(depot), readers.records(store(), "road_events", depot.id)
+    return {"road_events": [view(event, network) for event in events]}
 
 
 @blueprint.delete("/v1/road-events/<event_id>")
@@ -91,8 +92,13 @@ def reopen(event_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def view(event: RoadEvent, edition: str) -> dict[str, Any]:
+def view(event: RoadEvent, network: Network) -> dict[str, Any]:
     """A road event as the API shows it; `outdated` if it was reported on another edition of the map."""
+    outdated = event.map != network.fingerprint
+    known, lines = set(event.arcs), []
+    for arc in () if outdated else event.arcs:
+        if network.reverse[arc] not in known or network.reverse[arc] > arc:  # each street once
+            lines.append(steps(network.polyline(arc)))
     shown = asdict(event) | {"start": iso(event.start), "end": iso(event.end), "edges": list(event.arcs)}
     del shown["tenant"], shown["arcs"], shown["map"]
-    return shown | {"kind": "close" if event.factor is None else "slow", "outdated": event.map != edition}
+    return shown | {"kind": "close" if event.factor is None else "slow", "outdated": outdated, "lines": lines}

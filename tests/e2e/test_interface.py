@@ -15,7 +15,7 @@ import requests
 
 from tests.conftest import Processes, order
 
-MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept")
+MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept", "/lines", "/current")
 """How paths end that need more of a world, and have tests of their own."""
 
 CALLS = 10
@@ -45,7 +45,7 @@ class World:
         load = self.call("POST", "/v1/imports", self.example("post", "/v1/imports"), {"depot_id": "hel"}).json()
         quote = self.made("/v1/quotes", self.example("post", "/v1/quotes"))
         link = self.made(f"/v1/orders/{made['id']}/tracking", {})
-        self.ids = {
+        self.ids = _examples(self.document) | {
             "depot_id": "hel", "driver_id": "hel.anna", "vehicle_id": "hel.van-1", "shift_id": "hel.today-anna",
             "order_id": made["id"], "stop_id": made["stop_id"], "event_id": road["id"],
             "external_id": "A-17", "what": "stops",
@@ -71,6 +71,12 @@ class World:
         return answer.json()
 
 
+def _examples(document: dict[str, Any]) -> dict[str, Any]:
+    """What stands in paths, as the description has it."""
+    rows = [operation.get("parameters", ()) for operations in document["paths"].values() for operation in operations.values()]
+    return {row["name"]: row["example"] for parameters in rows for row in parameters if row["in"] == "path"}
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh one: what tests send changes it."""
@@ -88,7 +94,7 @@ def test_every_example_is_accepted(world: World) -> None:
             continue
         if (method, path) == ("post", "/v1/depots"):  # made already, by the same example
             continue
-        query = {"lat": 60.1712, "lon": 24.9441} if path.endswith("/near") else {"depot_id": "hel"}
+        query = {"lat": 60.1712, "lon": 24.9441} if path.endswith(("/near", "/street")) else {"depot_id": "hel"}
         takes = [
             parameter["name"]
             for parameter in world.document["paths"][path][method].get("parameters", ())
@@ -97,6 +103,8 @@ def test_every_example_is_accepted(world: World) -> None:
         body = world.example(method, path)
         if path.endswith("/acks"):
             body = {"route_version": 0}
+        if path == "/v1/sessions":
+            body = {"key": world.server.operator_key}
         if path == "/v1/webhooks" and body:  # no name can be resolved without the internet
             body = body | {"url": "http://127.0.0.1:9/"}
         ids = world.ids | ({"order_id": world.made("/v1/orders", order())["id"]} if method in ("patch", "delete") else {})

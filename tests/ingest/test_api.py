@@ -136,13 +136,14 @@ def test_every_endpoint_is_described_and_needs_a_key(shop: Shop) -> None:
     """401 without a key and with a wrong one, but where nobody needs one; a new endpoint cannot forget."""
     open_ = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/tracking/{token}"}  # fmt: skip
     by_cookie = {("POST", "/v1/sessions"), ("GET", "/v1/sessions/current")}
-    described, kinds = list(openapi.operations(shop.app)), {"version": "int:", "external_id": "path:"}
+    described = list(openapi.operations(shop.app))
+    kinds = {"external_id": "path:"} | dict.fromkeys(("version", "zoom", "column", "row"), "int:")
     assert {rule.rule for rule in shop.app.url_map.iter_rules()} - {"/docs", "/docs/<name>"} == {
         re.sub(r"{(\w+)}", lambda found: f"<{kinds.get(found[1], '')}{found[1]}>", one.path)
         for one in described}  # fmt: skip
     for one in described:
         assert (one.path in open_ or (one.method, one.path) in by_cookie) == (not one.roles), one
-        path = one.path.replace("{version}", "1")
+        path = re.sub(r"{(version|zoom|column|row)}", "1", one.path)
         path = re.sub(r"{\w+}", "hel.x", path)
         for secret in ("", "wrong") if one.roles else ():
             answer = shop.call(one.method, path, key=secret)

@@ -44,7 +44,7 @@ class Town:
         deliveries.deliver(shop.store, shop.settings, "hel")
         load = shop.call("POST", "/v1/imports?depot_id=hel", data="kind", key=shop.shipper).json
         quote = shop.made("/v1/quotes", {"order": order()}, key=shop.shipper)
-        self.ids = {
+        self.ids = {name: example for name, (example, _) in openapi.PARAMETERS.items()} | {
             "depot_id": "hel", "driver_id": f"hel.{SECRET}-anna", "vehicle_id": f"hel.van-{SECRET}-anna",
             "shift_id": f"hel.day-{SECRET}-anna", "order_id": self.order["id"], "stop_id": self.order["stop_id"],
             "record_id": hopeless["id"], "event_id": road["id"], "key_id": key["id"], "version": 1, "what": "stops",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 from flask import Blueprint, Response
-from numpy.typing import NDArray
 
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
+from ingest.endpoints.maps import steps
 from ingest.openapi import describe
 from ingest.parsing import query
 from ingest.problems import ApiProblem, not_found
@@ -104,15 +103,9 @@ def problem(depot_id: str) -> Response:
 
 def _line(found: Line) -> dict[str, Any]:
     ends = [*(stop.stop_id for stop in found.stops), None]
-    legs = [{"stop_id": stop, "points": _steps(leg)} for stop, leg in zip(ends, found.legs, strict=False)]
+    legs = [{"stop_id": stop, "points": steps(leg)} for stop, leg in zip(ends, found.legs, strict=False)]
     route = found.route
     return {"driver_id": route.driver_id, "shift_id": route.shift_id, "metres": found.metres, "legs": legs}
-
-
-def _steps(leg: NDArray[np.float64]) -> list[int]:
-    steps = np.diff(np.rint(leg * 1e5).astype(np.int64), axis=0, prepend=0)
-    moved: list[int] = steps[(steps[:, 0] != 0) | (steps[:, 1] != 0)].ravel().tolist()
-    return moved
 
 
 def _summary(record: VersionRecord) -> dict[str, Any]:
