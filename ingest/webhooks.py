@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ipaddress
+import queue
 import secrets
 import socket
 import threading
@@ -31,6 +32,9 @@ from routing import codec
 
 MOST = 20
 """So many webhooks one listener may have."""
+
+RESOLVE_S = 3.0
+"""How long the name of a listener's host may take to be resolved."""
 
 CONNECT_S, ANSWER_S, WHOLE_S = 5.0, 10.0, 15.0
 """How long a listener may take to be reached, to answer, and for both; whoever drips is cut off."""
@@ -199,11 +203,7 @@ def judged(parts: SplitResult, networks: Sequence[Network]) -> str:
     host = parts.hostname
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.fragment:
         raise Unsafe("it must be https://host[:port]/path, without user or fragment")
-    try:
-        found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise Unsafe(f"{host} cannot be resolved") from None
-    addresses = list(dict.fromkeys(str(row[4][0]) for row in found))
+    addresses = _addresses(host, parts.port or 443)
     for address in addresses:
         plain = _plain(address)
         known = any(plain in network for network in networks)
@@ -212,6 +212,26 @@ def judged(parts: SplitResult, networks: Sequence[Network]) -> str:
         if not known and parts.scheme != "https":
             raise Unsafe("it must be https")
     return addresses[0]
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """What a name stands for. The system's resolver knows no time limit, so a thread waits for it."""
+    found: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError):
+            found.put([])
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        rows = found.get(timeout=RESOLVE_S)
+    except queue.Empty:
+        rows = []
+    if not rows:
+        raise Unsafe(f"{host} cannot be resolved")
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
 
 def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,31 @@ TURN_S = 8.0
 THREADS = 16
 """So many listeners are sent to at the same time, each one message after the other."""
 
+OF_ONE = 4
+"""So many of them may be one shipper's."""
+
+LOOK_S = 0.1
+"""While listeners take their time it is looked again so often (s) what others wait for."""
+
+LATER_S = 3600.0
+"""What waits for a listener that is disabled is looked at again after so long, if its owner does not enable it before."""
+
+GIVEN_UP_S = 2 * 86_400
+"""What is older, of a listener that fails, is given up without further tries."""
+
 EACH = 100
 """So many messages of one listener at a time, so that none holds up the others."""
 
 FAN_OUT = 1000
+MOST_RESUMED = 100_000
 TRIES_KEPT = 12
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One event for one listener. `state` is `pending`, `delivered` or `dead`; `tries` are the newest."""
+    """One event for one listener, and since when (real s) it is to be delivered.
+
+    `state` is `pending`, `delivered` or `dead`; `tries` are the newest.
+    """
 
     webhook: str
     number: int
@@ -76,19 +92,34 @@ def deliver(client: Store, settings: Settings, depot_id: str) -> int:
     if depot is None:
         client.zrem(keys.shared_key("deliverable"), depot_id)
         return 0
+    busy: dict[str, tuple[Webhook, Future[int]]] = {}
+    slow: set[str] = set()  # those whom the end of the turn waits for: nobody else has to
     with ThreadPoolExecutor(THREADS) as pool:
         while True:
-            listeners = {webhook.id: webhook for webhook in webhooks.every(client) if webhook.tenant == depot.tenant}
-            while _fan_out(client, depot, list(listeners.values())) == FAN_OUT:
+            for name, (_, job) in list(busy.items()):
+                if job.done():
+                    sent += job.result()
+                    del busy[name]
+            while _fan_out(client, depot) == FAN_OUT:
                 pass
-            due = _due(client, depot_id, listeners)
-            work = [pool.submit(_send_all, client, settings, depot, listeners[name], rows, until) for name, rows in due.items()]
-            sent += sum(job.result() for job in work)
-            if run(client, depot_id, "deliver_next", [time.time()], folder=LUA) or time.monotonic() > until:
+            listeners = _listeners(client, depot)
+            late = time.monotonic() > until
+            slow |= busy.keys() if late else set()
+            for name, rows in _due(client, depot_id, listeners).items():
+                of_his = sum(webhook.owner == listeners[name].owner for webhook, _ in busy.values())
+                if name not in busy and of_his < OF_ONE and (not late or (busy and name not in slow)):
+                    work = pool.submit(_send_all, client, settings, depot, listeners[name], rows, max(until, time.monotonic() + 1))
+                    busy[name] = listeners[name], work
+            if not busy and (run(client, depot_id, "deliver_next", [time.time()], folder=LUA) or late):
                 return sent
+            wait([job for _, job in busy.values()], timeout=LOOK_S, return_when=FIRST_COMPLETED)
 
 
-def _fan_out(client: Store, depot: Depot, listeners: list[Webhook]) -> int:
+def _listeners(client: Store, depot: Depot) -> dict[str, Webhook]:
+    return {webhook.id: webhook for webhook in webhooks.every(client) if webhook.tenant == depot.tenant}
+
+
+def _fan_out(client: Store, depot: Depot) -> int:
     """Note who is to get the next events of the feed; how many events that were."""
     after = int(client.get(keys.depot_key(depot.id, "fanned")) or 0)
     rows = readers.feed(client, depot.id, after=after, limit=FAN_OUT)
@@ -97,7 +128,8 @@ def _fan_out(client: Store, depot: Depot, listeners: list[Webhook]) -> int:
         if newest > after:  # what was between is no longer kept
             run(client, depot.id, "fan_out", [after, newest, time.time(), "{}"], folder=LUA)
         return 0
-    made = [Delivery(webhook.id, row.number, row.at, next_at=row.at) for row in rows for webhook in listeners
+    listeners = _listeners(client, depot)  # after the events: who was told before them that he would hear of all is among them
+    made = [Delivery(webhook.id, row.number, row.at, next_at=row.at) for row in rows for webhook in listeners.values()
             if webhook.wants(depot.id, depot.tenant, row.shipper, row.event["type"], row.at)]  # fmt: skip
     texts = {field(delivery): codec.dumps(delivery).decode() for delivery in made}
     run(client, depot.id, "fan_out", [after, rows[-1].number, time.time(), json.dumps(texts)], folder=LUA)
@@ -110,7 +142,7 @@ def field(delivery: Delivery) -> str:
 
 
 def _due(client: Store, depot_id: str, listeners: dict[str, Webhook]) -> dict[str, list[Delivery]]:
-    """What is due, by listener; those that rest are left out, and what nobody listens to any more is dropped."""
+    """What is due, by listener; those that rest are left out, and what is for nobody any more is dropped."""
     mine: Counter[str] = Counter()
     names = []
     for name in client.zrangebyscore(keys.depot_key(depot_id, "deliver_due"), "-inf", time.time()):
@@ -122,9 +154,11 @@ def _due(client: Store, depot_id: str, listeners: dict[str, Webhook]) -> dict[st
     for name, text in zip(names, texts, strict=True):
         delivery = codec.loads(text, Delivery) if text else None
         webhook = listeners.get(name.split("|")[0])
-        if delivery is None or webhook is None or not webhook.enabled:
+        if delivery is None or webhook is None:
             client.zrem(keys.depot_key(depot_id, "deliver_due"), name)
             client.hdel(keys.depot_key(depot_id, "deliveries"), name)
+        elif not webhook.enabled:
+            client.zadd(keys.depot_key(depot_id, "deliver_due"), {name: time.time() + LATER_S}, xx=True)
         else:
             due.setdefault(webhook.id, []).append(delivery)
     return due
@@ -168,7 +202,7 @@ def _after(delivery: Delivery, result: Sent) -> Delivery:
     attempts, tries = delivery.attempts + 1, (*delivery.tries, result)[-TRIES_KEPT:]
     if result.delivered:
         return msgspec.structs.replace(delivery, state="delivered", attempts=attempts, tries=tries, next_at=None)
-    if attempts > len(RETRIES_S):
+    if attempts > len(RETRIES_S) or result.at - delivery.created_at > GIVEN_UP_S:
         return msgspec.structs.replace(delivery, state="dead", attempts=attempts, tries=tries, next_at=None)
     wait = RETRIES_S[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)
     if result.retry_after is not None:
@@ -194,7 +228,28 @@ def _rest(client: Store, depot_id: str, webhook: Webhook) -> float:
     names = [name for name in client.zrangebyscore(due, "-inf", until) if name.startswith(f"{webhook.id}|")]
     if names:
         client.zadd(due, dict.fromkeys(names, until), xx=True)
+        _give_up(client, depot_id, names)
     return rest
+
+
+def _give_up(client: Store, depot_id: str, names: list[str]) -> None:
+    """What is older than all tries take, behind one that failed just now, need not be tried one by one."""
+    for text in client.hmget(keys.depot_key(depot_id, "deliveries"), names):
+        delivery = codec.loads(text, Delivery) if text else None
+        if delivery is not None and delivery.state == "pending" and delivery.created_at < time.time() - GIVEN_UP_S:
+            result = Sent(time.time(), None, "given up: its listener has not answered for more than two days", 0)
+            tries = (*delivery.tries, result)[-TRIES_KEPT:]
+            _record(client, depot_id, msgspec.structs.replace(delivery, state="dead", next_at=None, tries=tries))
+
+
+def resume(client: Store, webhook: Webhook) -> None:
+    """A listener is enabled again: what waits for it is due."""
+    now = time.time()
+    for depot_id in readers.depots(client):
+        names = [field(row) for row in logged(client, depot_id, webhook.id, state="pending", limit=MOST_RESUMED)]
+        if names:
+            client.zadd(keys.depot_key(depot_id, "deliver_due"), dict.fromkeys(names, now))
+            client.zadd(keys.shared_key("deliverable"), {depot_id: now}, lt=True)
 
 
 def _silence(client: Store, webhook: Webhook) -> None:
@@ -206,7 +261,7 @@ def _silence(client: Store, webhook: Webhook) -> None:
 
 def again(client: Store, depot_id: str, delivery: Delivery) -> Delivery:
     """Begin anew with a delivery, now."""
-    fresh: Delivery = msgspec.structs.replace(delivery, state="pending", attempts=0, next_at=time.time())
+    fresh: Delivery = msgspec.structs.replace(delivery, state="pending", attempts=0, created_at=time.time(), next_at=time.time())
     _record(client, depot_id, fresh)
     client.zadd(keys.shared_key("deliverable"), {depot_id: time.time()}, lt=True)
     return fresh

@@ -12,6 +12,7 @@ import logging
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -41,7 +42,10 @@ BODY_S = 30.0
 """So long a request's body may take."""
 
 HELD = 64 << 20
-"""Bytes of bodies that Flask has not answered yet, of all callers together."""
+"""Bytes of bodies that Flask has not answered yet, of all callers together; files that are imported are counted apart."""
+
+UNASKED = 64 << 10
+"""Bytes of a body that are taken from anybody; for more it is asked first who calls."""
 
 HEARTBEAT_S = 15.0
 KNOWN_S = 60.0
@@ -66,6 +70,14 @@ Item = tuple[int | None, str]
 
 class Busy(Exception):
     """There is no room for a body at the moment."""
+
+
+class Stranger(Exception):
+    """Nobody known sends a long body; `answer` is what he gets: status, headers and text."""
+
+    def __init__(self, *answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Hub:
@@ -144,7 +156,8 @@ class Front:
         self._flask = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # Flask is a WSGI application
         self._hub = Hub(settings)
         self._limit, self._limits = settings.body_limit, {"/v1/imports": settings.import_limit}
-        self._held = 0
+        self._room = {"/v1/imports": 2 * settings.import_limit}
+        self._held: Counter[str] = Counter()
         self._reader: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -176,16 +189,27 @@ class Front:
         try:
             await self._answered(scope, receive, send, held)
         finally:
-            self._held -= sum(held)
+            self._release(scope, held)
+
+    def _release(self, scope: dict[str, Any], held: list[int]) -> None:
+        self._held[self._account(scope)] -= sum(held)
+        held.clear()
+
+    def _account(self, scope: dict[str, Any]) -> str:
+        """What a body is counted with: files that are long on their way keep nobody else from sending."""
+        return str(scope["path"]) if scope["path"] in self._room else ""
 
     async def _answered(self, scope: dict[str, Any], receive: Receive, send: Send, held: list[int]) -> None:
         try:
-            body = await self._body(receive, held, self._limits.get(scope["path"], self._limit))
+            body = await self._body(scope, receive, held)
         except TimeoutError:
             await _refuse(send, 408, "body_too_slow", f"The body did not come within {BODY_S:.0f} s.")
             return
         except Busy:
             await _refuse(send, 503, "busy", "Too much is being sent at the moment.", retry_after=True)
+            return
+        except Stranger as stranger:
+            await _answer(send, *stranger.answer)
             return
         if body is None:
             return
@@ -193,8 +217,7 @@ class Front:
                and name not in {b"content-length", b"transfer-encoding"}]  # fmt: skip
         scope = {**scope, "headers": [*own, (b"content-length", str(len(body)).encode())]}
         status, headers, text = await self._ask_flask(scope, body)
-        self._held -= sum(held)
-        held.clear()
+        self._release(scope, held)
         told = {name: value.decode() for name, value in headers if name.startswith(b"x-lastleg-")}
         subscribed = {**scope, "headers": [*scope["headers"], (b"x-lastleg-subscribed", b"1")]}
         if b"x-lastleg-wait" in told:
@@ -205,7 +228,7 @@ class Front:
         else:
             await _answer(send, status, headers, text)
 
-    async def _body(self, receive: Receive, held: list[int], limit: int) -> bytes | None:
+    async def _body(self, scope: dict[str, Any], receive: Receive, held: list[int]) -> bytes | None:
         """The body, cut just above the limit (Flask then refuses it); None if the client left. `held` gets the sizes of its parts.
 
         Raises
@@ -214,8 +237,11 @@ class Front:
             If it does not come in time.
         Busy
             If too much of all bodies is held already.
+        Stranger
+            If it is long, and nobody known sends it.
         """
-        parts, size = [], 0
+        parts, size, known, account = [], 0, False, self._account(scope)
+        limit, room = self._limits.get(scope["path"], self._limit), self._room.get(account, HELD)
         async with asyncio.timeout(BODY_S):
             while True:
                 message = await receive()
@@ -224,11 +250,23 @@ class Front:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 held.append(len(parts[-1]))
-                self._held += held[-1]
-                if self._held > HELD:
+                self._held[account] += held[-1]
+                if self._held[account] > room:
                     raise Busy
+                if size > UNASKED and not known:
+                    await self._known(scope)
+                    known = True
                 if size > limit or not message.get("more_body", False):
                     return b"".join(parts)[: limit + 1]
+
+    async def _known(self, scope: dict[str, Any]) -> None:
+        """Ask who calls before more of a body is taken."""
+        kept = (b"authorization", b"cookie", b"x-csrf-token")
+        headers = [(name, value) for name, value in scope["headers"] if name in kept]
+        asked = {**scope, "method": "GET", "path": "/v1/me", "raw_path": b"/v1/me", "query_string": b"", "headers": headers}
+        status, told, text = await self._ask_flask(asked, b"")
+        if status != 200:
+            raise Stranger(status, told, text)
 
     async def _ask_flask(self, scope: dict[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         messages: list[Message] = []

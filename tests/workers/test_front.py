@@ -199,7 +199,32 @@ def test_bodies_that_do_not_come_or_do_not_end(shop: Shop, monkeypatch: pytest.M
         answers = [(await caller.told()) for caller in many]
         assert sorted({problem["code"] for _, problem in answers}) == ["body_too_slow", "busy"]
         assert await Caller(app, "/healthz", "", b"").told() == (200, {"status": "alive"})
-        assert app._held == 0
+        assert app._held.total() == 0
+
+    asyncio.run(scenario())
+
+
+@one_server
+def test_long_bodies_are_taken_from_those_who_are_known_and_keep_nobody_else_waiting(shop: Shop, monkeypatch: pytest.MonkeyPatch
+                                                                                     ) -> None:  # fmt: skip
+    """A stranger is refused before his file is taken; files on their way leave room for everybody else's calls."""
+    monkeypatch.setattr(front, "UNASKED", 1000)
+    monkeypatch.setattr(front, "BODY_S", 1.0)
+    monkeypatch.setattr(front, "HELD", 3000)
+    settings = replace(shop.settings, import_limit=4000)
+    part = b"x" * 900
+
+    async def scenario() -> None:
+        app = front.Front(create_app(settings), settings)
+        path = "/v1/imports"
+        stranger = Caller(app, path, "wrong", part, part, method="POST", endless=True)
+        status, problem = await stranger.told()
+        assert (status, problem["code"]) == (401, "unauthorized")
+        files = [Caller(app, path, shop.shipper, *[part] * 4, method="POST", endless=True) for _ in range(3)]
+        assert (await files[2].told())[1]["code"] == "busy"
+        assert (await Caller(app, "/v1/orders", shop.shipper, b"{", method="POST").told())[1]["code"] == "malformed_json"
+        assert [(await file.told())[1]["code"] for file in files[:2]] == ["body_too_slow"] * 2
+        assert app._held.total() == 0
 
     asyncio.run(scenario())
 
@@ -224,7 +249,7 @@ def test_what_waits_for_flask_is_held(shop: Shop, monkeypatch: pytest.MonkeyPatc
         assert (await many[4].told())[1]["code"] == "busy"
         released.set()
         assert [await caller.told() for caller in many[:3]] == [(200, {})] * 3
-        assert app._held == 0
+        assert app._held.total() == 0
 
     asyncio.run(scenario())
 

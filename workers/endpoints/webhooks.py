@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from ingest.auth import Role
 from ingest.context import allow, caller, my_depot, services, store
 from ingest.openapi import describe
 from ingest.parsing import body, checked, query
-from ingest.problems import ApiProblem, Fault, full, invalid, not_found
+from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.schemas import DeliveriesQuery, DepotQuery, RotateIn, WebhookIn, WebhookPatch, iso
 from ingest.store import readers
 from ingest.webhooks import Webhook
@@ -28,6 +29,9 @@ blueprint = Blueprint("webhooks", __name__)
 
 MOST_SECRETS = 3
 """So many secrets before the newest one may still be good."""
+
+TESTING = threading.BoundedSemaphore(2)
+"""So many test events are on their way at a time: each keeps a thread that other calls wait for."""
 
 
 @blueprint.post("/v1/webhooks")
@@ -43,8 +47,8 @@ def make() -> tuple[dict[str, Any], int]:
     _judge(wanted.url)
     for depot_id in wanted.depots:
         my_depot(depot_id)
-    if len(_mine()) >= webhooks.MOST:
-        raise full(f"You have {webhooks.MOST} webhooks; there is room for no more.", "")
+    if sum(webhook.owner == _owner() for webhook in _mine()) >= webhooks.MOST:
+        raise ApiProblem(409, "too_many_webhooks", f"You have {webhooks.MOST} webhooks.", "Delete one, or let one have more types.")
     made = Webhook(webhooks.new_id(), caller().tenant, _owner(), wanted.url, webhooks.new_secret(), context.now(),
                    tuple(wanted.types), tuple(wanted.depots) or caller().depots)  # fmt: skip
     webhooks.put(store(), made)
@@ -98,7 +102,10 @@ def one(webhook_id: str) -> dict[str, Any]:
 @allow(Role.OPERATOR, Role.SHIPPER)
 @describe({200: WebhookView}, body=WebhookPatch, problems=(404,))
 def change(webhook_id: str) -> dict[str, Any]:
-    """Change what a webhook listens to, and where; or be silent for a time: what happens meanwhile is in the feed."""
+    """Change what a webhook listens to, and where; or be silent for a time.
+
+    What waited when it was disabled is sent when it is enabled again; what happened in between is in the feed.
+    """
     before, wanted = _one(webhook_id), checked(WebhookPatch, body())
     if wanted.url is not None:
         _judge(wanted.url)
@@ -108,7 +115,10 @@ def change(webhook_id: str) -> dict[str, Any]:
     given |= {"types": tuple(wanted.types)} if wanted.types is not None else {}
     given |= {"depots": tuple(wanted.depots) or caller().depots} if wanted.depots is not None else {}
     given |= {"enabled": wanted.enabled, "why_disabled": ""} if wanted.enabled is not None else {}
-    return _view(_changed(before, lambda webhook: msgspec.structs.replace(webhook, **given)))
+    after = _changed(before, lambda webhook: msgspec.structs.replace(webhook, **given))
+    if after.enabled and not before.enabled:
+        deliveries.resume(store(), after)
+    return _view(after)
 
 
 def _changed(webhook: Webhook, change: Callable[[Webhook], Webhook]) -> Webhook:
@@ -144,14 +154,19 @@ def rotate(webhook_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/webhooks/<webhook_id>/test")
 @allow(Role.OPERATOR, Role.SHIPPER)
-@describe({200: SentView})
+@describe({200: SentView}, problems=(503,))
 def test(webhook_id: str) -> dict[str, Any]:
     """Send an event of type `webhook.test` now, and say what came of it."""
     webhook = _one(webhook_id)
     message = f"test_{secrets.token_hex(8)}"
     told: dict[str, Any] = {"id": message, "type": "webhook.test", "timestamp": iso(context.now()), "depot_id": None, "sequence": 0,
                             "data": {}}  # fmt: skip
-    sent = webhooks.send(webhook, message, json.dumps(told).encode(), services().settings.webhook_networks)
+    if not TESTING.acquire(blocking=False):
+        raise ApiProblem(503, "busy", "Other test events are on their way.", "Try again in a moment.", headers={"Retry-After": "5"})
+    try:
+        sent = webhooks.send(webhook, message, json.dumps(told).encode(), services().settings.webhook_networks)
+    finally:
+        TESTING.release()
     return {"event_id": message, "delivered": sent.delivered, "status": sent.status, "error": sent.error, "ms": sent.ms}
 
 
