@@ -221,9 +221,9 @@ def test_long_bodies_are_taken_from_those_who_are_known_and_keep_nobody_else_wai
         status, problem = await stranger.told()
         assert (status, problem["code"]) == (401, "unauthorized")
         files = [Caller(app, path, shop.shipper, *[part] * 4, method="POST", endless=True) for _ in range(3)]
-        assert (await files[2].told())[1]["code"] == "busy"
+        await asyncio.sleep(0.3)
         assert (await Caller(app, "/v1/orders", shop.shipper, b"{", method="POST").told())[1]["code"] == "malformed_json"
-        assert [(await file.told())[1]["code"] for file in files[:2]] == ["body_too_slow"] * 2
+        assert sorted([(await file.told())[1]["code"] for file in files]) == ["body_too_slow", "body_too_slow", "busy"]
         assert app._held.total() == 0
 
     asyncio.run(scenario())
