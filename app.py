@@ -14,6 +14,7 @@ import redis
 from flask import Flask, Response
 from flask.json.provider import JSONProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
 
 from ingest import audit, logs
 from ingest.context import Services, tell
@@ -46,6 +47,13 @@ class Json(JSONProvider):
         return msgspec.json.decode(s)
 
 
+class Anything(BaseConverter):
+    """The rest of a path, slashes and all, also one that it begins with."""
+
+    regex = ".+"
+    part_isolating = False
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the application.
 
@@ -65,6 +73,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("lastleg", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
     app.json = Json(app)
+    app.url_map.converters["anything"] = Anything
+    app.url_map.merge_slashes = False  # what looks like another path is another
     app.extensions["lastleg"] = Services(settings, client)
     for module in MODULES:
         app.register_blueprint(module.blueprint)

@@ -14,7 +14,7 @@ from flask import Response, current_app, g, request
 
 from ingest import auth
 from ingest.auth import Principal, Role
-from ingest.problems import ApiProblem, not_found
+from ingest.problems import ApiProblem, Fault, invalid, not_found
 from ingest.settings import Settings
 from ingest.store import readers
 from ingest.store.connection import Store
@@ -74,6 +74,8 @@ def allow(*roles: Role, scope: str | None = None) -> Callable[[Callable[P, R]], 
     """
 
     def decorate(endpoint: Callable[P, R]) -> Callable[P, R]:
+        operation = getattr(endpoint, "operation", None)
+
         @wraps(endpoint)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             g.principal = _authenticate()
@@ -83,6 +85,9 @@ def allow(*roles: Role, scope: str | None = None) -> Callable[[Callable[P, R]], 
             needed = scope or ("read" if request.method in ("GET", "HEAD") else "write")
             if needed not in g.principal.scopes:
                 raise ApiProblem(403, "forbidden", f"This key may not {needed}.", f"Use a key with the scope `{needed}`.")
+            if operation is not None and operation.query is None and request.args:
+                raise invalid([Fault("unknown_field", "", "This call takes no parameters.", "Leave it out.", parameter=name)
+                               for name in request.args])  # fmt: skip
             return endpoint(*args, **kwargs)
 
         checked.allowed_roles = roles  # type: ignore[attr-defined]  # read by the test that no endpoint lacks it

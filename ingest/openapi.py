@@ -211,7 +211,7 @@ def problems(one: Described) -> set[int]:
     operation = one.operation
     found = set(operation.problems) | {503}
     if one.roles:
-        found |= {401, 429}
+        found |= {401, 422, 429}
         found |= {403} if len(one.roles) < 3 else set()
     if one.parameters or any("depot_id" in getattr(model, "model_fields", {}) for model in (operation.body, operation.query)):
         found.add(404)

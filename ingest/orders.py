@@ -42,7 +42,7 @@ def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float, token: str 
 
 def changed(depot: Depot, order: Order, wanted: OrderPatch) -> Order:
     """An order with what a request wants changed."""
-    return replace(
+    return still_promised(order, replace(
         order,
         location=wanted.location.location() if wanted.location else order.location,
         kerb=wanted.kerb or order.kerb,
@@ -57,7 +57,17 @@ def changed(depot: Depot, order: Order, wanted: OrderPatch) -> Order:
         excluded_drivers=order.excluded_drivers if wanted.excluded_drivers is None else tuple(sorted(set(wanted.excluded_drivers))),
         pin=order.pin if wanted.pin is None else _pin(wanted.pin),
         pickup=order.pickup if wanted.pickup is None else _pickup(wanted.pickup),
-    )
+    ))  # fmt: skip
+
+
+QUOTED = ("location", "kerb", "windows", "hard", "service_time", "setup_time", "demand", "skills", "pickup")
+"""What a quote's promise rests on."""
+
+
+def still_promised(before: Order, after: Order) -> Order:
+    """The changed order, which keeps a promise that was given for it if it asks for the same."""
+    same = all(getattr(before, name) == getattr(after, name) for name in QUOTED)
+    return replace(after, confirmed=before.confirmed and same)
 
 
 def match_at(depot: Depot, order: Order, now: float) -> float | None:
@@ -152,6 +162,9 @@ def refusal(order: Order, result: Sequence[str]) -> ApiProblem | None:
     if what == "key_reused":
         return ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.", "Use a new key.",
                           extra={"order_id": told})  # fmt: skip
+    if what == "cancelled":
+        return ApiProblem(409, "duplicate", f"Your order with external_id {order.external_id!r} is cancelled.",
+                          "PUT it by its external_id to order it again, or use another one.", extra={"order_id": told})  # fmt: skip
     if what == "duplicate":
         return ApiProblem(409, "duplicate", f"You have an order with external_id {order.external_id!r} and other values.",
                           "PATCH or PUT that order, or use another external_id.", extra={"order_id": told})  # fmt: skip

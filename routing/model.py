@@ -318,7 +318,7 @@ class Order:
     `demand` follows the depot's `dimensions`. `hard` windows are never missed (the order is rather left
     unassigned); otherwise lateness is priced by `priority` (0-100) and flagged. `setup_time` comes before service, unless the
     vehicle is there already. `promised_by` is the latest begin the recipient was told. `pickup` is where a transport starts.
-    `reserved_until` (real s) is when it is cancelled by itself, unless it is confirmed.
+    `reserved_until` (real s) is when it is cancelled by itself, unless it is confirmed; `confirmed`, its window is a promise.
     """
 
     id: str
@@ -344,6 +344,12 @@ class Order:
     pickup: Pickup | None = None
     dispatch: Dispatch = Dispatch.PLANNED
     reserved_until: float | None = None
+    confirmed: bool = False
+
+    @property
+    def promised_window(self) -> bool:
+        """Whether its window was offered in a quote, and taken: other orders do not outbid it."""
+        return self.confirmed or self.reserved_until is not None
 
     def half(self, stop_id: str) -> Order | Pickup:
         """What it asks for at one of its stops."""

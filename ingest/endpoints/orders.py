@@ -142,12 +142,16 @@ def one(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
 
     `ETag` is the revision of what was asked, for `If-Match`; the status may change without it.
     """
+    return _one(order_id)
+
+
+def _one(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     tag = _tag(order_id)  # before the order itself: a change in between is noticed
     depot, order = my_record("orders", order_id)
     return _view(depot, order), 200, tag
 
 
-@blueprint.get("/v1/orders/by-external-id/<path:external_id>")
+@blueprint.get("/v1/orders/by-external-id/<anything:external_id>")
 @allow(Role.OPERATOR, Role.SHIPPER)
 @describe({200: OrderView}, query=DepotQuery)
 def by_external_id(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -156,33 +160,37 @@ def by_external_id(external_id: str) -> tuple[dict[str, Any], int, dict[str, str
     order_id = readers.external(store(), depot.id, caller().account, external_id)
     if order_id is None:
         raise not_found("order with external_id", external_id)
-    return one(order_id)
+    return _one(order_id)
 
 
-@blueprint.put("/v1/orders/by-external-id/<path:external_id>")
+@blueprint.put("/v1/orders/by-external-id/<anything:external_id>")
 @allow(Role.OPERATOR, Role.SHIPPER)
 @describe({201: OrderView, 200: OrderView | DryRunView}, body=OrderIn, query=DryRunQuery, headers=ChangeHeaders,
           problems=(409, 412))  # fmt: skip
 def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Make the order with this `external_id` be as the body says: it is accepted if there is none, else replaced.
 
-    What the body leaves out gets its default. An order that is so already stays as it is, and nothing is planned anew.
+    What the body leaves out gets its default. An order that is so already stays as it is, and nothing is planned anew. One that was
+    cancelled is ordered again: it is a new one.
     """
     data = body()
     if isinstance(data, dict) and data.setdefault("external_id", external_id) != external_id:
         raise invalid([Fault("inconsistent", "/external_id", "It is another than that of the path.", "Leave it out.")])
     dry, asked = query(DryRunQuery).dry_run, _asked(data, None, "")
     known = readers.external(store(), asked.depot.id, caller().account, external_id)
-    if known is None:
-        if headers(ChangeHeaders).if_match is not None:
+    if known is None or _cancelled(known):
+        if headers(ChangeHeaders).if_match is not None and known is None:
             raise _changed_meanwhile()
-        answer = writers.create_orders(store(), [asked.new], now=context.now(), dry=dry)[0]
+        if known is not None:
+            _check(readers.record_revision(store(), known))
+        answer = writers.create_orders(store(), [replace(asked.new, again=True)], now=context.now(), dry=dry)[0]
         if answer[0] != "duplicate":
             return _accepted(asked, answer, dry)
         known = answer[1]  # somebody was faster
     expected = readers.record_revision(store(), known)
     depot, before = my_record("orders", known)
     _check(expected)
+    _not_reserved(before)
     wanted = asked.new.order
     if (wanted.kind, wanted.dispatch) != (before.kind, before.dispatch):
         raise invalid([Fault("inconsistent", "/kind", f"The order is a {before.dispatch} {before.kind}, and stays that.",
@@ -190,7 +198,7 @@ def put(external_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     if readers.fingerprint(store(), depot.id, before.id) == asked.new.print:
         shown = _view(depot, before)
         return ({"dry_run": True, "result": "unchanged", "order": shown} if dry else shown), 200, _tag(before.id)
-    after = replace(wanted, id=before.id, created_at=before.created_at, reserved_until=before.reserved_until)
+    after = orders.still_promised(before, replace(wanted, id=before.id, created_at=before.created_at))
     if caller().role is not Role.OPERATOR:  # what operators have decided is not the shipper's to undo
         after = replace(after, pin=before.pin, excluded_drivers=before.excluded_drivers)
     return _replace(depot, after, asked.new.print, asked.new.personal, expected, dry, whole=True)
@@ -204,6 +212,8 @@ def change(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     dry, expected = query(DryRunQuery).dry_run, readers.record_revision(store(), order_id)
     depot, order = my_record("orders", order_id)
     data = body()
+    if not _cancelled(order_id):
+        _not_reserved(order)
     wanted, right, faults = parse(OrderPatch, data)
     told = {name: value for name, value in right.items() if value is not None}
     faults += _rules(depot, caller()).faults({"pickup": order.pickup} | told | {"kind": order.kind, "dispatch": order.dispatch})
@@ -213,6 +223,18 @@ def change(order_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     print_ = writers.fingerprint([order.id, data, expected])
     recipient = wanted.recipient.fields() if wanted.recipient else {}
     return _replace(depot, orders.changed(depot, order, wanted), print_, recipient, expected, dry)
+
+
+def _cancelled(order_id: str) -> bool:
+    depot, order = my_record("orders", order_id)
+    return bool(orders.standings(store(), depot, [order])[0]["status"] == "cancelled")
+
+
+def _not_reserved(order: Order) -> None:
+    """What a quote holds is what was quoted, until it is confirmed."""
+    if order.reserved_until is not None:
+        raise ApiProblem(409, "reserved", "This order is held by a quote, and not confirmed.", "Confirm or cancel it first.",
+                         extra={"order_id": order.id})  # fmt: skip
 
 
 def _check(revision: int) -> None:

@@ -59,7 +59,7 @@ def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, 
 class NewOrder:
     """An order to accept: what its request looked like, by which key it is known if it comes again, and who waits for it.
 
-    With `match_at` (real s) it cannot wait for a plan, and is matched then.
+    With `match_at` (real s) it cannot wait for a plan, and is matched then. `again`: it may take a cancelled one's place.
     """
 
     order: Order
@@ -67,6 +67,7 @@ class NewOrder:
     token: str | None
     personal: dict[str, str]
     match_at: float | None = None
+    again: bool = False
 
 
 def create_orders(client: Store, new: Sequence[NewOrder], *, now: float, dry: bool = False,
@@ -105,9 +106,9 @@ def _create(client: Store, new: NewOrder, now: float, dry: bool, expected: int |
     order = new.order
     external = f"{order.shipper}|{order.external_id}" if order.external_id else ""
     reserved, revision = order.reserved_until or "", "" if expected is None else expected
-    due = "" if new.match_at is None else new.match_at
+    due, how = "" if new.match_at is None else new.match_at, "dry " * dry + "again" * new.again
     arguments = [order.id, codec.dumps(order), new.print, external, json.dumps({"order_id": order.id}), now,
-                 ONCE_TTL_S if new.token else 0, due, "dry" if dry else "", revision, reserved,
+                 ONCE_TTL_S if new.token else 0, due, how, revision, reserved,
                  *_fields(new.personal)]  # fmt: skip
     result = run(client, order.depot_id, "order_create", arguments,
                  PERSONAL=keys.personal(order.depot_id, order.id), ONCE=_asked_by(new))  # fmt: skip

@@ -44,8 +44,8 @@ MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
 
 
-HIGHEST = 100
-"""The priority of what has been promised for a moment, until it is confirmed: nobody outbids it."""
+PROMISED = 100_000
+"""The priority of what took a quote's window: a thousand others of the highest that can be asked for, 100, do not outbid it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:
     return Task(
         stop_id=order.stop_id, order_id=order.id, kind=kind, place=_place(places, order.place_of(order.stop_id)),
         windows=order.windows, hard=order.hard, service_time=order.service_time, demand=order.demand,
-        skills=frozenset(order.skills), priority=order.priority if order.reserved_until is None else HIGHEST,
+        skills=frozenset(order.skills), priority=PROMISED if order.promised_window else order.priority,
         declined_by=frozenset(snapshot.declined.get(order.id, ())),
         goods_on=snapshot.goods.get(order.id) if kind is OrderKind.DELIVERY else None,
         revision=snapshot.record_revisions.get(order.id, 0), was_unassigned=order.id in snapshot.unassigned,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from routing.roads.profile import DAY
 from routing.roads.travel import Matrix
-from routing.solve.problem import Crew, Problem, Task
+from routing.solve.problem import PROMISED, Crew, Problem, Task
 
 LONGEST = 5 * 365 * 86_400
 """Seconds: no time is farther from now."""
@@ -97,7 +97,7 @@ def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]
         moment = getattr(task, name)
         if moment is not None and abs(moment - problem.now) > LONGEST:
             yield f"{name} is years away"
-    if not 0 <= task.priority <= 100:
+    if not 0 <= task.priority <= 100 and task.priority != PROMISED:
         yield f"priority is {task.priority}, not from 0 to 100"
     if isinstance(task.position, int) and not 1 <= task.position <= MOST_STOPS:
         yield f"position is {task.position}, not a number from 1 to {MOST_STOPS}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -73,8 +74,52 @@ def test_put_makes_an_order_be_as_it_says(shop: Shop) -> None:
     stranger = make_key(shop.store, Role.SHIPPER, tenant="acme")[0]
     assert shop.call("GET", "/v1/orders/by-external-id/shop/17?depot_id=hel", key=stranger).status_code == 404
     assert put(order(), key=stranger).json["id"] != made.json["id"]
-    shop.call("DELETE", f"/v1/orders/{made.json['id']}", key=shop.shipper)
-    assert put(order(SPOTS[3])).json["code"] == "too_late"
+
+
+def test_what_was_cancelled_can_be_ordered_again(shop: Shop) -> None:
+    """By PUT, as a new order; a POST of its external_id is no success, as nothing would be delivered."""
+    shop.depot()
+    path, by = "/v1/orders/by-external-id/A", {"key": shop.shipper}
+    first = shop.call("PUT", path, order(), **by)
+    shop.call("DELETE", f"/v1/orders/{first.json['id']}", **by)
+    for body in (order(external_id="A"), order(SPOTS[1], external_id="A")):
+        refused = shop.call("POST", "/v1/orders", body, **by)
+        assert (refused.status_code, refused.json["code"], refused.json["order_id"]) == (409, "duplicate", first.json["id"])
+        assert "PUT" in refused.json["remedy"]
+    tried = shop.call("PUT", path + "?dry_run=true", order(), **by)
+    assert (tried.status_code, tried.json["result"]) == (200, "created")
+    stale = shop.call("PUT", path, order(), headers={"If-Match": first.headers["ETag"]}, **by)
+    assert stale.status_code == 412
+    again = shop.call("PUT", path, order(), **by)
+    assert (again.status_code, again.json["status"]) == (201, "accepted")
+    assert again.json["id"] != first.json["id"]
+    assert shop.call("GET", path + "?depot_id=hel", **by).json["id"] == again.json["id"]
+    assert shop.call("POST", "/v1/orders", order(external_id="A"), **by).json["id"] == again.json["id"]
+    assert shop.call("GET", f"/v1/orders/{first.json['id']}", **by).json["status"] == "cancelled"
+    late = shop.call("PATCH", f"/v1/orders/{first.json['id']}", {"priority": 2}, **by)
+    assert (late.status_code, late.json["code"]) == (409, "too_late")
+
+
+@pytest.mark.parametrize("name", ["/lead", "a//b", "a/", "//", "a%2Fb", "ä b"])
+def test_an_external_id_may_have_slashes_anywhere(shop: Shop, name: str) -> None:
+    """It is that order's and no other's."""
+    shop.depot()
+    path = "/v1/orders/by-external-id/" + quote(name, safe="")
+    made = shop.call("PUT", path, order(), key=shop.shipper)
+    assert (made.status_code, made.json["external_id"]) == (201, name)
+    assert shop.call("GET", path + "?depot_id=hel", key=shop.shipper).json["id"] == made.json["id"]
+
+
+def test_parameters_that_a_call_does_not_take_are_refused(shop: Shop) -> None:
+    """Above all what is only to be tried, where nothing can be."""
+    shop.depot()
+    made = shop.order(recipient={"name": "Ada"})
+    before = state(shop)
+    for method, path, body in (("DELETE", f"/v1/orders/{made['id']}/personal", None), ("POST", "/v1/keys", {"role": "shipper"}),
+                               ("POST", f"/v1/orders/{made['id']}/confirm", None)):  # fmt: skip
+        answer = shop.call(method, path + "?dry_run=true", body)
+        assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "dry_run"), path
+    assert state(shop) == before
 
 
 def test_if_match_guards_against_lost_updates(shop: Shop) -> None:

@@ -211,3 +211,46 @@ def test_a_lapsed_reservation_leaves_its_external_id_free(shop: Shop) -> None:
     again = accept(shop, told)
     assert (again.status_code, again.json["code"]) == (409, "window_gone")
     assert accept(shop, ask(shop, windows=[hour(9, 10)], external_id="A").json).status_code == 201
+
+
+def test_many_together_do_not_outbid_what_was_promised(shop: Shop) -> None:
+    """Neither while it is held, nor when it is confirmed: a quote's window is a promise, unless the order becomes another."""
+    shop.depot()
+    shop.crew("anna")  # room for ten parcels
+    body = order(SPOTS[0], demand={"parcels": 8}, priority=0)
+    quoted = shop.call("POST", "/v1/quotes", {"order": body, "windows": [hour(9, 10)]}, key=shop.shipper).json
+    held = accept(shop, quoted).json["order"]["id"]
+    for spot in SPOTS[1:6]:
+        shop.order(spot, demand={"parcels": 2}, priority=100, lateness="hard", windows=[hour(9, 10)])
+    repair(shop)
+    plan = shop.call("GET", "/v1/depots/hel/plan").json
+    assert held not in {row["order_id"] for row in plan["unassigned"]}
+    assert shop.call("POST", f"/v1/orders/{held}/confirm", key=shop.shipper).status_code == 200
+    shop.call("POST", "/v1/depots/hel/resolve")
+    repair(shop)
+    assert held not in {row["order_id"] for row in shop.call("GET", "/v1/depots/hel/plan").json["unassigned"]}
+
+    shop.call("PATCH", f"/v1/orders/{held}", {"priority": 1, "recipient": {"name": "Ada"}}, key=shop.shipper)
+    repair(shop)
+    assert held not in {row["order_id"] for row in shop.call("GET", "/v1/depots/hel/plan").json["unassigned"]}
+    assert readers.record(shop.store, "orders", "hel", held).confirmed
+    shop.call("PATCH", f"/v1/orders/{held}", {"windows": [hour(9, 11)]}, key=shop.shipper)
+    assert not readers.record(shop.store, "orders", "hel", held).confirmed, "nobody has promised that"
+
+
+def test_what_is_held_is_not_changed_before_it_is_confirmed(shop: Shop) -> None:
+    """Neither by PATCH nor by PUT: it is what was quoted. Cancelled it is not confirmed."""
+    shop.depot()
+    shop.crew("anna")
+    quoted = shop.call("POST", "/v1/quotes", {"order": order(external_id="A"), "windows": [hour(9, 10)]}, key=shop.shipper).json
+    held = accept(shop, quoted).json["order"]["id"]
+    for method, path, body in (("PATCH", f"/v1/orders/{held}", {"priority": 1}),
+                               ("PUT", "/v1/orders/by-external-id/A", order())):  # fmt: skip
+        refused = shop.call(method, path, body, key=shop.shipper)
+        assert (refused.status_code, refused.json["code"]) == (409, "reserved")
+    shop.call("DELETE", f"/v1/orders/{held}", key=shop.shipper)
+    assert shop.call("POST", f"/v1/orders/{held}/confirm", key=shop.shipper).json["code"] == "too_late"
+    assert shop.call("PUT", "/v1/orders/by-external-id/A", order(), key=shop.shipper).status_code == 201
+    other = shop.order()["id"]
+    shop.call("DELETE", f"/v1/orders/{other}", key=shop.shipper)
+    assert shop.call("POST", f"/v1/orders/{other}/confirm", key=shop.shipper).json["code"] == "too_late"

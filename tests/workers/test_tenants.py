@@ -255,7 +255,8 @@ def test_no_parameter_hides_a_call_from_the_audit(shop: Shop) -> None:
     """What is no trial is noted, whatever a query says; files are not kept, and of a query only what says what was done."""
     shop.depot()
     made = shop.made("/v1/keys", {"role": "shipper"})
-    shop.call("DELETE", f"/v1/keys/{made['id']}?dry_run=true")
+    assert shop.call("DELETE", f"/v1/keys/{made['id']}?dry_run=true").status_code == 422
+    shop.call("DELETE", f"/v1/keys/{made['id']}")
     shop.call("POST", "/v1/orders?dry_run=off", order())
     shop.call("POST", "/v1/imports?depot_id=hel&format=ndjson", data=b'{"recipient_name": "Ada"}')
     entries = shop.call("GET", "/v1/audit").json["entries"]

@@ -146,11 +146,13 @@ def confirm(order_id: str) -> dict[str, Any]:
     for _ in range(TRIES):
         expected = readers.record_revision(store(), order_id)
         depot, order = my_record("orders", order_id)
-        if order.reserved_until is not None and orders.standings(store(), depot, [order])[0]["status"] == "unassigned":
+        status = orders.standings(store(), depot, [order])[0]["status"]
+        if order.reserved_until is not None and status == "unassigned":
             raise ApiProblem(409, "window_gone", "Something has come between: nobody can serve it any more.", "Ask anew.")
-        result = writers.confirm_order(store(), replace(order, reserved_until=None), expected=expected)
+        kept = replace(order, reserved_until=None, confirmed=order.promised_window)
+        result = "over" if status == "cancelled" else writers.confirm_order(store(), kept, expected=expected)
         if result == "over":
             raise ApiProblem(409, "too_late", "The reservation is over; the order is cancelled.", "Ask for a new quote.")
         if result != "stale":
-            return orders.views(store(), depot, [replace(order, reserved_until=None)], caller())[0]
+            return orders.views(store(), depot, [kept], caller())[0]
     raise ApiProblem(503, "busy", "The order changes all the time.", "Try again in a moment.", headers={"Retry-After": "1"})

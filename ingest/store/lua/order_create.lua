@@ -2,11 +2,11 @@
 -- KEYS: all of keys.py, then the order's personal hash, then the idempotency key's answer.
 -- ARGV: id, document, fingerprint, external ('shipper|external_id' or ''), event body, now (real s),
 --       once ttl (0: no idempotency key), when it is to be matched (real s; '' if it waits for a plan), 'dry' to change
---       nothing, the depot's revision if that must be the one ('' for any), when it is cancelled unless it is confirmed (real s; ''
+--       nothing and 'again' if it may take the external id of a cancelled one (in one text), the depot's revision if that must be the one ('' for any), when it is cancelled unless it is confirmed (real s; ''
 --       for never), number of personal fields, their names and values.
--- -> {'created', order id, its revision}, {'replayed'|'key_reused'|'duplicate', order id}, {'full', how many may be open}, or {'stale'}
+-- -> {'created', order id, its revision}, {'replayed'|'key_reused'|'duplicate'|'cancelled', order id}, {'full', how many may be open}, or {'stale'}
 local id, document, print_, external, body, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local once_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], ARGV[9] == 'dry', tonumber(ARGV[12])
+local once_ttl, matched_at, dry, fields = tonumber(ARGV[7]), ARGV[8], string.find(ARGV[9], 'dry', 1, true), tonumber(ARGV[12])
 if once_ttl > 0 then
   local known = redis.call('GET', ONCE)
   if known then
@@ -16,7 +16,9 @@ if once_ttl > 0 then
 end
 if external ~= '' then
   local order = redis.call('HGET', K.external, external)
-  if order then
+  if order and is_cancelled(order) then
+    if not string.find(ARGV[9], 'again', 1, true) then return {'cancelled', order} end
+  elseif order then
     local same = redis.call('HGET', K.fingerprints, order) == print_
     return {same and 'replayed' or 'duplicate', order}
   end

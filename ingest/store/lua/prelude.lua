@@ -79,6 +79,12 @@ local TERMINAL = {completed = true, failed = true, cancelled = true}
 
 local function state_of(stop) return redis.call('HGET', K.progress, stop .. '|state') end
 
+local function is_cancelled(order)
+  if redis.call('SISMEMBER', K.open, order) == 1 then return false end
+  local known = cjson.decode(redis.call('HGET', K.orders, order) or '{}')
+  return state_of(order .. '.' .. (known.kind == 'transport' and 'delivery' or tostring(known.kind))) == 'cancelled'
+end
+
 -- What the parts of orders are called: a stop is `<order>.<kind>`.
 local KINDS = {'delivery', 'collection', 'service', 'pickup'}
 
