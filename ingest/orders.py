@@ -27,9 +27,8 @@ _ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
 
 def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float, token: str | None = None) -> Order:
     """A new order as a request describes it; `now` is real time (s). Its id is always the same for a `token`, else its own."""
-    raw = secrets.token_bytes(12) if token is None else hashlib.sha256(token.encode()).digest()[:12]
     return Order(
-        id=f"{depot.id}.o{raw.translate(_ALPHABET).decode()}", depot_id=depot.id, tenant=depot.tenant,
+        id=id_of(depot, token), depot_id=depot.id, tenant=depot.tenant,
         shipper=shipper, kind=wanted.kind, location=wanted.location.location(), windows=_windows(wanted.windows),
         hard=wanted.lateness == "hard", service_time=wanted.service_time,
         demand=tuple(wanted.demand.get(name, 0) for name in depot.dimensions), skills=tuple(sorted(set(wanted.skills))),
@@ -38,6 +37,12 @@ def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float, token: str 
         excluded_drivers=tuple(sorted(set(wanted.excluded_drivers))), pin=_pin(wanted.pin),
         pickup=_pickup(wanted.pickup) if wanted.pickup else None, dispatch=wanted.dispatch,
     )  # fmt: skip
+
+
+def id_of(depot: Depot, token: str | None) -> str:
+    """A new order's id: of the same `token` always the same."""
+    raw = secrets.token_bytes(12) if token is None else hashlib.sha256(token.encode()).digest()[:12]
+    return f"{depot.id}.o{raw.translate(_ALPHABET).decode()}"
 
 
 def changed(depot: Depot, order: Order, wanted: OrderPatch) -> Order:

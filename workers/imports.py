@@ -21,6 +21,10 @@ from routing import codec
 KEPT_S = 7 * 86_400
 """So long (s) is it remembered what came of an import."""
 
+WAITING = 8
+"""So many imports of one caller may wait at a depot."""
+
+
 class RowFault(msgspec.Struct, frozen=True):
     """Something wrong in a row: its line in the file, the column ("" if it is in no single one), and as in any problem document."""
 
@@ -65,17 +69,32 @@ class Import(msgspec.Struct, frozen=True):
         return self.state in ("done", "failed")
 
 
-def begin(client: Store, made: Import, raw: bytes) -> Import:
-    """Keep a file, and ask for it to be imported. The same id again is the same import."""
+def begin(client: Store, made: Import, raw: bytes) -> Import | None:
+    """Keep a file, and ask for it to be imported. The same id again is the same import; None if too many wait already.
+
+    A file is known by what is in it, too: of two that come at once under one id, one is the import and the other is nothing.
+    """
     known = one(client, made.depot_id, made.id)
     if known is not None:
         return known
+    account = made.who.account
+    if sum(other.who.account == account and not other.over for other in every(client, made.depot_id)) >= WAITING:
+        return None
+    name = file_of(made)
     packed = base64.b85encode(zlib.compress(raw, 1)).decode()
-    client.set(keys.import_file(made.depot_id, made.id), packed, ex=KEPT_S)  # before anybody can look for it
+    client.set(name, packed, ex=KEPT_S)  # before anybody can look for it
     if not client.hsetnx(keys.depot_key(made.depot_id, "imports"), made.id, codec.dumps(made).decode()):
-        return one(client, made.depot_id, made.id) or made
+        known = one(client, made.depot_id, made.id) or made
+        if known.print != made.print or known.over:  # else the worker drops it
+            client.delete(name)
+        return known
     client.zadd(keys.shared_key("loadable"), {made.depot_id: time.time()}, lt=True)
     return made
+
+
+def file_of(made: Import) -> str:
+    """The key of an import's file."""
+    return keys.import_file(made.depot_id, f"{made.id}-{made.print}")
 
 
 def print_of(raw: bytes, *told: object) -> str:

@@ -34,13 +34,16 @@ from routing.model import Depot, Dispatch, Location
 from routing.roads import maps
 from routing.roads.snapping import MAX_SNAP_M, Snapper
 from workers import tables
-from workers.imports import Import, RowFault, every
+from workers.imports import Import, RowFault, every, file_of
 from workers.tables import BadTable, Layout, Table
 
 log = logging.getLogger(__name__)
 
 STEP = 1000
 """Rows that are written together, and between two reports of progress."""
+
+OVERTAKEN = "Something else took what some rows need while this was written; what had been written is cancelled."
+"""Why all rows or none are none in the end."""
 
 MOST_FAULTS = 1000
 """So many faults are listed; all are counted."""
@@ -88,7 +91,7 @@ def _run(client: Store, settings: Settings, made: Import) -> None:
         told(msgspec.structs.replace(made, state="failed", reason="Reading this file has ended its process again and again."))
         _drop(client, made)
         return
-    packed = client.get(keys.import_file(made.depot_id, made.id))
+    packed = client.get(file_of(made))
     if packed is None:
         told(msgspec.structs.replace(made, state="failed", reason="The file is no longer there."))
         return
@@ -106,7 +109,7 @@ def _run(client: Store, settings: Settings, made: Import) -> None:
 
 def _drop(client: Store, made: Import) -> None:
     """The file has been read, or never will be."""
-    client.delete(keys.import_file(made.depot_id, made.id))
+    client.delete(file_of(made))
     client.hdel(keys.depot_key(made.depot_id, "import_tries"), made.id)
 
 
@@ -147,6 +150,9 @@ def _steps(client: Store, settings: Settings, made: Import, raw: bytes, told: To
         return tell(msgspec.structs.replace(now, state="done"))
     for step in work.write(msgspec.structs.replace(now, state="writing")):
         now = tell(step)
+        if now.whole and now.refused and made.kind == "orders":  # somebody else was faster with one of them
+            work.withdraw()
+            return tell(msgspec.structs.replace(now, state="failed", accepted=0, reason=OVERTAKEN))
     if made.kind == "orders" and now.accepted:
         writers.request(client, depot.id, made.id, time.time())  # one plan for all of them
     return tell(msgspec.structs.replace(now, state="done"))
@@ -170,6 +176,8 @@ class _Work:
             if data["depot_id"] != self.depot.id:
                 faults.append(Fault("inconsistent", "/depot_id", "It is of another depot.", "Import it there."))
             faults += self._faults(right)
+            if row in self.table.broken:
+                wanted, faults = None, [self.table.broken[row]]
             name = data.get("external_id" if self.made.kind == "orders" else "id")
             if isinstance(name, str) and seen.setdefault(name, row) != row:
                 where = "/external_id" if self.made.kind == "orders" else "/id"
@@ -291,6 +299,14 @@ class _Work:
                 pending = rows, pool.submit(ready)
             if pending is not None:
                 yield self._written(now, pending[0], pending[1].result())
+
+    def withdraw(self) -> None:
+        """Take back what this import has written."""
+        now = time.time()
+        for first in range(0, len(self.good), STEP):
+            ids = [orders.id_of(self.depot, f"{self.made.id}|{row}") for row, _, _ in self.good[first : first + STEP]]
+            found = readers.records_of(self.client, "orders", self.depot.id, ids)
+            writers.withdraw_orders(self.client, self.depot, [order for order in found if order], now=now)
 
     def _written(self, now: Import, rows: Sequence[Row], results: Results) -> Import:
         accepted, same, refused, listed = now.accepted, now.same, now.refused, list(now.faults)

@@ -6,10 +6,11 @@ between them. Amounts have a column for each of the depot's dimensions.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,12 @@ from routing.errors import LastlegError
 from routing.model import Depot
 
 FORMATS = ("csv", "ndjson", "parquet")
+
+MOST_ROWS = 1_000_000
+"""So many rows may a file have."""
+
+HEAD = 1 << 16
+"""The head of a CSV file is within so many bytes."""
 
 
 class BadTable(LastlegError):
@@ -115,10 +122,14 @@ def columns_of(kind: str, depot: Depot) -> dict[str, Column]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of a file: cells by the file's own column names, and the line of the file that each row begins at."""
+    """Rows of a file: cells by the file's own column names, and the line of the file that each row begins at.
+
+    `broken` are rows, by number, that have no cells of theirs, and why.
+    """
 
     columns: dict[str, list[Any]]
     lines: Sequence[int]
+    broken: Mapping[int, Fault] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -130,35 +141,102 @@ def read(raw: bytes, form: str) -> Table:
     Raises
     ------
     BadTable
-        If it is no table: with the first thing that is wrong.
+        If it is no table: with the first thing that is wrong, but not what stands there, which may be anybody's name.
     """
+    if form == "csv":
+        return _csv(raw)
+    return _lines(raw) if form == "ndjson" else _parquet(raw)
+
+
+def _parquet(raw: bytes) -> Table:
     try:
-        if form == "parquet":
-            frame = pl.read_parquet(io.BytesIO(raw))
-            return Table({name: frame[name].to_list() for name in frame.columns}, range(1, len(frame) + 1))
-        if form == "ndjson":
-            return _lines(raw)
-        frame = pl.read_csv(io.BytesIO(raw), infer_schema=False, truncate_ragged_lines=False)
+        rows = int(pl.scan_parquet(io.BytesIO(raw)).select(pl.len()).collect().item())
+        _room(rows)
+        frame = pl.read_parquet(io.BytesIO(raw))
     except (pl.exceptions.PolarsError, ValueError, OSError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadTable(f"This is no {form}: {first}.", remedy="CSV has a head, and as many cells in each line.") from None
-    lines = _begins(frame)
+        raise BadTable(f"This is no parquet that can be read ({type(error).__name__}).",
+                       remedy="Write it anew, uncompressed or as zstd.") from None  # fmt: skip
+    return Table({name: frame[name].to_list() for name in frame.columns}, range(1, len(frame) + 1))
+
+
+def _room(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise BadTable(f"It has {rows:,} rows.", remedy=f"Import {MOST_ROWS:,} at a time.")
+
+
+def _csv(raw: bytes) -> Table:
+    """With `,` or `;` between cells, as the head has. What polars cannot read is read cell by cell, to tell where it is wrong."""
+    head, length = _head(raw)
+    separator = ";" if len(head) == 1 and ";" in head[0] else ","
+    try:
+        frame = pl.read_csv(io.BytesIO(raw), infer_schema=False, truncate_ragged_lines=False, separator=separator)
+    except (pl.exceptions.PolarsError, ValueError, OSError):
+        return _slowly(raw, separator)
+    _room(len(frame))
+    lines = _begins(frame, length)
     rows = [number for number, cells in enumerate(frame.iter_rows()) if any(cells)]  # but for blank lines
     columns = {name: frame[name].to_list() for name in frame.columns}
     return Table({name: [cells[row] for row in rows] for name, cells in columns.items()}, [lines[row] for row in rows])
 
 
-def _begins(frame: pl.DataFrame) -> list[int]:
-    """The line that each row begins at, as an editor counts them: cells may go over several."""
+def _head(raw: bytes) -> tuple[list[str], int]:
+    """The names of a CSV file's columns, and how many lines they take."""
+    reader = csv.reader(io.StringIO(raw[:HEAD].decode("utf-8-sig", "replace"), newline=""))
+    try:
+        return next(reader, []), max(1, reader.line_num)
+    except csv.Error:
+        return [], 1
+
+
+def _utf8(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadTable(f"Line {line} is not in UTF-8.", remedy="Save the file in UTF-8.") from None
+
+
+def _slowly(raw: bytes, separator: str) -> Table:
+    """A CSV file in which something is wrong: in one of its rows, or else all of it."""
+    reader = csv.reader(io.StringIO(_utf8(raw), newline=""), delimiter=separator, strict=True)
+    names: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    broken: dict[int, Fault] = {}
+    begins = 1
+    try:
+        for cells in reader:
+            if not names:
+                names = cells
+            elif any(cells):
+                _room(len(rows))
+                if len(cells) > len(names):
+                    broken[len(rows)] = Fault("bad_row", "", f"It has {len(cells)} cells, and the head {len(names)}.",
+                                              "Put cells that have a comma in them into quotes.")  # fmt: skip
+                    cells = []
+                rows.append(cells + [""] * (len(names) - len(cells)))
+                lines.append(begins)
+            begins = reader.line_num + 1
+    except csv.Error:
+        raise BadTable(f"Line {begins} is no csv: a quote is not closed, or stands in a cell.",
+                       remedy="Double the quotes inside of quotes.") from None  # fmt: skip
+    if len(set(names)) < len(names):
+        raise BadTable("Two columns have one name.", remedy="Rename one, or leave it out.")
+    return Table({name: [row[column] for row in rows] for column, name in enumerate(names)}, lines, broken)
+
+
+def _begins(frame: pl.DataFrame, head: int) -> list[int]:
+    """The line that each row begins at, as an editor counts them: cells may go over several, and so may the head."""
     breaks = pl.sum_horizontal(pl.col(name).str.count_matches("\n").fill_null(0) for name in frame.columns)
     before = frame.select(breaks.cum_sum().shift(1, fill_value=0)).to_series().to_list() if len(frame) else []
-    return [2 + row + lost for row, lost in enumerate(before)]
+    return [1 + head + row + lost for row, lost in enumerate(before)]
 
 
 def _lines(raw: bytes) -> Table:
     """JSON objects, one a line. Each may have other fields; what is nested is a body as the API takes it."""
     rows, lines = [], []
-    for number, line in enumerate(raw.decode("utf-8-sig").split("\n"), 1):
+    _room(raw.count(b"\n"))
+    for number, line in enumerate(_utf8(raw).split("\n"), 1):
         if line.strip():
             try:
                 row = json.loads(line)

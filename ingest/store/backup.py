@@ -59,7 +59,8 @@ def dump(client: Store, depot_id: str) -> Iterator[str]:
     drivers = found.get(keys.depot_key(depot_id, "drivers"), ())
     rows += _read(client, (keys.personal(depot_id, record) for record in people))
     rows += _read(client, (keys.ping_seqs(depot_id, driver) for driver in drivers))
-    rows += _read(client, (keys.import_file(depot_id, name) for name in found.get(keys.depot_key(depot_id, "imports"), ())))
+    imports = found.get(keys.depot_key(depot_id, "imports"), {}).items()
+    rows += _read(client, (keys.import_file(depot_id, f"{name}-{json.loads(text)['print']}") for name, text in imports))
     version = int(found.get(keys.depot_key(depot_id, "version"), 0))
     for row in _read(client, (keys.route_stream(depot_id, driver) for driver in drivers)):
         rows.append(row | {"value": [entry for entry in row["value"] if int(entry[0].split("-")[0]) <= version]})

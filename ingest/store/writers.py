@@ -138,6 +138,13 @@ def import_orders(client: Store, depot: Depot, new: Sequence[NewOrder], *, now: 
     return [list(row) for row in results]
 
 
+def withdraw_orders(client: Store, depot: Depot, orders: Sequence[Order], *, now: float) -> None:
+    """Cancel orders that were not to be accepted after all, as if they had not been: their external ids are free again."""
+    rows = [[order.id, " ".join(order.stop_ids), f"{order.shipper}|{order.external_id}" if order.external_id else ""]
+            for order in orders]  # fmt: skip
+    run(client, depot.id, "orders_withdraw", [now, depot.clock.depot(now), codec.dumps(rows)], PERSONAL=keys.personal(depot.id, ""))
+
+
 def confirm_order(client: Store, order: Order, *, expected: int) -> str:
     """Keep a reserved order: `confirmed`, `over`, or `stale`."""
     arguments = [order.id, codec.dumps(order), expected, json.dumps({"order_id": order.id})]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from typing import Any
 
@@ -13,9 +14,9 @@ import redis
 
 from ingest.auth import Role, make_key
 from ingest.store import keys, readers, writers
-from tests.conftest import SPOTS, Shop, one_server
+from tests.conftest import SPOTS, Shop, one_server, order
 from tests.ingest.test_api import state
-from workers import imports, loading
+from workers import imports, loading, tables
 
 
 def send(shop: Shop, text: str | bytes, *, key: str | None = None, token: str = "", **query: Any) -> Any:
@@ -153,12 +154,14 @@ def test_off_the_map_is_a_fault_of_its_row(shop: Shop) -> None:
         ("kind,lat,colour\ndelivery,1,red\n", {}, "no column 'colour'"),
         ("kind,kind2\na,b\n", {"columns": {"kind2": "kind"}}, "both 'kind'"),
         ("kind\n", {"columns": {"Art": "kind"}}, "does not have: Art"),
-        ("a,b\n1,2,3\n", {}, "no csv"),
+        ('kind,recipient_name\nservice,"Ada\n', {}, "Line 2 is no csv"),
+        ("kind\nservice\nköln\n".encode("latin-1"), {}, "Line 3 is not in UTF-8"),
+        ('kind,kind,lat\na,"b"c,1,2\n', {}, "no csv"),
         (b"PAR1nonsense", {"format": "parquet"}, "no parquet"),
         ('{"kind": "service"}\n{oops\n', {"format": "ndjson"}, "Line 2 is not JSON"),
         ("[1]\n", {"format": "ndjson"}, "no JSON object"),
         (b"\xff\xfe\x00", {}, "no column"),
-        (b"\xff\xfe{", {"format": "ndjson"}, "no ndjson"),
+        (b"\xff\xfe{", {"format": "ndjson"}, "Line 1 is not in UTF-8"),
     ],
 )
 @one_server
@@ -167,6 +170,97 @@ def test_what_is_no_table_fails_with_a_reason(shop: Shop, text: str | bytes, que
     told = load(shop, send(shop, text, **query))
     assert told["state"] == "failed"
     assert reason in told["reason"], told
+    assert "Ada" not in told["reason"], "names are nobody's business"
+
+
+ROW = "{name},service,60.1712,24.9441\n"
+HEAD = "external_id,kind,lat,lon\n"
+
+
+@one_server
+def test_lines_that_are_no_rows_are_told_and_the_others_imported(shop: Shop) -> None:
+    """A cell too many; the same with `;` between cells, and with a head that goes over lines."""
+    shop.depot()
+    text = HEAD + ROW.format(name="a") + "b,service,60.1712,24.9441,oops,oops\n" + ROW.format(name="c")
+    told = load(shop, send(shop, text, mode="best"))
+    assert (told["state"], told["accepted"], told["refused"]) == ("done", 2, 1)
+    assert [(row["line"], row["code"]) for row in told["errors"]] == [(3, "bad_row")]
+    semicolons = text.replace(",", ";").replace("a;", "d;").replace("c;", "e;").replace('b;', 'f;')
+    told = load(shop, send(shop, semicolons, mode="best"))
+    assert (told["accepted"], [row["line"] for row in told["errors"]]) == (2, [3])
+    over = '"external\nid",kind,lat,lon\n' + ROW.format(name="g") + "h,parcel,60.1712,24.9441\n"
+    told = load(shop, send(shop, over, mode="best", columns={"external\nid": "external_id"}))
+    assert [(row["line"], row["column"]) for row in told["errors"]] == [(4, "kind")]
+
+
+@one_server
+def test_of_files_that_come_at_once_under_one_key_one_is_imported(shop: Shop) -> None:
+    """The one whose answer says so, whoever writes last."""
+    shop.depot()
+    for turn in range(5):
+        answers: dict[str, int] = {}
+
+        def post(name: str, turn: int = turn, answers: dict[str, int] = answers) -> None:
+            answer = shop.app.test_client().post("/v1/imports?depot_id=hel", data=HEAD + ROW.format(name=name), headers={
+                "Authorization": f"Bearer {shop.shipper}", "Idempotency-Key": f"turn {turn}"})  # fmt: skip
+            answers[name] = answer.status_code
+
+        callers = [threading.Thread(target=post, args=(f"{turn}-{letter}",)) for letter in "abcd"]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert sorted(answers.values()) == [202, 422, 422, 422]
+        loading.load(shop.store, shop.settings, "hel")
+        made = [order["external_id"] for order in shop.call("GET", "/v1/orders?depot_id=hel").json["orders"]]
+        assert [name for name in made if name.startswith(f"{turn}-")] == [name for name, code in answers.items() if code == 202]
+    assert not [name for name in shop.store.scan_iter() if "import_file" in name]
+
+
+@one_server
+def test_all_rows_or_none_though_somebody_is_faster(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order that takes a row's id while the file is written: what had been written is taken back, and can be imported anew."""
+    monkeypatch.setattr(loading, "STEP", 2)
+    shop.depot()
+    text = HEAD + "".join(ROW.format(name=name) for name in "abcdefgh")
+    real = writers.import_orders
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        if shop.store.scard(keys.depot_key("hel", "open")) == 4:
+            shop.call("POST", "/v1/orders", order(SPOTS[1], external_id="g"), key=shop.shipper)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(writers, "import_orders", slow)
+    told = load(shop, send(shop, text, key=shop.shipper))
+    assert (told["state"], told["accepted"]) == ("failed", 0)
+    assert "cancelled" in told["reason"]
+    assert [(row["line"], row["code"]) for row in told["errors"]] == [(8, "duplicate")]
+    orders_ = shop.call("GET", "/v1/orders?depot_id=hel").json["orders"]
+    assert [row["external_id"] for row in orders_ if row["status"] != "cancelled"] == ["g"]
+    monkeypatch.setattr(writers, "import_orders", real)
+    told = load(shop, send(shop, text, mode="best", key=shop.shipper))
+    assert (told["accepted"], told["refused"]) == (7, 1)
+
+
+@one_server
+def test_how_much_may_wait(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many files of one caller, and so many rows of one; what names columns must be sound."""
+    shop.depot()
+    monkeypatch.setattr(imports, "WAITING", 2)
+    for name in "ab":
+        send(shop, HEAD + ROW.format(name=name), key=shop.shipper)
+    refused = shop.call("POST", "/v1/imports?depot_id=hel", data=HEAD, key=shop.shipper)
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_imports")
+    assert shop.call("POST", "/v1/imports?depot_id=hel", data=HEAD).status_code == 202, "others have room of their own"
+    loading.load(shop.store, shop.settings, "hel")
+    monkeypatch.setattr(tables, "MOST_ROWS", 10)
+    raw = io.BytesIO()
+    pl.DataFrame({"kind": ["service"] * 11}).write_parquet(raw)
+    for text, form in (("kind\n" + "service\n" * 11, "csv"), ('{"kind": "service"}\n' * 11, "ndjson"), (raw.getvalue(), "parquet")):
+        assert "11 rows" in load(shop, send(shop, text, format=form))["reason"]
+    for columns in ("[" * 9000, '{"\\ud800": "kind"}', '{"a": "\\ud800"}'):
+        answer = shop.call("POST", "/v1/imports", data="kind\n", query_string={"depot_id": "hel", "columns": columns})
+        assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "columns")
 
 
 def test_ndjson_and_parquet(shop: Shop) -> None:

@@ -46,6 +46,9 @@ def make() -> tuple[dict[str, Any], int, dict[str, str]]:
                   asked.dry_run, _columns(asked.columns), context.now(),
                   imports.print_of(raw, asked.what, asked.format, asked.mode, asked.dry_run, asked.columns))  # fmt: skip
     found = imports.begin(store(), made, raw)
+    if found is None:
+        raise ApiProblem(429, "too_many_imports", f"{imports.WAITING} imports of yours wait at this depot.",
+                         "Wait until one of them is over.", headers={"Retry-After": "10"})  # fmt: skip
     if found.print != made.print:
         raise ApiProblem(422, "idempotency_key_reused", "This Idempotency-Key was used with another import.", "Use a new key.")
     return imports.view(found), 202 if found is made else 200, {"Location": f"/v1/imports/{made.id}"}
@@ -54,7 +57,8 @@ def make() -> tuple[dict[str, Any], int, dict[str, str]]:
 def _columns(text: str) -> dict[str, str]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+        json.dumps(found, ensure_ascii=False).encode()  # half a character can be written so, and cannot be stored
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
         raise invalid([Fault("wrong_type", "", 'Give a JSON object such as {"Customer no": "external_id"}.', parameter="columns")])
