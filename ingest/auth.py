@@ -29,6 +29,10 @@ SCOPES = ("read", "write")
 """What a shipper key may do."""
 
 
+MOST_EARLIER = 2
+"""So many secrets before the newest may still be good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is behind a key. A driver token carries its driver; a shipper key may be limited to depots, and to reading.
@@ -94,9 +98,10 @@ def rotate(client: Store, tenant: str, principal_id: str, *, overlap: float) -> 
             return
         secret, made = _new_secret(max(keys_, key=lambda row: row.made_at))
         until = time.time() + overlap
+        newest = sorted((row.made_at for row in keys_), reverse=True)[:MOST_EARLIER]
         for digest, row in mine.items():
             ends = until if row.expires_at is None else min(until, row.expires_at)
-            if overlap:
+            if overlap and row.made_at >= newest[-1]:
                 pipeline.hset(name, digest, codec.dumps(replace(row, expires_at=ends)).decode())
             else:
                 pipeline.hdel(name, digest)
@@ -162,7 +167,7 @@ def enter(client: Store, secret: str, rates: dict[str, tuple[float, int]]) -> tu
     """
     digest = _digest(secret)
     asked = [part for role, (rate, burst) in rates.items() for part in (role, rate, burst)]
-    names = [keys.shared_key("keys"), keys.allowance(digest), keys.shared_key("key_used")]
+    names = [keys.shared_key("keys"), keys.allowance(""), keys.shared_key("key_used")]
     found = run_alone(client, "enter", names=names, args=[digest, *asked])
     if not found:
         return None, None

@@ -448,7 +448,7 @@ class KeyIn(_Body):
     depots: list[Slug] = Field(default_factory=list, max_length=100)
     shipper: Slug | None = None
     scopes: list[Literal["read", "write"]] = Field(default=["read", "write"], min_length=1)
-    ttl: StrictInt | None = Field(default=None, ge=60, le=366 * DAY_S)
+    ttl: StrictInt | None = Field(default=None, ge=60, le=366 * DAY_S, description="Seconds; a driver's: a day unless told")
 
     @model_validator(mode="after")
     def _driver(self) -> KeyIn:
@@ -476,12 +476,14 @@ class ProofIn(_Body):
     code: Annotated[str, Field(max_length=100)] | None = None
     signed_by: Name | None = None
     photos: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default_factory=list, max_length=10)
+    reason: Annotated[str, Field(max_length=500)] | None = None
 
     def fields(self, stop_id: str) -> dict[str, str]:
         """As kept: text by name; a transport's pickup has its own."""
         of = "pickup_proof_" if stop_id.endswith(PICKUP) else "proof_"
         photos = json.dumps(self.photos) if self.photos else None
-        given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": photos}
+        given = {"note": self.note, "code": self.code, "signed_by": self.signed_by, "photos": photos,
+                 "reason": self.reason}  # fmt: skip
         return {of + name: value for name, value in given.items() if value is not None}
 
 
@@ -505,6 +507,13 @@ class StopEventIn(_Body):
     reason: Annotated[str, Field(max_length=500)] | None = None
     driver_id: str | None = None
     proof: ProofIn | None = None
+
+    def proofs(self, stop_id: str) -> dict[str, str] | None:
+        """What is kept of how the stop ended, as `ProofIn.fields`; the driver's own words with it."""
+        found = self.proof.fields(stop_id) if self.proof else {}
+        if self.reason and self.type in ("completed", "failed"):
+            found |= ProofIn(reason=self.reason).fields(stop_id)
+        return found or None
 
     @model_validator(mode="after")
     def _proof(self) -> StopEventIn:

@@ -45,6 +45,7 @@ class Settings:
     rates: dict[str, tuple[float, int]]
     pings: int
     learn_every: int
+    archive_days: int
     webhook_networks: tuple[Network, ...]
     import_limit: int
 
@@ -66,7 +67,7 @@ class Settings:
             body_limit=_number(env, "LASTLEG_BODY_LIMIT", 1 << 20),
             archive=Path(env.get("LASTLEG_ARCHIVE") or state / "archive").resolve(), log=env.get("LASTLEG_LOG", "json"),
             rates=_rates(env.get("LASTLEG_RATES", "")), pings=_number(env, "LASTLEG_PINGS", 200_000),
-            learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24),
+            learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24), archive_days=_number(env, "LASTLEG_ARCHIVE_DAYS", 400),
             import_limit=_number(env, "LASTLEG_IMPORT_LIMIT", 32 << 20),
             webhook_networks=_networks(env.get("LASTLEG_WEBHOOK_NETWORKS", "")),
         )  # fmt: skip

@@ -80,6 +80,7 @@ class ProofView(TypedDict):
     code: NotRequired[str]
     signed_by: NotRequired[str]
     photos: NotRequired[list[str]]
+    reason: NotRequired[str]
 
 
 class PickupView(TypedDict):

@@ -38,7 +38,7 @@ FIRST_S = 600.0
 """So long after its start the archiver begins to learn, if that is due."""
 
 TIDY_S = 3600.0
-"""How often keys of callers that have expired are removed."""
+"""How often what has expired is removed: keys of callers, files of the archive, what the embedded store's log still has."""
 
 RETIRED = 500
 """Orders and shifts are forgotten so many at a time."""
@@ -79,6 +79,12 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
                 deliveries.forget(client, depot_id)
                 imports.forget(client, depot_id, now=time.time())
             if ours and time.monotonic() - looked > TIDY_S:
+                for depot in filter(None, (readers.depot(client, depot_id) for depot_id in readers.depots(client))):
+                    writers.keep_crew(client, depot, now=time.time())
+                expire(settings, time.time())
+                if settings.redis_url is None:
+                    with suppress(redis.ResponseError):  # it is doing so at the moment
+                        client.bgrewriteaof()  # what has been erased leaves the disk
                 with suppress(redis.exceptions.NoPermissionError):  # a user with few rights; the API does it as well
                     auth.forget_expired(client)
                 looked = time.monotonic()
@@ -88,6 +94,16 @@ def run(settings: Settings, stop: threading.Event, *, every: float = EVERY_S) ->
             if learner is not None:
                 learner.terminate()
             return
+
+
+def expire(settings: Settings, now: float) -> int:
+    """Remove files of the archive that are older (real s) than it keeps them; how many."""
+    if not settings.archive_days:
+        return 0
+    old = [path for path in settings.archive.glob("*/*.parquet") if path.stat().st_mtime < now - settings.archive_days * 86_400]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def learning_due(settings: Settings, tried: float, now: float) -> bool:

@@ -18,6 +18,9 @@ from ingest.views import AuditView, KeysView, KeyView, NewKeyView
 
 blueprint = Blueprint("access", __name__)
 
+DRIVER_S = 86_400
+"""So long a driver's token is good if nothing else is asked for."""
+
 
 @blueprint.post("/v1/keys")
 @allow(Role.OPERATOR)
@@ -31,7 +34,8 @@ def make() -> tuple[dict[str, Any], int]:
         my_depot(depot_id)
     secret, principal = auth.make_key(
         store(), Role(wanted.role), tenant=caller().tenant, name=wanted.name or "", driver_id=wanted.driver_id,
-        depots=tuple(wanted.depots), ttl=wanted.ttl, shipper=wanted.shipper or "", scopes=tuple(sorted(set(wanted.scopes))),
+        depots=tuple(wanted.depots), ttl=wanted.ttl or (DRIVER_S if wanted.role == "driver" else None),
+        shipper=wanted.shipper or "", scopes=tuple(sorted(set(wanted.scopes))),
     )  # fmt: skip
     return _view(principal, None) | {"key": secret}, 201
 
@@ -54,7 +58,7 @@ def me() -> dict[str, Any]:
 
 
 @blueprint.post("/v1/keys/<key_id>/rotate")
-@allow(Role.OPERATOR, Role.SHIPPER)
+@allow(Role.OPERATOR, Role.SHIPPER, scope="read")
 @describe({201: NewKeyView}, body=RotateIn, problems=(403,))
 def rotate(key_id: str) -> tuple[dict[str, Any], int]:
     """A new secret for a key; the one before is good for `overlap` seconds more. Whoever calls may say `me`; shippers only that."""

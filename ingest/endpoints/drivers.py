@@ -132,14 +132,14 @@ def stop_event(stop_id: str) -> dict[str, Any]:
         raise not_found("stop", stop_id)
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
-    told = event.model_dump(mode="json", exclude_none=True, exclude={"proof"})
+    told = event.model_dump(mode="json", exclude_none=True, exclude={"proof", "reason"})  # what people write is kept apart
     told |= {"stop_id": stop_id, "driver_id": driver, "at": at, "due": order.due(stop_id, at)}
     told["stop"] = _learnable(order, stop_id, at)
     result = writers.stop_event(
         store(), depot.id, driver=driver, shift=readers.current_shift(store(), depot.id, driver, today, over=True),
         stop=stop_id,
         kind=event.type, at=at, event_id=event.event_id, body=told, now=now,
-        deadline=now + depot.policy.silent_after / depot.clock.scale, proof=event.proof.fields(stop_id) if event.proof else None,
+        deadline=now + depot.policy.silent_after / depot.clock.scale, proof=event.proofs(stop_id),
     )  # fmt: skip
     if result[0] == "reused":
         raise _reused(event.event_id)

@@ -54,9 +54,9 @@ def personal(depot_id: str, record_id: str) -> str:
     return depot_key(depot_id, f"personal:{record_id}")
 
 
-def allowance(digest: str) -> str:
+def allowance(principal_id: str) -> str:
     """What a key has used of the calls it may make."""
-    return shared_key(f"allowance:{digest}")
+    return shared_key(f"allowance:{principal_id}")
 
 
 def once(depot_id: str, scope: str, token: str) -> str:

@@ -227,7 +227,7 @@ def drop_road_event(client: Store, depot_id: str, event_id: str, *, now: float) 
 
 def due(client: Store, depot_id: str, source: str, member: str, kind: str, subject: str, now: float) -> bool:
     """Fire a timer or a silence, once whoever asks; False if somebody else did or it is not due."""
-    return bool(run(client, depot_id, "due", [source, member, kind, subject, now]))
+    return bool(run(client, depot_id, "due", [source, member, kind, subject, now], PERSONAL=keys.personal(depot_id, subject)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +306,13 @@ def trim_feed(client: Store, depot_id: str, *, now: float) -> None:
             break
     if number is not None:
         client.xtrim(keys.depot_key(depot_id, "feed"), minid=f"{number + 1}-0", approximate=False)
+
+
+def keep_crew(client: Store, depot: Depot, *, now: float) -> None:
+    """Names and phones of drivers stay as long as they have shifts, and so long after as the policy says."""
+    at, ttl = depot.clock.depot(now), depot.policy.personal_days * 86_400
+    for driver in {shift.driver_id for shift in readers.records(client, "shifts", depot.id) if shift.end > at}:
+        client.expire(keys.personal(depot.id, driver), ttl)
 
 
 def erase_personal(client: Store, depot_id: str, record_id: str) -> bool:

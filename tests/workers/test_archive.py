@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -74,3 +75,15 @@ def test_learning_is_due_by_what_was_learned_last(settings: Settings) -> None:
     (settings.state / "learned" / "maps" / "helsinki.json").write_text("{}")
     assert not archive.learning_due(settings, tried, now + archive.FIRST_S + 1)
     assert archive.learning_due(settings, tried, now + 25 * 3600)
+
+
+def test_old_files_go_when_the_setting_says(settings: Settings) -> None:
+    """By their age; 0 keeps all."""
+    folder = settings.archive / "events"
+    folder.mkdir(parents=True)
+    for name, days in (("old", 11), ("new", 9)):
+        (folder / f"{name}.parquet").write_bytes(b"")
+        os.utime(folder / f"{name}.parquet", (0, time.time() - days * 86_400))
+    assert archive.expire(replace(settings, archive_days=0), time.time()) == 0
+    assert archive.expire(replace(settings, archive_days=10), time.time()) == 1
+    assert [path.stem for path in folder.iterdir()] == ["new"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +14,11 @@ from ingest import openapi, webhooks
 from ingest.auth import Role, make_key
 from ingest.openapi import Described
 from ingest.settings import Settings
-from ingest.store import keys
+from ingest.store import keys, readers, writers
 from tests import contract
 from tests.conftest import SPOTS, Shop, one_server, order
 from tests.ingest.test_api import state
-from workers import deliveries, feed, replan
+from workers import deliveries, dispatcher, feed, replan
 
 SECRET = "xyzzy"
 """Stands in every name, note, id and reason of what is to be hidden."""
@@ -249,6 +251,72 @@ def test_personal_data_go_when_the_policy_says(shop: Shop) -> None:
     shop.call("PATCH", "/v1/depots/hel", {"policy": {"personal_days": 5}})
     shop.call("PATCH", f"/v1/orders/{made['id']}", {"recipient": {"phone": "1"}}, key=shop.shipper)
     assert shop.store.ttl(keys.personal("hel", made["id"])) > 4 * 86_400
+
+
+def test_a_recipient_is_known_until_the_order_is_due(shop: Shop) -> None:
+    """The days count from its last window; a reservation that is not confirmed leaves nobody."""
+    shop.depot()
+    windows = [{"from": "2030-03-01T09:00:00Z", "to": "2030-03-02T08:00:00Z"}]  # sixty days after the depot's first
+    for body in ({"windows": windows}, {"kind": "transport", "pickup": {"location": SPOTS[1], "windows": windows}}):
+        made = shop.order(recipient={"name": "Ada"}, **body)
+        assert 89 * 86_400 < shop.store.ttl(keys.personal("hel", made["id"])) <= 90 * 86_400
+    shop.call("PATCH", f"/v1/orders/{made['id']}", {"pickup": {"location": SPOTS[1]}}, key=shop.shipper)
+    assert shop.store.ttl(keys.personal("hel", made["id"])) <= 30 * 86_400
+    shop.crew("anna")
+    held = {"order": order(recipient={"name": "Ada"}), "windows": [{"from": "2030-01-01T09:00:00Z", "to": "2030-01-01T10:00:00Z"}]}
+    quoted = shop.call("POST", "/v1/quotes", held, key=shop.shipper).json
+    accepted = shop.call("POST", f"/v1/quotes/{quoted['quote_id']}/accept", {"window": 0}, key=shop.shipper).json["order"]
+    assert accepted["recipient"] == {"name": "Ada"}
+    dispatcher._clock(shop.store, time.time() + 100)
+    over = shop.call("GET", f"/v1/orders/{accepted['id']}", key=shop.shipper).json
+    assert (over["status"], over["recipient"]) == ("cancelled", {})
+
+
+def test_drivers_names_stay_as_long_as_they_have_shifts(shop: Shop) -> None:
+    """And are forgotten so many days after the last one, like all others."""
+    shop.depot()
+    shop.crew("anna")
+    name, depot = keys.personal("hel", "hel.anna"), readers.depot(shop.store, "hel")
+    assert depot is not None
+    shop.store.expire(name, 100)
+    writers.keep_crew(shop.store, depot, now=time.time() + 9 * 3600)
+    assert shop.store.ttl(name) <= 100
+    writers.keep_crew(shop.store, depot, now=time.time())
+    assert shop.store.ttl(name) > 29 * 86_400
+
+
+def test_what_a_driver_writes_is_the_shippers_and_goes_with_the_recipient(shop: Shop) -> None:
+    """It says why a stop has failed; no event and no archive has it."""
+    shop.depot()
+    token, made = shop.crew("anna"), shop.order(recipient={"name": "Ada"})
+    replan.repair(shop.store, shop.settings, "hel")
+    told = {"event_id": "1", "type": "failed", "occurred_at": "2030-01-01T08:00:00Z", "reason": "Ada was not there"}
+    assert shop.call("POST", f"/v1/stops/{made['stop_id']}/events", told, key=token).status_code == 200
+    shown = shop.call("GET", f"/v1/orders/{made['id']}", key=shop.shipper).json
+    assert shown["proof"] == {"reason": "Ada was not there"}
+    assert not [row for _, row in shop.store.xrange(keys.shared_key("events")) if "Ada" in str(row)]
+    shop.call("DELETE", f"/v1/orders/{made['id']}/personal", key=shop.shipper)
+    assert "Ada" not in str(state(shop))
+
+
+def test_rotation_leaves_few_secrets_and_one_allowance(shop: Shop) -> None:
+    """However often it is done; drivers' tokens end by themselves."""
+    shop.depot()
+    secrets = [shop.shipper]
+    for _ in range(5):
+        secrets.append(shop.call("POST", "/v1/keys/me/rotate", {"overlap": 3600}, key=secrets[-1]).json["key"])
+    good = [secret for secret in secrets if shop.call("GET", "/v1/me", key=secret).status_code == 200]
+    assert good == secrets[-3:]
+    left = [shop.call("GET", "/v1/me", key=secret).headers["RateLimit"] for secret in good]
+    assert [int(text.split("r=")[1].split(";")[0]) for text in left] == sorted(
+        (int(text.split("r=")[1].split(";")[0]) for text in left), reverse=True)  # fmt: skip
+    assert left[0] != left[-1]
+    reader = shop.made("/v1/keys", {"role": "shipper", "scopes": ["read"]})
+    assert shop.call("POST", "/v1/keys/me/rotate", {}, key=reader["key"]).status_code == 201
+    shop.crew("anna")
+    token = next(key for key in shop.call("GET", "/v1/keys").json["keys"] if key["role"] == "driver")
+    day = datetime.fromisoformat(token["expires_at"]) - datetime.fromisoformat(token["made_at"])
+    assert timedelta(hours=23) < day <= timedelta(days=1)
 
 
 def test_no_parameter_hides_a_call_from_the_audit(shop: Shop) -> None:

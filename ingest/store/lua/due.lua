@@ -1,5 +1,5 @@
 -- Something the clock brings: a timer, or a driver not heard of. Fires once, whoever asks first.
--- KEYS: all of keys.py. ARGV: 'timer'|'silence', member, kind, subject, now (real s).
+-- KEYS: all of keys.py, then the subject's personal hash. ARGV: 'timer'|'silence', member, kind, subject, now (real s).
 -- -> 1 if this call fired it
 local source, member, kind, subject, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local zset = source == 'timer' and K.timers or K.heard
@@ -26,6 +26,7 @@ if kind == 'reservation_over' then
     local external = order.shipper .. '|' .. order.external_id
     if redis.call('HGET', K.external, external) == subject then redis.call('HDEL', K.external, external) end
   end
+  redis.call('DEL', PERSONAL)  -- nobody is waited for
   local rev = cancel(subject, stops, cjson.encode({order_id = subject, reservation = 'over'}), at)
   trigger(kind, subject, rev, now)
   return 1

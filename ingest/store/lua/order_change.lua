@@ -19,8 +19,8 @@ if ARGV[8] == 'whole' then redis.call('HDEL', PERSONAL, 'name', 'phone', 'note')
 local fields = tonumber(ARGV[9])
 if fields > 0 then
   redis.call('HSET', PERSONAL, unpack(ARGV, 10, 9 + 2 * fields))
-  keep_personal(PERSONAL)
 end
+if redis.call('EXISTS', PERSONAL) == 1 then keep_personal(PERSONAL, document) end
 if end_offer(id, 'withdrawn') or redis.call('SISMEMBER', K.unmatched, id) == 1 then
   seek(id, now)
 else

@@ -36,7 +36,7 @@ redis.call('ZADD', K.order_index, rev, id)
 touch(id, rev)
 if fields > 0 then
   redis.call('HSET', PERSONAL, unpack(ARGV, 13, 12 + 2 * fields))
-  keep_personal(PERSONAL)
+  keep_personal(PERSONAL, document)
 end
 if once_ttl > 0 then redis.call('SET', ONCE, print_ .. ' ' .. id, 'EX', once_ttl) end
 if ARGV[11] ~= '' then redis.call('ZADD', K.timers, ARGV[11], DEPOT .. ' reservation_over ' .. id) end

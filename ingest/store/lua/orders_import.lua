@@ -44,7 +44,7 @@ for i, row in ipairs(new) do
   for name, value in pairs(row[5]) do add(fields, name, value) end
   if #fields > 0 then
     redis.call('HSET', PERSONAL .. id, unpack(fields))
-    redis.call('EXPIRE', PERSONAL .. id, (policy.personal_days or 30) * 86400)
+    keep_personal(PERSONAL .. id, row[2])
   end
 end
 redis.call('HSET', K.orders, unpack(orders))

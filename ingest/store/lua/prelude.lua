@@ -70,9 +70,15 @@ local function touch(record, rev) redis.call('HSET', K.record_rev, record, rev) 
 
 local function order_of(stop) return string.match(stop, '^(.*)%.[^.]*$') end
 
--- Names, phones, notes and proofs are forgotten after a while, as the depot's policy says.
-local function keep_personal(key)
-  redis.call('EXPIRE', key, (cjson.decode(redis.call('GET', K.depot)).policy.personal_days or 30) * 86400)
+-- Names, phones, notes and proofs are forgotten after a while, as the depot's policy says: an order's so long after its last window.
+local function keep_personal(key, document)
+  local depot, last = cjson.decode(redis.call('GET', K.depot)), nil
+  local order = document and cjson.decode(document) or {}
+  for _, part in ipairs({order, type(order.pickup) == 'table' and order.pickup or {}}) do
+    for _, window in ipairs(part.windows or {}) do last = math.max(last or 0, window['end']) end
+  end
+  local due = last and depot.clock.real_zero + (last - depot.clock.depot_zero) / depot.clock.scale - redis.call('TIME')[1] or 0
+  redis.call('EXPIRE', key, math.floor(math.max(0, due)) + (depot.policy.personal_days or 30) * 86400)
 end
 
 local TERMINAL = {completed = true, failed = true, cancelled = true}

@@ -115,7 +115,7 @@ local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was
 local function prove()
   if #ARGV < 11 then return end
   local of = string.match(ARGV[10], '^(.*proof_)')
-  redis.call('HDEL', PERSONAL, of .. 'note', of .. 'code', of .. 'signed_by', of .. 'photos')
+  redis.call('HDEL', PERSONAL, of .. 'note', of .. 'code', of .. 'signed_by', of .. 'photos', of .. 'reason')
   redis.call('HSET', PERSONAL, unpack(ARGV, 10))
   keep_personal(PERSONAL)
 end
