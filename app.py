@@ -105,8 +105,13 @@ def _http(error: HTTPException) -> Response:
     """What Flask itself refuses: unknown paths, wrong methods, bodies over the limit."""
     codes = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
     status = error.code or 500
-    allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))} if isinstance(error, MethodNotAllowed) else {}
-    return render(ApiProblem(status, codes.get(status, "http_error"), error.description or error.name, headers=allowed))
+    allowed = ", ".join(sorted(error.valid_methods or ())) if isinstance(error, MethodNotAllowed) else ""
+    told = {404: ("There is no such path.", "/docs has all there are."),
+            405: (f"This path takes {allowed}.", "Use another method."),
+            413: ("The body is too large.", "Send it in parts.")}  # fmt: skip
+    detail, remedy = told.get(status, (error.description or error.name, ""))
+    headers = {"Allow": allowed} if allowed else {}
+    return render(ApiProblem(status, codes.get(status, "http_error"), detail, remedy, headers=headers))
 
 
 def _redis_away(error: Exception) -> Response:

@@ -21,6 +21,14 @@ _CODES = {
 }  # fmt: skip
 
 
+_REMEDIES = {
+    "missing": "Give it.", "unknown_field": "Leave it out, or spell it as in /openapi.json.", "not_one_of": "Give one of those.",
+    "wrong_type": "Give it in the type that /openapi.json has.", "out_of_range": "Give one within the limits.",
+    "pattern": "Write it so that it matches.", "no_offset": "Write it as 2027-03-01T09:00:00+02:00.",
+}  # fmt: skip
+"""What to do about faults that say nothing more of it."""
+
+
 def body() -> Any:
     """The request's JSON, whatever its shape.
 
@@ -105,7 +113,7 @@ def _fault(item: ErrorDetails) -> Fault:
     kind = str(item["type"])
     code = _CODES.get(kind) or ("wrong_type" if kind.endswith(("_type", "_parsing")) else "out_of_range")
     message = str(item["msg"]).removeprefix("Value error, ")
-    return Fault(code, pointer(item["loc"]), message[:1].upper() + message[1:] + ".")
+    return Fault(code, pointer(item["loc"]), message[:1].upper() + message[1:] + ".", _REMEDIES.get(code, ""))
 
 
 def pointer(path: tuple[str | int, ...] | list[str | int]) -> str:

@@ -101,7 +101,7 @@ def _problem(path: Path, map_: Path | None = None) -> Problem:
 def _of_vroom(raw: bytes) -> bool:
     try:
         return vroom.is_vroom(json.loads(raw))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -63,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", type=Path, help="of <state>/aside")
     command.set_defaults(run=_replay)
     command = commands.add_parser("learn", help="learn speeds and service times from the archive")
-    command.add_argument("--days", type=int, default=28, help="that far back")
+    command.add_argument("--days", type=_days, default=28, help="that far back")
     command.set_defaults(run=_learn)
     command = commands.add_parser("etas", help="how well ETAs have held, from the archive")
-    command.add_argument("--days", type=int, default=7, help="that far back")
+    command.add_argument("--days", type=_days, default=7, help="that far back")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_etas)
     command = commands.add_parser("import", help="read a file of orders, drivers, vehicles or shifts into a depot")
@@ -82,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("what", choices=("routes", "stops", "pings", "kpis"))
     command.add_argument("--depot", required=True)
     command.add_argument("--out", type=Path, required=True, help="its suffix is the format: .csv, .parquet, .geojson …")
-    command.add_argument("--days", type=int, default=1, help="that far back, of pings and key figures")
+    command.add_argument("--days", type=_days, default=1, help="that far back, of pings and key figures")
     command.add_argument("--driver", help="only this one's")
     command.set_defaults(run=_export)
     command = commands.add_parser("report", help="key figures by depot and day, from the archive")
     command.add_argument("--depot", help="one only")
-    command.add_argument("--days", type=int, default=7, help="that far back")
+    command.add_argument("--days", type=_days, default=7, help="that far back")
     command.add_argument("--out", type=Path, help="a folder: kpis.parquet and kpis.png are written there")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_report)
@@ -227,7 +227,19 @@ def _import(arguments: argparse.Namespace) -> None:
         print(f"{where}: {fault.code}: {fault.detail} {fault.remedy}".rstrip())
     print(f"{made.rows} rows, {made.accepted} accepted, {made.same} there before, {made.refused} refused, {made.seconds:.1f} s")
     if made.state == "failed":
-        raise LastlegError(made.reason)
+        raise ImportFailed(made.reason)
+
+
+class ImportFailed(LastlegError):
+    """An import of which nothing has come."""
+
+    code = "import_failed"
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 3660:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 on")
+    return int(text)
 
 
 FORMS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
@@ -248,7 +260,7 @@ def _export(arguments: argparse.Namespace) -> None:
     with _store() as client:
         check_schema(client)
         depot = _depots(client, arguments.depot)[arguments.depot]
-        form = arguments.out.suffix.removeprefix(".")
+        form = arguments.out.suffix.removeprefix(".").lower()
         raw = exports.export(client, Settings.read(), depot, arguments.what, form, days=arguments.days, driver=arguments.driver,
                              now=time.time())  # fmt: skip
     arguments.out.write_bytes(raw)

@@ -38,6 +38,9 @@ TYPES = {
     "gpx": "application/gpx+xml",
 }
 
+FORMULA = r"^[=+\-@\t\r]"
+"""What a spreadsheet would reckon with, whoever has written it: in CSV it gets a quote in front."""
+
 MOST = 1_000_000
 """So many pings at most are in one file."""
 
@@ -191,10 +194,16 @@ def _table(frame: pl.DataFrame, form: str) -> bytes:
     if form == "parquet":
         frame.write_parquet(out)
     elif form == "csv":
-        frame.write_csv(out)
+        texts = [pl.col(name) for name, kind in frame.schema.items() if kind == pl.String]
+        frame.with_columns(_plain(text) for text in texts).write_csv(out)
     else:
         frame.with_columns(pl.selectors.date().dt.to_string("iso")).write_ndjson(out)
     return out.getvalue()
+
+
+def _plain(text: pl.Expr) -> pl.Expr:
+    quoted = pl.concat_str(pl.lit("'"), text)
+    return pl.when(text.str.contains(FORMULA)).then(quoted).otherwise(text).alias(text.meta.output_name())
 
 
 def _points(frame: pl.DataFrame) -> bytes:

@@ -22,8 +22,9 @@ APART_S, APART_M = 300, 20_000
 """Between pings that are farther apart than this nobody knows what was driven."""
 
 _STOP = pl.Struct(
-    {"stop_id": pl.String, "order_id": pl.String, "driver_id": pl.String, "at": pl.Int64, "due": pl.Int64, "inferred": pl.Boolean}
-)
+    {"stop_id": pl.String, "order_id": pl.String, "driver_id": pl.String, "at": pl.Int64, "due": pl.Int64, "inferred": pl.Boolean,
+     "reservation": pl.String, "import": pl.String}
+)  # fmt: skip
 _PLAN = pl.Struct({"role": pl.String, "moved": pl.Int64, "resequenced": pl.Int64, "latency_s": pl.Float64})
 _SHIFT = pl.Struct({"shift_id": pl.String, "at": pl.Int64})
 _JUDGED = pl.Struct({"at": pl.Int64, "told": pl.String})
@@ -109,7 +110,9 @@ def _of_type(events: pl.DataFrame, kinds: Sequence[str], shape: pl.Struct) -> pl
 
 
 def _orders(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
-    told = _days(_of_type(events, ["order.created", "order.cancelled"], _STOP), "heard", depots, real=True)
+    told = _of_type(events, ["order.created", "order.cancelled"], _STOP)
+    never = told.filter(pl.col("reservation").is_not_null() | pl.col("import").is_not_null())  # held, or taken back: nobody ordered
+    told = _days(told.join(never, on=["depot", "order_id"], how="anti"), "heard", depots, real=True)
     return told.group_by(KEY).agg(
         orders=(pl.col("type") == "order.created").sum().cast(pl.Int64),
         cancelled=(pl.col("type") == "order.cancelled").sum().cast(pl.Int64),

@@ -29,6 +29,9 @@ TENANT = "default"
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 8.0
 
+START_WITHIN_S = 240.0
+"""So long all may take to be there for the first time: without compiled kernels, each process compiles them."""
+
 UP_WITHIN_S = 60.0
 """So long a new process may take to be there before the one before is ended all the same."""
 
@@ -121,7 +124,7 @@ class Stack:
         self.started[name] = time.monotonic()
 
     def _await_api(self) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + START_WITHIN_S
         while time.monotonic() < until:
             if self.processes["api"].poll() is not None:
                 break
@@ -134,7 +137,7 @@ class Stack:
 
     def _await_workers(self, client: Store) -> None:
         """Wait until somebody listens at each queue, so that the first event is answered at once."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + START_WITHIN_S
         while not all(readers.workers_at(client, role) for role in keys.DUE):
             if time.monotonic() > until:
                 raise LastlegError("The workers did not start.", remedy=f"Look at {self.settings.state / 'log' / 'repair.log'}.")

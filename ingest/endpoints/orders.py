@@ -22,6 +22,9 @@ from routing.model import Depot, Order
 blueprint = Blueprint("orders", __name__)
 
 PAGE = 100
+STEP = 500
+LOOKED = 10_000
+"""So many orders at most, of all shippers, are looked through for a page of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +130,18 @@ def listing() -> dict[str, Any]:
     """The caller's orders of a depot, oldest first, a hundred a page."""
     asked, who = query(OrdersQuery), caller()
     depot = my_depot(asked.depot_id)
-    page = readers.order_page(store(), depot.id, after=asked.cursor, limit=PAGE)
-    found = readers.records_of(store(), "orders", depot.id, [order_id for _, order_id in page])
-    mine = [order for order in found if who.role is Role.OPERATOR or order.shipper == who.account]
-    following = str(page[-1][0]) if len(page) == PAGE else None
-    return {"orders": orders.views(store(), depot, mine, who), "next_cursor": following}
+    mine: list[Order] = []
+    cursor, more, looked = asked.cursor, True, 0
+    while more and len(mine) < PAGE and looked < LOOKED:
+        page = readers.order_page(store(), depot.id, after=cursor, limit=PAGE - len(mine) if who.role is Role.OPERATOR else STEP)
+        found = {row.id: row for row in readers.records_of(store(), "orders", depot.id, [order_id for _, order_id in page])}
+        more = bool(page)
+        for after, order_id in page:
+            order, cursor, looked = found.get(order_id), after, looked + 1
+            mine += [order] if order is not None and (who.role is Role.OPERATOR or order.shipper == who.account) else []
+            if len(mine) == PAGE:
+                break
+    return {"orders": orders.views(store(), depot, mine, who), "next_cursor": str(cursor) if more else None}
 
 
 @blueprint.get("/v1/orders/<order_id>")

@@ -41,6 +41,15 @@ def explain(problem: Problem, solution: Solution) -> tuple[Unassigned, ...]:
                  for number, task in enumerate(first))  # fmt: skip
 
 
+def explain_one(problem: Problem, solution: Solution, task: int) -> tuple[Reason, ...]:
+    """Reasons why a task that is in no route is in none, one for every driver, nearest to fitting first."""
+    if not problem.crews:
+        return (Reason(ReasonCode.NO_VEHICLE),)
+    arrays = Arrays(problem, neighbours=False)
+    begin(arrays, solution)
+    return _reasons(arrays, solution, task, len(problem.crews), measured=True)
+
+
 def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
     """The rules that frozen stops break, once for each rule and route: only what nobody can change breaks any."""
     found = []

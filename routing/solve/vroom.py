@@ -29,8 +29,11 @@ MatrixOf = Callable[[Sequence[Place]], Matrix]
 EVER = 7 * 86_400
 """So long (s) lasts the day of a vehicle that has no time window, from the first moment that the problem names."""
 
-REFUSED = ("breaks", "max_tasks", "max_travel_time", "max_distance", "steps", "volume", "profiles", "matrices_by_type")
-"""Of a vehicle: what no rule of ours says."""
+REFUSED = {
+    "vehicles": ("breaks", "max_tasks", "max_travel_time", "max_distance", "steps", "volume", "profiles", "matrices_by_type"),
+    "jobs": ("service_per_type", "setup_per_type"),
+}
+"""Of vehicles and of jobs: what no rule of ours says."""
 
 PINNED = 1_000_000
 """Skills from this number on stand for one vehicle each, when a problem of ours goes out."""
@@ -107,6 +110,8 @@ def read(raw: bytes, name: str, matrix_of: MatrixOf | None = None) -> Problem:
     """
     try:
         found, plain = msgspec.json.decode(raw, type=_Input), json.loads(raw)
+    except RecursionError:
+        raise BadProblem(f"{name} is nested too deeply.") from None
     except (msgspec.ValidationError, ValueError) as error:
         raise BadProblem(f"{name} is no problem of VROOM's: {error}.") from None
     _refuse(found, plain, name)
@@ -127,9 +132,21 @@ def read(raw: bytes, name: str, matrix_of: MatrixOf | None = None) -> Problem:
 
 
 def _refuse(found: _Input, plain: Any, name: str) -> None:
-    told = sorted({key for vehicle in plain["vehicles"] for key in vehicle if key in REFUSED})
-    if told:
-        raise BadProblem(f"{name}: vehicles have {', '.join(told)}, which this does not hold to.", remedy="Leave that out.")
+    halves = [half for one in plain.get("shipments", ()) for half in (one["pickup"], one["delivery"])]
+    for what, rows in (("vehicles", plain["vehicles"]), ("jobs", [*plain.get("jobs", ()), *halves])):
+        told = sorted({key for row in rows for key in row if key in REFUSED[what]})
+        if told:
+            raise BadProblem(f"{name}: {what} have {', '.join(told)}, which this does not hold to.", remedy="Leave that out.")
+    if any("costs" in matrices for matrices in plain.get("matrices", {}).values()):
+        raise BadProblem(f"{name}: matrices have costs, which this does not hold to.", remedy="Give per_hour and per_km instead.")
+    width = _width(found)
+    amounts = [vehicle.capacity for vehicle in found.vehicles] + [shipment.amount for shipment in found.shipments]
+    amounts += [amount for job in found.jobs for amount in (job.delivery, job.pickup)]
+    if any(len(amount) not in (0, width) for amount in amounts):
+        raise BadProblem(f"{name}: some amounts have {width} numbers, and some fewer.", remedy="Give all of them as many.")
+    for vehicle in found.vehicles:
+        if vehicle.time_window is not None and vehicle.time_window[0] > vehicle.time_window[1]:
+            raise BadProblem(f"{name}: the time_window of vehicle {vehicle.id} ends before it begins.")
     if len({vehicle.profile for vehicle in found.vehicles}) > 1 or any(vehicle.speed_factor != 1 for vehicle in found.vehicles):
         raise BadProblem(f"{name}: vehicles differ in profile or speed_factor, which this does not hold to.", remedy="Split it.")
     for job in found.jobs:

@@ -187,3 +187,27 @@ def test_if_match_may_name_several(shop: Shop) -> None:
     headers = {"If-Match": f'"0", {made.headers["ETag"]}'}
     changed = shop.call("PATCH", f"/v1/orders/{made.json['id']}", {"priority": 1}, key=shop.shipper, headers=headers)
     assert changed.status_code == 200
+
+
+def test_pages_are_of_the_callers_own_orders(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full ones, whatever others order; and none is missed or twice."""
+    monkeypatch.setattr("ingest.endpoints.orders.PAGE", 4)
+    monkeypatch.setattr("ingest.endpoints.orders.STEP", 3)
+    shop.depot()
+    other = make_key(shop.store, Role.SHIPPER, tenant="acme")[0]
+    mine, all_ = [], []
+    for number in range(30):
+        made = shop.made("/v1/orders", order(), key=shop.shipper if number % 3 == 0 else other)["id"]
+        all_.append(made)
+        mine += [made] if number % 3 == 0 else []
+    for key, expected, calls in ((shop.shipper, mine, 3), (shop.operator, all_, 8)):
+        found, cursor, pages = [], "0", 0
+        while cursor is not None:
+            page = shop.call("GET", f"/v1/orders?depot_id=hel&cursor={cursor}", key=key).json
+            found += [row["id"] for row in page["orders"]]
+            cursor, pages = page["next_cursor"], pages + 1
+        assert found == expected
+        assert pages in (calls, calls + 1)
+    monkeypatch.setattr("ingest.endpoints.orders.LOOKED", 5)
+    first = shop.call("GET", "/v1/orders?depot_id=hel", key=shop.shipper).json
+    assert ([row["id"] for row in first["orders"]], first["next_cursor"] is None) == (mine[:2], False)

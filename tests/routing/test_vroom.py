@@ -83,11 +83,24 @@ def test_a_problem_of_theirs_is_solved_and_answered_as_theirs() -> None:
         ({"jobs": [{"id": 1, "location_index": 1, "service": -5}]}, "service_time is -5"),
         ({"jobs": [{"id": 1, "location_index": 1, "time_windows": [[9, 3]]}]}, "windows overlap"),
         ({"jobs": 5}, "jobs"),
+        ({"jobs": [{"id": 1, "location_index": 1, "service_per_type": {"a": 5}}]}, "service_per_type"),
+        ({"matrices": {"car": {"durations": [[0, 1], [1, 0]], "costs": [[0, 1], [1, 0]]}}}, "costs"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"capacity": [4, 4, 4]}]}, "3 numbers"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"time_window": [100, 50]}]}, "ends before it begins"),
     ],
 )
 def test_what_cannot_be_held_to_is_refused(change: dict[str, Any], text: str) -> None:
     with pytest.raises(BadProblem, match=text):
         vroom.read(changed(**change), "small")
+
+
+def test_a_document_that_is_nested_without_end_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endless = b'{"vehicles": [], "jobs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(BadProblem, match="small"):
+        vroom.read(endless, "small")
+    (tmp_path / "endless.json").write_bytes(endless)
+    assert command.main(["solve", str(tmp_path / "endless.json")]) == 2
+    assert "bad_problem" in capsys.readouterr().err
 
 
 def test_coordinates_need_a_map_and_are_driven_on_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from ingest.auth import Role, make_key
 from ingest.store import connection, keys, readers, writers
+from routing.solve import explain
 from tests.conftest import SPOTS, Shop, wait_for
 from workers import archive, feed, replan
+from workers.endpoints import following
 
 
 def told(shop: Shop) -> None:
@@ -130,6 +132,21 @@ def test_etas_are_told_when_they_have_moved(shop: Shop) -> None:
     assert shown["status"] == "en_route"
     assert shown["stops_before"] == 0
     assert shown["eta"]["p50"] <= shown["eta"]["p80"]
+
+
+def test_an_explanation_counts_everybody(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a plan names only those who come nearest."""
+    monkeypatch.setattr(explain, "MANY", 3)
+    monkeypatch.setattr(following, "MANY", 3)
+    shop.depot()
+    for number in range(5):
+        shop.crew(f"driver-{number}", skills=["cold"] if number < 2 else [])
+    made = shop.order(demand={"parcels": 11}, skills=["cold"])
+    repair(shop)
+    assert len(shop.call("GET", f"/v1/orders/{made['id']}").json["reasons"]) == 3
+    for key in (shop.shipper, shop.operator):
+        shown = shop.call("GET", f"/v1/orders/{made['id']}/explanation", key=key).json
+        assert (shown["drivers_tried"], shown["codes"]) == (5, {"capacity": 2, "skill": 3})
 
 
 def test_an_explanation_says_who_was_tried_and_what_is_missing(shop: Shop) -> None:

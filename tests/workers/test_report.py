@@ -182,3 +182,28 @@ def test_the_first_report_counts_as_in_the_state(shop: Shop) -> None:
     )
     table = report.kpis(events, pl.DataFrame(schema=dict.fromkeys(("depot", "driver", "pings"), pl.String)), depots(shop))
     assert table.select("completed", "failed", "on_time").rows() == [(2, 0, 0.5)]
+
+
+def test_no_formula_reaches_a_spreadsheet(shop: Shop) -> None:
+    """What a shipper calls an order is text to whoever opens the file."""
+    shop.depot()
+    shop.crew("anna")
+    for number, name in enumerate(('=HYPERLINK("http://evil.example","x")', "@SUM(A1)", "-1", "fine")):
+        shop.order(SPOTS[number], external_id=name)
+    repair(shop.store, shop.settings, "hel")
+    told = pl.read_csv(io.BytesIO(export(shop, "stops")))["external_id"].to_list()
+    assert sorted(told) == ["'-1", '\'=HYPERLINK("http://evil.example","x")', "'@SUM(A1)", "fine"]
+    assert "=HYPERLINK" in export(shop, "stops", format="ndjson").decode()
+
+
+def test_what_nobody_has_ordered_is_no_order(shop: Shop) -> None:
+    """A reservation that lapses, and rows that an import took back, are in no figures."""
+    shop.depot()
+    rows = [("order.created", "a", {}), ("order.created", "b", {}), ("order.cancelled", "b", {"reservation": "over"}),
+            ("order.created", "c", {}), ("order.cancelled", "c", {"import": "withdrawn"}), ("order.created", "d", {}),
+            ("order.cancelled", "d", {})]  # fmt: skip
+    events = pl.DataFrame({
+        "depot": ["hel"] * len(rows), "type": [kind for kind, _, _ in rows], "at": [datetime.now()] * len(rows),
+        "data": [json.dumps({"order_id": f"hel.o{name}"} | more) for _, name, more in rows]})  # fmt: skip
+    table = report.kpis(events, pl.DataFrame(schema=dict.fromkeys(("depot", "driver", "pings"), pl.String)), depots(shop))
+    assert (table["orders"].to_list(), table["cancelled"].to_list()) == ([2], [1])

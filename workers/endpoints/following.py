@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from ingest import context, links
 from ingest.auth import Role
-from ingest.context import allow, caller, my_depot, my_record, store
+from ingest.context import allow, caller, my_depot, my_record, services, store
 from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
 from ingest.parsing import body, checked, query
@@ -17,7 +17,9 @@ from ingest.problems import ApiProblem, not_found
 from ingest.schemas import EventsQuery, TrackingIn, iso, window_view
 from ingest.store import keys, readers
 from routing.model import TERMINAL, Depot, Order, depot_of
+from routing.solve.explain import MANY
 from workers import feed as feeds
+from workers import quotes
 from workers.views import EtaOfView, EventsView, ExplanationView, LinkView, TimelineView, TrackingView
 
 blueprint = Blueprint("following", __name__)
@@ -77,6 +79,9 @@ def explanation(order_id: str) -> dict[str, Any]:
     depot, order = my_record("orders", order_id)
     standing = standings(store(), depot, [order])[0]
     reasons = standing.get("reasons", [])
+    if len(reasons) >= MANY:  # the plan names those who come nearest; here everybody counts
+        reasons = quotes.reasons(store(), services().settings, order, at=context.now()) or reasons
+        standing = standing | {"reasons": reasons}
     counts = Counter(str(reason["code"]) for reason in reasons)
     nearest = {code: min((reason for reason in reasons if reason["code"] == code), key=lambda reason: reason.get("shortfall") or 0)
                for code in counts}  # fmt: skip
@@ -113,6 +118,9 @@ def feed() -> dict[str, Any]:
     oldest, newest = readers.feed_ends(store(), depot.id)
     if asked.after < oldest - 1 and asked.after > 0:
         raise ApiProblem(410, "cursor_too_old", f"Events up to {oldest - 1} are no longer kept.",
+                         f"Read your orders, then go on with after={newest}.")  # fmt: skip
+    if asked.after > newest:
+        raise ApiProblem(410, "cursor_too_old", f"The newest event is {newest}: the cursor is of another depot, or of other data.",
                          f"Read your orders, then go on with after={newest}.")  # fmt: skip
     rows = readers.feed(store(), depot.id, after=asked.after, limit=asked.limit)
     cursor = rows[-1].number if rows else max(asked.after, newest)

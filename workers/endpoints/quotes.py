@@ -42,14 +42,14 @@ def ask() -> dict[str, Any]:
     depot, asked = my_depot(wanted.order.depot_id), data["order"]
     order = _order(depot, asked, wanted.order)
     now = context.now()
-    windows = [TimeWindow(seconds(window.start), seconds(window.end)) for window in wanted.windows or ()] or None
-    looked_at, found, _ = quotes.offers(store(), services().settings, order, windows, at=now)
+    windows = list(dict.fromkeys(TimeWindow(seconds(window.start), seconds(window.end)) for window in wanted.windows or ()))
+    looked_at, found, _ = quotes.offers(store(), services().settings, order, windows or None, at=now)
     best = _cheapest(found)
     served = [window for window in looked_at if window in best]
     kept = quotes.keep(store(), depot.id, caller().account, asked, served)
     return {
         "quote_id": kept.id, "expires_at": iso(now + quotes.KEPT_S),
-        "windows": [_view(best[window], sum(offer.window == window for offer in found)) for window in served],
+        "windows": [_view(best[window], len({offer.driver_id for offer in found if offer.window == window})) for window in served],
         "unavailable": [window_view(window) for window in looked_at if window not in best],
     }  # fmt: skip
 
