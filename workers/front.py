@@ -25,9 +25,10 @@ from flask import Flask
 from redis.backoff import ConstantBackoff
 
 from ingest.settings import Settings
-from ingest.store import embedded, keys
+from ingest.store import embedded, keys, readers
 from ingest.store.connection import Store
-from workers.endpoints.routes import event
+from workers import live
+from workers.live import event
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,10 @@ _BLOCK_MS = 2000
 
 
 Item = tuple[int | None, str]
-"""A route version and its document; or None and an offer."""
+"""A server-sent event, and its number (a route version, or a place in a depot's feed) if a stream can be resumed from it."""
+
+LOOK_S = 1.0
+"""How often a depot that somebody watches is looked at."""
 
 
 class Busy(Exception):
@@ -134,19 +138,58 @@ class Hub:
                     for entry, fields in rows:
                         self._last = entry
                         if "offers" in fields:
-                            self._deliver(None, json.loads(fields["offers"]))
+                            self._tell("offer", None, json.loads(fields["offers"]))
                         else:
-                            self._deliver(int(fields["version"]), json.loads(fields["routes"]))
+                            self._tell("route", int(fields["version"]), json.loads(fields["routes"]))
             except (KeyError, ValueError) as error:  # not ours; what follows is
                 log.error("passed over %s of what was published: %r", self._last, error)
             except (redis.RedisError, OSError) as error:
                 log.warning("The hub cannot read: %s", error)
                 await asyncio.sleep(0.5)
 
-    def _deliver(self, version: int | None, documents: dict[str, str]) -> None:
+    def _tell(self, name: str, version: int | None, documents: dict[str, str]) -> None:
         for driver, text in documents.items():
-            for queue in self._subscribers.get(driver, ()):
-                queue.put_nowait((version, text) if queue.qsize() < BACKLOG else None)
+            self.deliver(driver, (version, event(name, version, text)))
+
+    def deliver(self, topic: str, item: Item) -> None:
+        """Put something into the queues of all who subscribed to a driver or a depot."""
+        for queue in self._subscribers.get(topic, ()):
+            queue.put_nowait(item if queue.qsize() < BACKLOG else None)
+
+    def listens(self, topic: str) -> bool:
+        """Whether anybody does."""
+        return topic in self._subscribers
+
+
+class Watch:
+    """Looks at depots that somebody watches, once for all who do."""
+
+    def __init__(self, hub: Hub, store: Store) -> None:
+        self._hub, self._store = hub, store
+        self._watchers: dict[str, live.Watcher] = {}
+
+    async def begin(self, depot_id: str) -> None:
+        """Be ready to tell what happens at a depot from now on."""
+        if depot_id not in self._watchers:
+            depot = await asyncio.to_thread(readers.depot, self._store, depot_id)
+            if depot is not None:
+                self._watchers.setdefault(depot_id, await asyncio.to_thread(live.Watcher, self._store, depot))
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for depot_id, watcher in list(self._watchers.items()):
+                if not self._hub.listens(depot_id):
+                    del self._watchers[depot_id]
+                    continue
+                try:
+                    told = await asyncio.to_thread(watcher.look)
+                except (redis.RedisError, OSError) as error:
+                    log.warning("The depot %s cannot be looked at: %s", depot_id, error)
+                    continue
+                for item in told:
+                    self._hub.deliver(depot_id, item)
 
 
 class Front:
@@ -155,10 +198,11 @@ class Front:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._flask = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]  # Flask is a WSGI application
         self._hub = Hub(settings)
+        self._watch = Watch(self._hub, app.extensions["lastleg"].redis)
         self._limit, self._limits = settings.body_limit, {"/v1/imports": settings.import_limit}
         self._room = {"/v1/imports": 2 * settings.import_limit}
         self._held: Counter[str] = Counter()
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -171,12 +215,12 @@ class Front:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._reader = asyncio.create_task(self._hub.run())
+                self._tasks = [asyncio.create_task(self._hub.run()), asyncio.create_task(self._watch.run())]
                 asyncio.get_running_loop().call_later(HOOK_S, _before_the_server, self._hub.end)
             else:
                 self._hub.close()
-                if self._reader is not None:
-                    self._reader.cancel()
+                for task in self._tasks:
+                    task.cancel()
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -223,6 +267,8 @@ class Front:
         if b"x-lastleg-wait" in told:
             driver, _, seconds = told[b"x-lastleg-wait"].partition(" ")
             await self._long_poll(subscribed, driver, float(seconds), receive, send)
+        elif b"x-lastleg-watch" in told:
+            await self._stream(subscribed, told[b"x-lastleg-watch"], receive, send, begin=self._watch.begin)
         elif b"x-lastleg-stream" in told:
             await self._stream(subscribed, told[b"x-lastleg-stream"], receive, send)
         else:
@@ -303,9 +349,15 @@ class Front:
             self._hub.unsubscribe(driver, queue)
         await _answer(send, status, headers, text)
 
-    async def _stream(self, scope: dict[str, Any], driver: str, receive: Receive, send: Send) -> None:
-        queue = self._hub.subscribe(driver)
+    async def _stream(self, scope: dict[str, Any], topic: str, receive: Receive, send: Send,
+                      begin: Callable[[str], Awaitable[None]] | None = None) -> None:  # fmt: skip
+        queue = self._hub.subscribe(topic)
         try:
+            try:
+                await (begin(topic) if begin is not None else asyncio.sleep(0))
+            except (redis.RedisError, OSError):
+                await _refuse(send, 503, "redis_away", "The store does not answer.", retry_after=True)
+                return
             status, headers, text = await self._ask_flask(scope, b"")
             version = int(dict(headers).get(b"x-lastleg-version", b"-1"))
             if status != 200 or version < 0:
@@ -322,7 +374,7 @@ class Front:
             if pump.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._hub.unsubscribe(driver, queue)
+            self._hub.unsubscribe(topic, queue)
 
     async def _pump(self, scope: dict[str, Any], queue: asyncio.Queue[Item | None], version: int, send: Send) -> None:
         """Send what is published after `version`; end when the client is too slow, or may not read it any more."""
@@ -337,11 +389,9 @@ class Front:
                 return
             if time.monotonic() - asked > KNOWN_S:
                 asked = time.monotonic()
-            if item[0] is None:
-                await _chunk(send, event("offer", None, item[1]).encode())
-            elif item[0] > version:
-                version = item[0]
-                await _chunk(send, event("route", version, item[1]).encode())
+            if item[0] is None or item[0] > version:
+                version = version if item[0] is None else item[0]
+                await _chunk(send, item[1].encode())
 
     async def _may(self, scope: dict[str, Any], version: int) -> bool:
         """Whether a stream's caller may still read it; nothing is read for that if there is nothing new."""

@@ -103,6 +103,11 @@ def records_of(client: Store, family: str, depot_id: str, record_ids: Sequence[s
     return [codec.loads(text, FAMILIES[family]) for text in texts if text is not None]
 
 
+def ids(client: Store, family: str, depot_id: str) -> list[str]:
+    """The ids of all records of a family at a depot."""
+    return list(client.hkeys(keys.depot_key(depot_id, family)))
+
+
 def orders_of(client: Store, depot_id: str, stops: Iterable[str]) -> dict[str, Order]:
     """The orders of stops, as far as they are kept, by id."""
     ids = sorted({order_of(stop) for stop in stops})
@@ -270,6 +275,29 @@ def _eta(text: str | None) -> tuple[int, int] | None:
         return None
     p50, p80 = text.split()
     return int(float(p50)), int(float(p80))
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a depot's drivers stand: their newest pings, who is absent or has a break, all ETAs, and the version of the roads."""
+
+    positions: dict[str, dict[str, Any]]
+    absent: dict[str, str]
+    breaks: frozenset[str]
+    etas: dict[str, tuple[int, int]]
+    roads: int
+
+
+def standing(client: Store, depot_id: str) -> Standing:
+    """What changes from moment to moment, read in one step."""
+    with client.pipeline(transaction=False) as pipeline:
+        for name in ("positions", "absent", "etas"):
+            pipeline.hgetall(keys.depot_key(depot_id, name))
+        pipeline.hkeys(keys.depot_key(depot_id, "breaks"))
+        pipeline.get(keys.depot_key(depot_id, "roads"))
+        positions, absent, told, breaks, roads = pipeline.execute()
+    found = {stop: eta for stop, text in told.items() if (eta := _eta(text)) is not None}
+    places = {driver: json.loads(text) for driver, text in positions.items()}
+    return Standing(places, absent, frozenset(breaks), found, int(roads or 0))
 
 
 class OrderState(msgspec.Struct, frozen=True):

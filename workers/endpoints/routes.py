@@ -18,6 +18,7 @@ from ingest.openapi import describe
 from ingest.parsing import headers, query
 from ingest.schemas import RouteHeaders, RouteQuery, StreamHeaders, StreamQuery, eta_view
 from ingest.store import readers
+from workers.live import event
 from workers.views import OffersView, RouteView
 
 blueprint = Blueprint("routes", __name__)
@@ -114,8 +115,3 @@ def _catch_up(depot_id: str, driver: str, last: int | None) -> tuple[str, int]:
         document = readers.route_document(store(), depot_id, driver) or _empty(depot_id, driver)
         return event("snapshot", document["route_version"], json.dumps(document)) + told, document["route_version"]
     return "".join(event("route", number, text) for number, text in missed) + told, max(number for number, _ in missed)
-
-
-def event(name: str, version: int | None, data: str) -> str:
-    """One server-sent event; without a version it is none to resume from."""
-    return f"event: {name}\n" + ("" if version is None else f"id: {version}\n") + f"data: {data}\n\n"
