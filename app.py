@@ -18,7 +18,7 @@ from werkzeug.routing import BaseConverter
 
 from ingest import audit, logs
 from ingest.context import Services, tell
-from ingest.endpoints import access, depots, drivers, fleet, maps, orders, reference, roads, sessions
+from ingest.endpoints import access, depots, drivers, fleet, maps, orders, pages, reference, roads, sessions
 from ingest.parent import die_with_parent
 from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, live, near, roads, maps, fleet, bulk, depots, access,
-           sessions, health, metrics, reference)  # fmt: skip
+           sessions, health, metrics, reference, pages)  # fmt: skip
 """Of the endpoints, in the order in which the interface is described."""
 
 

@@ -48,6 +48,8 @@ class Settings:
     archive_days: int
     webhook_networks: tuple[Network, ...]
     import_limit: int
+    tiles: str
+    tiles_attribution: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -69,6 +71,7 @@ class Settings:
             rates=_rates(env.get("LASTLEG_RATES", "")), pings=_number(env, "LASTLEG_PINGS", 200_000),
             learn_every=_number(env, "LASTLEG_LEARN_EVERY", 24), archive_days=_number(env, "LASTLEG_ARCHIVE_DAYS", 400),
             import_limit=_number(env, "LASTLEG_IMPORT_LIMIT", 32 << 20),
+            tiles=_tiles(env.get("LASTLEG_TILES", "")), tiles_attribution=env.get("LASTLEG_TILES_ATTRIBUTION", ""),
             webhook_networks=_networks(env.get("LASTLEG_WEBHOOK_NETWORKS", "")),
         )  # fmt: skip
 
@@ -86,6 +89,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part) for part in text.split())
     except ValueError as error:
         raise BadSettings(f"LASTLEG_WEBHOOK_NETWORKS: {error}.", remedy="Give networks such as 10.0.0.0/8.") from None
+
+
+def _tiles(url: str) -> str:
+    """`https://tiles.example/{z}/{x}/{y}.png`: a raster map for the pages; their policy names its host."""
+    if url and not re.fullmatch(r"https?://[A-Za-z0-9.:{}-]+/[!-~]*", url):
+        raise BadSettings(f"LASTLEG_TILES: {url!r} is no URL of tiles.", remedy="Write https://tiles.example/{z}/{x}/{y}.png.")
+    return url
 
 
 def _redis_url(url: str | None) -> str | None:

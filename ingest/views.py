@@ -388,6 +388,12 @@ class SessionView(TypedDict):
     expires_at: Time
 
 
+class CurrentSessionView(TypedDict):
+    """The session that a browser has open, if it has one."""
+
+    session: SessionView | None
+
+
 class KeysView(TypedDict):
     """All keys of the tenant."""
 

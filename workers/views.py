@@ -308,13 +308,20 @@ class LinkView(TypedDict):
     """A link that needs no key; `url` is a path of this server."""
 
     url: str
+    page: str
     expires_at: Time
 
 
 class TrackingView(TypedDict):
-    """What a recipient may know: nothing of places, names, drivers or other orders. `now` is the depot's time."""
+    """What a recipient may know: nothing of names, drivers or other orders, and of places his own. `now` is the depot's time.
+
+    `vehicle` is where the vehicle is while it drives to this stop.
+    """
 
     status: Status
+    location: Location
+    timezone: str
+    vehicle: NotRequired[Location]
     windows: list[WindowView]
     now: Time
     eta: NotRequired[EtaView]

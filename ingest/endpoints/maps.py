@@ -38,10 +38,14 @@ DAY_S = 86_400
 @describe({200: MapView})
 def one(map_name: str) -> dict[str, Any]:
     """What a map is: where, by whom, and which edition."""
-    network = map_of(map_name)
+    return about(map_of(map_name))
+
+
+def about(network: Network) -> dict[str, Any]:
+    """What a page needs to know of a map."""
     bounds = {"south": float(network.lat.min()), "west": float(network.lon.min()), "north": float(network.lat.max()),
               "east": float(network.lon.max())}  # fmt: skip
-    return {"name": map_name, "attribution": network.attribution, "edition": network.fingerprint, "nodes": network.nodes,
+    return {"name": network.name, "attribution": network.attribution, "edition": network.fingerprint, "nodes": network.nodes,
             "edges": network.arcs, "bounds": bounds, "max_zoom": tiles.MAX_ZOOM, "extent": tiles.EXTENT}  # fmt: skip
 
 
@@ -53,7 +57,11 @@ def tile(map_name: str, zoom: int, column: int, row: int) -> Response:
 
     Each is `[x, y, dx, dy, …]`, in units of `extent` a tile from its north-west corner.
     """
-    network = map_of(map_name)
+    return drawn(map_of(map_name), zoom, column, row)
+
+
+def drawn(network: Network, zoom: int, column: int, row: int) -> Response:
+    """A tile as an answer that is kept as long as the map."""
     said = {"ETag": f'"{network.fingerprint}"', "Cache-Control": f"private, max-age={DAY_S}", "Vary": "Accept-Encoding"}
     if request.if_none_match.contains(network.fingerprint):
         return Response(status=304, headers=said)

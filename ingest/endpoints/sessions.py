@@ -16,7 +16,7 @@ from ingest.openapi import describe
 from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, not_found
 from ingest.schemas import SessionIn, SessionQuery, iso
-from ingest.views import SessionView
+from ingest.views import CurrentSessionView, SessionView
 
 blueprint = Blueprint("sessions", __name__)
 
@@ -39,15 +39,15 @@ def begin() -> tuple[Response, int]:
 
 
 @blueprint.get("/v1/sessions/current")
-@describe({200: SessionView}, query=SessionQuery, problems=(404,))
+@describe({200: CurrentSessionView}, query=SessionQuery)
 def current() -> dict[str, Any]:
-    """The session of a role that this browser has open: what a page asks when it is loaded."""
+    """The session of a role that this browser has open, or null: what a page asks when it is loaded."""
     role = Role(query(SessionQuery).role)
     cookie = request.cookies.get(SESSION_COOKIES[role], "")
     principal = auth.principal_of(store(), cookie) if cookie else None
     if principal is None or not principal.session or principal.role is not role:
-        raise not_found("session", "current")
-    return _view(cookie, principal)
+        return {"session": None}
+    return {"session": _view(cookie, principal)}
 
 
 @blueprint.delete("/v1/sessions/current")

@@ -11,7 +11,7 @@ import pytest
 from ingest.auth import Role, make_key
 from ingest.store import connection, keys, readers, writers
 from routing.solve import explain
-from tests.conftest import SPOTS, Shop, wait_for
+from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
 from workers import archive, feed, replan
 from workers.endpoints import following
 
@@ -167,6 +167,22 @@ def test_an_explanation_says_who_was_tried_and_what_is_missing(shop: Shop) -> No
     assert shop.call("GET", f"/v1/orders/{fine['id']}/explanation", key=shop.shipper).json["summary"] == "The order is planned."
 
 
+@one_server
+def test_a_link_shows_the_vehicle_while_it_drives_there(shop: Shop) -> None:
+    """And not before, nor to anybody else."""
+    shop.depot()
+    anna = shop.crew("anna")
+    orders = [shop.order(spot) for spot in SPOTS[:2]]
+    links = [shop.made(f"/v1/orders/{made['id']}/tracking", {}, key=shop.shipper)["url"] for made in orders]
+    repair(shop)
+    shop.call("POST", "/v1/drivers/me/pings", [HOME | {"recorded_at": "2030-01-01T08:00:00Z", "seq": 1}], key=anna)
+    assert [shop.call("GET", url, key="").json.get("vehicle") for url in links] == [None, None]
+    shop.leave(anna)
+    seen = [shop.call("GET", url, key="").json for url in links]
+    assert sorted(str(row.get("vehicle")) for row in seen) == sorted([str(HOME), "None"])
+    assert next(row["status"] for row in seen if "vehicle" in row) == "en_route"
+
+
 def test_a_link_shows_when_and_how_far_and_nothing_else(shop: Shop) -> None:
     """To whoever has it, while it is good; a link that was changed is none."""
     shop.depot()
@@ -178,12 +194,15 @@ def test_a_link_shows_when_and_how_far_and_nothing_else(shop: Shop) -> None:
     url = shop.made(f"/v1/orders/{made['id']}/tracking", {}, key=shop.shipper)["url"]
     seen = shop.call("GET", url, key="")
     assert seen.status_code == 200
-    assert set(seen.json) <= {"status", "windows", "now", "eta", "stops_before", "arrived_at", "left_at"}
+    assert set(seen.json) <= {"status", "windows", "now", "eta", "stops_before", "arrived_at", "left_at", "location", "timezone"}
+    assert seen.json["location"] == made["location"], "his own"
     assert (seen.json["status"], seen.json["windows"]) == ("planned", [window])
     assert seen.json["stops_before"] in (0, 1)
-    for secret in (made["id"], other["id"], "Ada", "123", "anna", "lat"):
+    for secret in (made["id"], other["id"], "Ada", "123", "anna", str(SPOTS[1]["lat"])):
         assert secret not in seen.text
     assert seen.headers["Cache-Control"] == "no-store"
+    assert shop.call("GET", url + "/map", key="").json["name"] == "helsinki"
+    assert shop.call("GET", url + "/map/tiles/15/18653/9484", key="").json["street"]
     data, signature = url.split(".")
     forged = f"{data}.{'a' if signature[0] != 'a' else 'b'}{signature[1:]}"
     assert shop.call("GET", forged, key="").status_code == 404

@@ -161,10 +161,11 @@ def test_a_shipper_is_shown_no_driver(town: Town) -> None:
 
 @one_server
 def test_a_recipient_is_shown_nothing_but_when(town: Town) -> None:
-    """By the link alone, and only what is promised."""
+    """By the link alone, and only what is promised: when, and the place that is his own."""
     text = town.shop.call("GET", town.link["url"], key="").text
     assert not [word for word in town.hidden if word in text]
-    assert str(SPOTS[0]["lat"]) not in text
+    assert str(SPOTS[0]["lat"]) in text
+    assert str(SPOTS[1]["lat"]) not in text
 
 
 def test_keys_may_read_only_and_several_are_one_shipper(shop: Shop) -> None:

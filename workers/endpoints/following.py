@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Response
 
 from ingest import context, links
 from ingest.auth import Role
-from ingest.context import allow, caller, my_depot, my_record, services, store
+from ingest.context import allow, caller, my_depot, my_record, network_of, services, store
+from ingest.endpoints import maps
 from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
 from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, not_found
 from ingest.schemas import EventsQuery, TrackingIn, iso, window_view
 from ingest.store import keys, readers
+from ingest.views import MapView, TileView
+from routing import codec
 from routing.model import TERMINAL, Depot, Order, depot_of
 from routing.solve.explain import MANY
 from workers import feed as feeds
@@ -136,19 +139,33 @@ def _event(depot: Depot, row: readers.Told) -> dict[str, Any]:
 @allow(Role.OPERATOR, Role.SHIPPER)
 @describe({201: LinkView}, body=TrackingIn)
 def link(order_id: str) -> tuple[dict[str, Any], int]:
-    """A link for whoever waits: it shows status, expected arrival and progress, and nothing else, without a key."""
+    """A link for whoever waits: it shows status, expected arrival and progress, and nothing else, without a key.
+
+    `url` answers as JSON, `page` is for people.
+    """
     depot, order = my_record("orders", order_id)
     wanted = checked(TrackingIn, body())
     now = context.now()
     ends = [depot.clock.real(window.end) for window in order.windows]
     expires_at = now + wanted.ttl if wanted.ttl else max([now, *ends]) + AFTER_S
-    return {"url": f"/v1/tracking/{links.sign(store(), order.id, expires_at)}", "expires_at": iso(expires_at)}, 201
+    token = links.sign(store(), order.id, expires_at)
+    return {"url": f"/v1/tracking/{token}", "page": f"/track/{token}", "expires_at": iso(expires_at)}, 201
 
 
 @blueprint.get("/v1/tracking/<token>")
 @describe({200: TrackingView}, problems=(410,))
 def tracking(token: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """What a recipient may know of an order, by its link."""
+    depot, order = _linked(token)
+    windows = [window_view(window) for window in order.windows]
+    told = _ahead(depot, order) | {"windows": windows, "now": iso(depot.clock.depot(context.now())),
+                                   "location": codec.builtins(order.location), "timezone": depot.timezone}  # fmt: skip
+    if told["status"] == "en_route" and (seen := _on_the_way(depot, order)) is not None:
+        told["vehicle"] = seen
+    return told, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
+
+
+def _linked(token: str) -> tuple[Depot, Order]:
     try:
         order_id = links.order_of(store(), token, context.now())
     except links.Expired:
@@ -157,6 +174,28 @@ def tracking(token: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     order = readers.record(store(), "orders", depot.id, order_id) if depot and order_id else None
     if depot is None or order is None:
         raise not_found("such link", token[:12] + "…")
-    windows = [window_view(window) for window in order.windows]
-    told = _ahead(depot, order) | {"windows": windows, "now": iso(depot.clock.depot(context.now()))}
-    return told, 200, {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
+    return depot, order
+
+
+def _on_the_way(depot: Depot, order: Order) -> dict[str, float] | None:
+    """Where the vehicle is that drives to an order now, and to nothing else before."""
+    shift = readers.holders(store(), depot.id, [order.stop_id]).get(order.stop_id)
+    driver = store().hget(keys.depot_key(depot.id, "shift_driver"), shift) if shift else None
+    seen = readers.standing(store(), depot.id).positions.get(driver) if driver else None
+    return seen["location"] if seen else None
+
+
+@blueprint.get("/v1/tracking/<token>/map")
+@describe({200: MapView}, problems=(410,))
+def ground(token: str) -> dict[str, Any]:
+    """The map that a recipient's page draws."""
+    depot, _ = _linked(token)
+    return maps.about(network_of(depot))
+
+
+@blueprint.get("/v1/tracking/<token>/map/tiles/<int:zoom>/<int:column>/<int:row>")
+@describe({200: TileView, 304: None}, problems=(410,))
+def ground_tile(token: str, zoom: int, column: int, row: int) -> Response:
+    """A tile of it, as `GET /v1/maps/{map_name}/tiles/…`."""
+    depot, _ = _linked(token)
+    return maps.drawn(network_of(depot), zoom, column, row)

@@ -1,0 +1,141 @@
+// What a dispatcher does: each by one call of the public API.
+
+import { call, get, iso, points } from "/web/api.js";
+import { ask, choice, colour, el, note } from "/web/dom.js";
+import { L } from "/web/map.js";
+
+const number = (name, value, more = {}) => el("input", { name, type: "number", value, min: 0, step: 1, required: true, ...more });
+
+export class Actions {
+  constructor(view, { depot, onMode }) {
+    this.view = view;
+    this.depot = depot;
+    this.onMode = onMode;
+    this.mode = null;
+    this.corners = [];
+  }
+
+  /** Aim at the map for something to do there; the same again, or Esc, stops that. */
+  aim(mode) {
+    this.mode = this.mode === mode ? null : mode;
+    this.corners = [];
+    this.view.sketch();
+    this.view.aim(Boolean(this.mode));
+    this.onMode(this.mode);
+  }
+
+  async at(place) {
+    const where = { lat: Number(place.lat.toFixed(6)), lon: Number(place.lng.toFixed(6)) };
+    if (this.mode === "order") return this.order(where);
+    if (this.mode === "close") return this.close(where);
+    if (this.mode === "slow") return this.corner(place);
+  }
+
+  async order(location) {
+    const depot = this.depot();
+    this.view.sketch(L.circleMarker([location.lat, location.lon], { radius: 9, color: colour("accent"), interactive: false }));
+    const now = depot.clock.now();
+    const amounts = Object.fromEntries(depot.about.dimensions.map((name) => [`${name[0].toUpperCase()}${name.slice(1)}`, number(`of ${name}`, name === depot.about.dimensions[0] ? 1 : 0)]));
+    const made = await ask("New order", {
+      Kind: choice("kind", [["collection", "Collection"], ["delivery", "Delivery"], ["service", "Service"]]),
+      ...amounts,
+      "Within (min)": number("within", 120, { min: 5 }),
+      "Service (s)": number("service", 120),
+      "Priority": number("priority", 0, { max: 100 }),
+      "Recipient": el("input", { name: "recipient", maxlength: 100, autocomplete: "off" }),
+    }, {
+      ok: "Add order",
+      send: (told) => {
+        const demand = Object.fromEntries(depot.about.dimensions.map((name) => [name, Number(told[`of ${name}`])]).filter(([, amount]) => amount));
+        return call("POST", "/v1/orders", {
+          depot_id: depot.id, kind: told.kind, location, service_time: Number(told.service), priority: Number(told.priority),
+          windows: [{ from: iso(now), to: iso(now + 60 * Number(told.within)) }],
+          ...(told.kind === "service" ? {} : { demand }), ...(told.recipient ? { recipient: { name: told.recipient } } : {}),
+        }, { "Idempotency-Key": crypto.randomUUID() });
+      },
+    });
+    this.view.sketch();
+    if (made) note("The order is accepted.");
+    this.aim(null);
+  }
+
+  async close({ lat, lon }) {
+    const depot = this.depot();
+    let street;
+    try {
+      street = await get(`/v1/maps/${depot.about.map}/street?lat=${lat}&lon=${lon}`);
+    } catch (problem) {
+      return note(problem.text);
+    }
+    this.view.sketch(L.polyline(points(street.points), { color: colour("bad"), weight: 8, interactive: false }));
+    const made = await ask("Close this street", {
+      "For (min)": number("minutes", 45, { min: 1 }), "Reason": el("input", { name: "reason", maxlength: 200, autocomplete: "off" }),
+    }, { ok: "Close street", danger: true, text: `${street.metres} m of ${street.kind.replace("_", " ")}, both ways.`,
+         send: (told) => this.event(told, { kind: "close", edges: street.edges }) });
+    this.view.sketch();
+    if (made) note("The street is closed.");
+    this.aim(null);
+  }
+
+  corner(place) {
+    this.corners.push(place);
+    const shape = this.corners.length > 2 ? L.polygon(this.corners, { color: colour("warn"), interactive: false })
+      : L.polyline(this.corners, { color: colour("warn"), interactive: false });
+    this.view.sketch(shape, ...this.corners.map((corner) => L.circleMarker(corner, { radius: 4, color: colour("warn"), interactive: false })));
+  }
+
+  /** The area that has been drawn is whole. */
+  async finish() {
+    if (this.mode !== "slow" || this.corners.length < 3) return;
+    const polygon = this.corners.map((place) => ({ lat: Number(place.lat.toFixed(6)), lon: Number(place.lng.toFixed(6)) }));
+    const made = await ask("Slow zone", {
+      "Speed (%)": number("percent", 50, { min: 5, max: 95 }), "For (min)": number("minutes", 60, { min: 1 }),
+      "Reason": el("input", { name: "reason", maxlength: 200, autocomplete: "off" }),
+    }, { ok: "Slow it down", send: (told) => this.event(told, { kind: "slow", factor: 100 / Number(told.percent), polygon }) });
+    if (made) note("Traffic is slow there now.");
+    this.aim(null);
+  }
+
+  event({ minutes, reason }, what) {
+    const depot = this.depot();
+    return call("POST", "/v1/road-events", { depot_id: depot.id, end: iso(depot.clock.now() + 60 * Number(minutes)), ...(reason ? { reason } : {}), ...what });
+  }
+
+  async reopen(id) {
+    await tried(() => call("DELETE", `/v1/road-events/${id}`), "The street is open again.");
+  }
+
+  async cancel(order) {
+    await ask("Cancel this order?", {}, { ok: "Cancel order", danger: true, text: order.recipient?.name ?? order.external_id ?? order.id,
+      send: () => call("DELETE", `/v1/orders/${order.id}`) });
+  }
+
+  async pin(order) {
+    const depot = this.depot();
+    const drivers = [...depot.drivers.keys()].sort().map((id) => [id, depot.name(id)]);
+    const made = await ask("Pin this order", {
+      Driver: choice("driver", [["", "Any"], ...drivers], order.pin?.driver_id ?? ""),
+      Position: choice("position", [["", "Any"], ["first", "First"], ["last", "Last"]], order.pin?.position ?? ""),
+    }, { ok: "Pin", send: (told) => call("PATCH", `/v1/orders/${order.id}`, { pin: { driver_id: told.driver || null, position: told.position || null } }) });
+    if (made) note("The order is pinned; the next plan holds to it.");
+  }
+
+  async duty(driver, type) {
+    const depot = this.depot();
+    await tried(() => call("POST", `/v1/drivers/${driver}/events`, { event_id: crypto.randomUUID(), type, occurred_at: iso(depot.clock.now()) }),
+      type === "off_duty" ? "Off duty: what is not on the vehicle goes to others." : "On duty.");
+  }
+
+  async resolve() {
+    await tried(() => call("POST", `/v1/depots/${this.depot().id}/resolve`), "Asked for a new plan.");
+  }
+}
+
+async function tried(step, said) {
+  try {
+    await step();
+    note(said);
+  } catch (problem) {
+    note(problem.text ?? "The server does not answer.");
+  }
+}

@@ -1,0 +1,365 @@
+// The dispatcher's console. Everything it shows and does goes through the public API: it is also an example of how to use it.
+
+import { Problem, call, get, hhmm, session, signIn } from "/web/api.js";
+import { Actions } from "/web/actions.js";
+import { Depot, finished, lateness } from "/web/depot.js";
+import { $, el, note, otherTheme, theme } from "/web/dom.js";
+import { MapView, hues } from "/web/map.js";
+import { each, inShort } from "/web/reasons.js";
+import { Timelines } from "/web/timelines.js";
+import { changes, disturbed, minutes, showVersions, why } from "/web/versions.js";
+
+let depot = null;
+let view = null;
+let actions = null;
+let timelines = null;
+let chosen = null; // a driver whose route stands out
+let past = null; // the version shown, or null for what is in force
+let settings = {};
+let waiting = false;
+
+theme();
+start();
+
+async function start() {
+  window.addEventListener("unhandledrejection", (event) => failed(event.reason));
+  const told = await session("operator");
+  if (told) return enter();
+  $("login").hidden = false;
+  $("login").querySelector("input").focus();
+  $("login").querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const error = $("login").querySelector(".error");
+    error.hidden = true;
+    try {
+      const opened = await signIn(new FormData(event.target).get("key").trim());
+      if (opened.role !== "operator") throw new Problem(403, { detail: "This is a driver's key.", remedy: "Its page is /driver." });
+      event.target.reset();
+      $("login").hidden = true;
+      enter();
+    } catch (problem) {
+      error.textContent = problem.text ?? "The server does not answer.";
+      error.hidden = false;
+    }
+  });
+}
+
+async function enter() {
+  $("app").hidden = false;
+  settings = await get("/web/settings.json");
+  view = new MapView("map", { onStop: showStop, onDriver: showDriver, onRoad: showRoad, onPlace: (place) => actions.at(place) });
+  actions = new Actions(view, { depot: () => depot, onMode: showMode });
+  timelines = new Timelines({ onChoose: (id) => (chosen === id ? chooseDriver(null) : showDriver(id)) });
+  wire();
+  const { depots } = await get("/v1/depots");
+  $("depot").replaceChildren(...depots.map((one) => el("option", { value: one.id }, one.name || one.id)));
+  const wanted = location.hash.slice(1);
+  const first = depots.find((one) => one.id === wanted) ?? depots[depots.length - 1];
+  if (!first) return note("There is no depot yet: make one with POST /v1/depots.");
+  $("depot").value = first.id;
+  open(first.id);
+}
+
+function open(id) {
+  depot?.close();
+  depot = new Depot(id);
+  chosen = past = null;
+  location.hash = id;
+  depot.addEventListener("all", async () => {
+    await view.base(`/v1/maps/${depot.about.map}`, settings);
+    view.roads(depot.roads);
+    later();
+  });
+  for (const type of ["plan", "order"]) depot.addEventListener(type, later);
+  depot.addEventListener("etas", later);
+  depot.addEventListener("roads", () => view.street && view.roads(depot.roads));
+  depot.addEventListener("drivers", (event) => {
+    if (past === null) view.move(new Map(event.detail.map((one) => [one, depot.drivers.get(one)])));
+    later();
+  });
+  depot.addEventListener("connected", (event) => ($("connection").textContent = event.detail ? "" : "Not connected; trying again"));
+  depot.addEventListener("failed", (event) => failed(event.detail));
+  depot.open();
+}
+
+function failed(error) {
+  if (error?.status === 401) return location.reload();
+  note(error?.text ?? "The server does not answer.");
+}
+
+/** Draw soon, once for all that has changed; parts of it in tasks of their own, so that none takes long. */
+function later() {
+  if (waiting || !depot?.ready) return;
+  waiting = true;
+  setTimeout(async () => {
+    waiting = false;
+    for (const part of [drawMap, drawTimelines, drawLists, drawCounts]) {
+      part();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }, 250);
+}
+
+const zone = () => depot.about.timezone;
+const name = (id) => depot.name(id);
+const colours = () => hues(depot.drivers.keys());
+
+function shown() {
+  return past ?? { routes: depot.routes, lines: depot.lines };
+}
+
+function drawMap() {
+  const { routes, lines } = shown();
+  view.show({ routes, lines, etas: past ? new Map() : depot.etas, orders: depot.orders, unassigned: past ? past.unassigned : depot.unassigned,
+    colours: colours(), drivers: depot.drivers });
+}
+
+function drawTimelines() {
+  timelines.show({ routes: shown().routes, etas: past ? new Map() : depot.etas, colours: colours(), name, drivers: depot.drivers, clock: depot.clock, zone: zone(), chosen });
+}
+
+function drawLists() {
+  const unassigned = past ? past.unassigned : depot.unassigned;
+  $("unassigned-count").textContent = unassigned.size ? `${unassigned.size}` : "";
+  const rows = [...unassigned].slice(0, 200).map(([id, reasons]) => {
+    const order = depot.orders.get(id);
+    return el("li", {}, el("button", { onclick: () => showOrder(id) }, el("strong", {}, label(order, id)), el("br"), el("span", { class: "dim" }, inShort(reasons))));
+  });
+  $("unassigned").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Every order has a driver.")]));
+  showVersions({ versions: depot.versions, chosen: past?.version ?? null, name, zone: zone(), onChoose: showVersion });
+  const slider = $("version");
+  slider.min = depot.versions[0]?.version ?? 0;
+  slider.max = depot.version;
+  if (past === null) slider.value = depot.version;
+  $("version-told").textContent = past ? `v${past.version} of v${depot.version}` : `v${depot.version}, now`;
+}
+
+function drawCounts() {
+  $("clock").textContent = hhmm(depot.clock.now(), zone());
+  let open = 0;
+  let done = 0;
+  let late = 0;
+  for (const shifts of depot.routes.values()) for (const shift of shifts) for (const stop of shift.stops) {
+    if (finished(stop)) done += 1;
+    else open += 1;
+    if (!finished(stop) && lateness(stop, depot.etas) > 0) late += 1;
+  }
+  const about = [...depot.drivers.values()].filter((driver) => driver.location && driver.state === "available").length;
+  $("counts").textContent = `${open} open · ${done} done · ${late} late · ${about} drivers out`;
+}
+
+const label = (order, id) => order?.recipient?.name || order?.external_id || `${order?.kind ?? "order"} ${id.slice(-5)}`;
+
+// Details, and what can be done about what they show.
+
+function detail(title, rows, buttons, more = []) {
+  $("detail").replaceChildren(
+    el("button", { class: "close", "aria-label": "Close details", onclick: () => chooseDriver(null) }, "×"),
+    el("h2", {}, title),
+    el("dl", {}, rows.filter(([, value]) => value).flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)])),
+    ...more, el("div", { class: "row" }, buttons));
+  $("detail").hidden = false;
+}
+
+function chooseDriver(id) {
+  chosen = id;
+  view.choose(id);
+  if (id === null) $("detail").hidden = true;
+  later();
+}
+
+function find(stopId) {
+  for (const [driver, shifts] of shown().routes) for (const shift of shifts) {
+    const place = shift.stops.findIndex((stop) => stop.stop_id === stopId);
+    if (place >= 0) return { driver, stop: shift.stops[place], place: place + 1 };
+  }
+  return null;
+}
+
+function showStop(stopId) {
+  if (stopId === null) return chooseDriver(null);
+  return showOrder(stopId.slice(0, stopId.lastIndexOf(".")), stopId);
+}
+
+function showOrder(id, stopId) {
+  const order = depot.orders.get(id);
+  const found = find(stopId ?? order?.stop_id ?? "");
+  const eta = found && depot.etas.get(found.stop.stop_id);
+  const window = order?.windows?.map((one) => `${hhmm(one.from, zone())}–${hhmm(one.to, zone())}`).join(", ");
+  const late = found ? lateness(found.stop, depot.etas) : 0;
+  const reasons = (past ? past.unassigned : depot.unassigned).get(id);
+  const over = order && ["completed", "failed", "cancelled"].includes(order.status);
+  const pin = order?.pin && [order.pin.driver_id && name(order.pin.driver_id), order.pin.position].filter(Boolean).join(", ");
+  detail(label(order, id), [
+    ["Status", order?.status.replace("_", " ")], ["Kind", order?.kind], ["Window", window],
+    ["Driver", found && `${name(found.driver)}, stop ${found.place}`],
+    ["Expected", eta ? `${hhmm(eta.p50, zone())}, by ${hhmm(eta.p80, zone())} in four of five cases` : found && !finished(found.stop) ? hhmm(found.stop.arrive, zone()) : ""],
+    ["Late by", late > 0 ? `${Math.ceil(late / 60)} min` : ""], ["Pinned", pin], ["Note", order?.recipient?.note],
+    ["Proof", order?.proof?.reason ?? order?.proof?.note],
+  ], over || !order ? [] : [
+    el("button", { onclick: () => actions.pin(order).then(() => refresh(id)) }, "Pin…"),
+    el("button", { class: "danger", onclick: () => actions.cancel(order) }, "Cancel order…"),
+  ], reasons?.length ? [el("details", { open: true }, el("summary", {}, "Why nobody takes it"), el("ul", {}, each(reasons, name).map((text) => el("li", {}, text))))] : []);
+  if (found) {
+    chosen = found.driver;
+    view.choose(chosen);
+    later();
+  }
+}
+
+async function refresh(id) {
+  const order = await get(`/v1/orders/${id}`);
+  depot.orders.set(id, order);
+  showOrder(id);
+}
+
+function showDriver(id) {
+  const driver = depot.drivers.get(id);
+  const stops = (shown().routes.get(id) ?? []).flatMap((shift) => shift.stops);
+  const open = stops.filter((stop) => !finished(stop));
+  const away = driver?.state === "off_duty" || driver?.state === "broken_down";
+  chooseDriver(id);
+  detail(name(id), [
+    ["State", driver?.state?.replace("_", " ")], ["Stops", `${stops.length - open.length} of ${stops.length} done`],
+    ["Late", String(open.filter((stop) => lateness(stop, depot.etas) > 0).length || "")], ["Heard of", driver?.seen_at && hhmm(driver.seen_at, zone())],
+    ["Skills", driver?.skills?.join(", ")],
+  ], [
+    driver?.location && el("button", { onclick: () => view.goTo(driver.location) }, "Show"),
+    away ? el("button", { onclick: () => actions.duty(id, "on_duty") }, "On duty") : el("button", { class: "danger", onclick: () => actions.duty(id, "off_duty") }, "Off duty"),
+  ], [el("ol", {}, open.slice(0, 30).map((stop) => el("li", {}, el("button", { onclick: () => showStop(stop.stop_id) },
+    `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))]);
+}
+
+function showRoad(id) {
+  const event = depot.roads.find((one) => one.id === id);
+  if (!event) return;
+  detail(event.kind === "close" ? "Closed street" : "Slow street", [
+    ["Reason", event.reason], ["Until", hhmm(event.end, zone())], ["Speed", event.factor && `${Math.round(100 / event.factor)} %`],
+  ], [el("button", { onclick: () => actions.reopen(id).then(() => chooseDriver(null)) }, "Open it again")]);
+}
+
+// The day's versions.
+
+async function showVersion(version) {
+  if (version >= depot.version && !depot.versions.some((plan) => plan.version === version)) return live();
+  const listed = depot.versions.find((plan) => plan.version === version);
+  const [now, before] = await Promise.all([depot.past(version), version > 1 ? depot.past(version - 1).catch(() => null) : null]);
+  past = { version, routes: now.routes, lines: now.lines, unassigned: new Map(now.plan.unassigned.map((row) => [row.order_id, row.reasons])) };
+  document.body.classList.add("history");
+  $("live").setAttribute("aria-pressed", "false");
+  $("version").value = version;
+  const plan = listed ?? now.plan;
+  view.compare(before?.lines ?? new Map(), now.lines, new Set(plan.diff.routes.map((route) => route.driver_id)));
+  chooseDriver(null);
+  detail(`v${version}: ${why(plan)}`, [
+    ["Made", hhmm(plan.created_at, zone())], ["Changed", changes(plan, name).join(", ") || "no route"],
+    ["Cost", minutes(plan.cost)], ["Before", before && minutes(before.plan.cost)], ["Disruption", disturbed(plan)],
+    ["Unassigned", plan.diff.newly_unassigned.map((id) => label(depot.orders.get(id), id)).join(", ")],
+    ["Engine", plan.engine], ["Solved in", plan.timings.solve !== undefined ? `${Math.round(plan.timings.solve)} ms` : ""],
+  ], [el("button", { onclick: live }, "Back to now")], [el("p", { class: "dim" }, "Dashed: before. Solid: after.")]);
+}
+
+function live() {
+  past = null;
+  document.body.classList.remove("history");
+  $("live").setAttribute("aria-pressed", "true");
+  view.sketch();
+  chooseDriver(null);
+}
+
+// Tools, search and keys.
+
+const HINTS = { order: "Click where the order is.", close: "Click the street to close.", slow: "Click the corners of the area, then press Enter or double-click." };
+
+function showMode(mode) {
+  for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  $("hint").textContent = HINTS[mode] ?? "";
+}
+
+function search(text) {
+  const wanted = text.trim().toLowerCase();
+  const hit = (...parts) => parts.some((part) => part && String(part).toLowerCase().includes(wanted));
+  const rows = !wanted ? [] : [
+    ...[...depot.drivers.values()].filter((driver) => hit(driver.id, driver.name)).map((driver) => [`Driver ${name(driver.id)}`, () => {
+      showDriver(driver.id);
+      if (driver.location) view.goTo(driver.location);
+    }]),
+    ...[...depot.orders.values()].filter((order) => hit(order.id, order.external_id, order.recipient?.name, order.recipient?.note, order.status)).map((order) => [
+      `${label(order, order.id)} · ${order.status.replace("_", " ")}`, () => {
+        showOrder(order.id);
+        view.goTo(order.location);
+      }]),
+  ].slice(0, 30);
+  $("found").replaceChildren(...rows.map(([told, act]) => el("li", {}, el("button", { onclick: () => {
+    act();
+    $("found").hidden = true;
+  } }, told))));
+  $("found").hidden = !rows.length;
+}
+
+const KEYS = {
+  "/": ["Search", () => $("search").focus()], n: ["Add an order by clicking the map", () => actions.aim("order")],
+  c: ["Close a street", () => actions.aim("close")], z: ["Draw a slow zone", () => actions.aim("slow")], r: ["Re-solve now", () => actions.resolve()],
+  l: ["Back to now", live], "[": ["The plan version before", () => step(-1)], "]": ["The plan version after", () => step(1)],
+  t: ["Light or dark", () => toggleTheme()], "?": ["This list", () => showKeys()],
+};
+
+function showKeys() {
+  const dialog = $("dialog");
+  dialog.replaceChildren(el("h2", { id: "dialog-title" }, "Keyboard"), el("p", { class: "keys" }, Object.entries(KEYS).flatMap(([key, [text]]) => [el("kbd", {}, key), el("span", {}, text)]),
+    el("kbd", {}, "Esc"), el("span", {}, "Stop what is being done"), el("kbd", {}, "Enter"), el("span", {}, "Finish an area")),
+    el("div", { class: "row end" }, el("button", { onclick: () => dialog.close() }, "Close")));
+  dialog.onclose = null;
+  dialog.showModal();
+}
+
+function step(by) {
+  const to = (past?.version ?? depot.version) + by;
+  if (to > depot.version) return live();
+  if (to >= (depot.versions[0]?.version ?? 1)) showVersion(to);
+}
+
+function toggleTheme() {
+  otherTheme();
+  view.theme();
+  view.roads(depot.roads);
+  later();
+}
+
+function wire() {
+  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => actions.aim(button.dataset.mode));
+  view.map.on("dblclick", () => actions.finish());
+  $("resolve").addEventListener("click", () => actions.resolve());
+  $("theme").addEventListener("click", toggleTheme);
+  $("help").addEventListener("click", showKeys);
+  $("live").addEventListener("click", live);
+  $("depot").addEventListener("change", (event) => open(event.target.value));
+  let scrubbed = 0;
+  $("version").addEventListener("input", (event) => {
+    clearTimeout(scrubbed);
+    const to = Number(event.target.value);
+    $("version-told").textContent = `v${to}`;
+    scrubbed = setTimeout(() => (to >= depot.version ? live() : showVersion(to)), 120);
+  });
+  $("search").addEventListener("input", (event) => depot?.ready && search(event.target.value));
+  $("sign-out").addEventListener("click", async () => {
+    await call("DELETE", "/v1/sessions/current");
+    location.reload();
+  });
+  document.addEventListener("keydown", (event) => {
+    if ($("dialog").open) return;
+    if (event.key === "Escape") {
+      $("found").hidden = true;
+      if (actions.mode) return actions.aim(actions.mode);
+      return chooseDriver(null);
+    }
+    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !depot?.ready) return;
+    if (event.key === "Enter" && actions.mode === "slow") return actions.finish();
+    if (KEYS[event.key]) {
+      event.preventDefault();
+      KEYS[event.key][1]();
+    }
+  });
+  setInterval(() => depot?.ready && ($("clock").textContent = hhmm(depot.clock.now(), zone())), 1000);
+}
+

@@ -1,0 +1,207 @@
+// What the console knows of a depot: read once, then kept up to date by the depot's stream.
+
+import { Clock, get, points, seconds } from "/web/api.js";
+
+const DONE = new Set(["completed", "failed", "cancelled"]);
+
+/** Stop states that an order's status stands for. */
+const STATE_OF = { planned: "open", picked_up: "open", en_route: "en_route", arrived: "arrived", completed: "completed", failed: "failed", cancelled: "cancelled" };
+
+export class Depot extends EventTarget {
+  constructor(id) {
+    super();
+    this.id = id;
+    this.drivers = new Map(); // id -> {id, name, state, location, heading}
+    this.orders = new Map(); // id -> order
+    this.routes = new Map(); // driver id -> [{shift_id, stops}]
+    this.unassigned = new Map(); // order id -> reasons
+    this.etas = new Map(); // stop id -> {p50, p80}
+    this.lines = new Map(); // shift id -> {driver_id, points: [[lat, lon]]}
+    this.roads = [];
+    this.versions = []; // oldest first
+    this.version = 0;
+    this.shifts = new Map();
+    this.queue = Promise.resolve();
+    this.ready = false;
+  }
+
+  /** Listen, read everything, and go on from there. */
+  open() {
+    this.source = new EventSource(`/v1/depots/${this.id}/stream`);
+    const json = (apply) => (event) => this.later(() => apply.call(this, JSON.parse(event.data)));
+    this.source.addEventListener("hello", () => this.later(() => (this.ready ? null : this.read())));
+    this.source.addEventListener("reset", () => this.later(() => this.read()));
+    this.source.addEventListener("feed", json(this.happened));
+    this.source.addEventListener("drivers", (event) => this.moved(JSON.parse(event.data))); // need not wait for anything
+    this.source.addEventListener("etas", (event) => this.expected(JSON.parse(event.data)));
+    this.source.addEventListener("roads", json(this.readRoads));
+    this.source.addEventListener("open", () => this.tell("connected", true));
+    this.source.addEventListener("error", () => this.tell("connected", false));
+  }
+
+  close() {
+    this.source?.close();
+  }
+
+  /** One after the other: what comes while something is read is applied to what has been read. */
+  later(step) {
+    this.queue = this.queue.then(step).catch((error) => this.tell("failed", error));
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  async read() {
+    const [about, drivers, vehicles, shifts] = await Promise.all([
+      get(`/v1/depots/${this.id}`), get(`/v1/drivers?depot_id=${this.id}`), get(`/v1/vehicles?depot_id=${this.id}`),
+      get(`/v1/shifts?depot_id=${this.id}`)]);
+    this.about = about;
+    this.clock = new Clock(about.clock);
+    for (const driver of drivers.drivers) this.drivers.set(driver.id, { ...this.drivers.get(driver.id), ...driver });
+    this.vehicles = new Map(vehicles.vehicles.map((vehicle) => [vehicle.id, vehicle]));
+    this.shifts = new Map(shifts.shifts.map((shift) => [shift.id, shift]));
+    await Promise.all([this.readOrders(), this.readRoads(), this.readPlan()]);
+    this.ready = true;
+    this.tell("all");
+  }
+
+  async readOrders() {
+    let cursor = "0";
+    while (cursor !== null) {
+      const page = await get(`/v1/orders?depot_id=${this.id}&cursor=${cursor}`);
+      for (const order of page.orders) this.orders.set(order.id, order);
+      cursor = page.next_cursor;
+    }
+  }
+
+  async readRoads() {
+    this.roads = (await get(`/v1/road-events?depot_id=${this.id}`)).road_events;
+    this.tell("roads");
+  }
+
+  /** The plan in force, whole. */
+  async readPlan() {
+    let plan = null;
+    try {
+      plan = await get(`/v1/depots/${this.id}/plan`);
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+    }
+    const listed = await get(`/v1/depots/${this.id}/plans?after=${Math.max(0, (plan?.version ?? 0) - 100)}`);
+    this.versions = listed.plans;
+    this.version = plan?.version ?? 0;
+    if (!plan) return;
+    this.routes = routesOf(plan);
+    this.unassigned = new Map(plan.unassigned.map((row) => [row.order_id, row.reasons]));
+    this.lines = linesOf(await get(`/v1/depots/${this.id}/plans/${plan.version}/lines`));
+  }
+
+  /** Another plan version: who is concerned is read anew. */
+  async published(data) {
+    const listed = await get(`/v1/depots/${this.id}/plans?after=${this.version}`);
+    this.versions = [...this.versions, ...listed.plans].slice(-1000);
+    this.version = Math.max(this.version, ...listed.plans.map((plan) => plan.version));
+    const drivers = new Set(listed.plans.flatMap((plan) => plan.diff.routes.map((route) => route.driver_id)));
+    for (const plan of listed.plans) for (const id of plan.diff.no_longer_unassigned) this.unassigned.delete(id);
+    if (drivers.size > 8 || data.newly_unassigned.length) return this.readPlan().then(() => this.tell("plan", [...drivers]));
+    await Promise.all([...drivers].map(async (driver) => {
+      const [route, lines] = await Promise.all([
+        get(`/v1/drivers/${driver}/route`), get(`/v1/depots/${this.id}/plans/${this.version}/lines?driver_id=${driver}`)]);
+      this.routes.set(driver, route.shifts);
+      for (const [shift, line] of this.lines) if (line.driver_id === driver) this.lines.delete(shift);
+      for (const [shift, line] of linesOf(lines)) this.lines.set(shift, line);
+    }));
+    this.tell("plan", [...drivers]);
+  }
+
+  async happened(event) {
+    if (!this.ready) return;
+    const { type, data } = event;
+    if (type === "plan.published") return data.version > this.version ? this.published(data) : null;
+    if (type === "order.accepted" || type === "order.changed" || type === "order.reserved" || !this.orders.has(data.order_id)) {
+      const order = await get(`/v1/orders/${data.order_id}`).catch(() => null);
+      if (order) this.orders.set(order.id, order);
+    }
+    const order = this.orders.get(data.order_id);
+    if (!order) return;
+    if (data.status) {
+      order.status = data.status;
+      if (data.status === "unassigned") this.unassigned.set(order.id, data.reasons ?? []);
+      else this.unassigned.delete(order.id);
+      this.mark(order, data.status);
+    }
+    this.tell("order", order);
+  }
+
+  /** Set the state of an order's stops where they stand in routes. */
+  mark(order, status) {
+    const state = STATE_OF[status];
+    if (!state) return;
+    for (const shifts of this.routes.values()) {
+      for (const shift of shifts) {
+        for (const stop of shift.stops) {
+          if (stop.order_id !== order.id) continue;
+          const pickup = stop.stop_id.endsWith(".pickup");
+          if (status === "picked_up") stop.state = pickup ? "completed" : stop.state;
+          else if (pickup && (state === "completed" || DONE.has(stop.state))) stop.state = "completed";
+          else stop.state = state;
+        }
+      }
+    }
+  }
+
+  moved(changed) {
+    for (const [id, now] of Object.entries(changed)) this.drivers.set(id, { id, ...this.drivers.get(id), ...now });
+    if (this.ready) this.tell("drivers", Object.keys(changed));
+  }
+
+  expected(changed) {
+    for (const [stop, eta] of Object.entries(changed)) this.etas.set(stop, eta);
+    if (this.ready) this.tell("etas");
+  }
+
+  name(driver) {
+    return this.drivers.get(driver)?.name || driver.slice(driver.indexOf(".") + 1);
+  }
+
+  /** A version as it was, with its lines; kept, as it never changes. */
+  async past(version) {
+    this.kept ??= new Map();
+    if (!this.kept.has(version)) {
+      const [plan, lines] = await Promise.all([
+        get(`/v1/depots/${this.id}/plans/${version}`), get(`/v1/depots/${this.id}/plans/${version}/lines`)]);
+      if (this.kept.size > 50) this.kept.clear();
+      this.kept.set(version, { plan, routes: routesOf(plan), lines: linesOf(lines) });
+    }
+    return this.kept.get(version);
+  }
+}
+
+export function routesOf(plan) {
+  const routes = new Map();
+  for (const { driver_id, ...shift } of plan.routes) {
+    if (!routes.has(driver_id)) routes.set(driver_id, []);
+    routes.get(driver_id).push(shift);
+  }
+  return routes;
+}
+
+export function linesOf(told) {
+  return new Map(told.lines.map((line) => [line.shift_id, {
+    driver_id: line.driver_id, metres: line.metres,
+    points: line.legs.flatMap((leg, number) => points(leg.points).slice(number ? 1 : 0)),
+  }]));
+}
+
+/** How late a stop will be, or was planned to be (s): 0 if in time. */
+export function lateness(stop, etas) {
+  if (DONE.has(stop.state) || !stop.windows?.length) return stop.late_by ?? 0;
+  const eta = etas.get(stop.stop_id);
+  const at = eta ? seconds(eta.p50) : seconds(stop.arrive);
+  const ends = stop.windows.map((window) => seconds(window.to));
+  const open = ends.filter((end) => end >= at);
+  return open.length ? 0 : Math.round(at - Math.max(...ends));
+}
+
+export const finished = (stop) => DONE.has(stop.state);

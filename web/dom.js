@@ -1,0 +1,82 @@
+// Small means for pages: elements, one dialog, one note at the foot, light and dark.
+
+export const $ = (id) => document.getElementById(id);
+
+/** An element with attributes and children; text is text, never markup. */
+export function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "class") made.className = value;
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== undefined && value !== null) made.setAttribute(key, value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+let hiding = 0;
+
+/** Say something at the foot of the page for a while. */
+export function note(text) {
+  const toast = $("toast");
+  toast.textContent = text;
+  toast.hidden = false;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => (toast.hidden = true), 6000);
+}
+
+/**
+ * Ask in a dialog. `fields` are labelled inputs by name; resolves with their values, or null if it is dismissed.
+ * `send(values)` is tried before it closes: what it throws is shown in the dialog.
+ */
+export function ask(title, fields, { ok = "OK", danger = false, text = "", send = async () => {} } = {}) {
+  const dialog = $("dialog");
+  const error = el("p", { class: "error", role: "alert", hidden: true });
+  const form = el(
+    "form", { method: "dialog" },
+    text && el("p", { class: "dim" }, text),
+    Object.entries(fields).map(([label, input]) => el("label", {}, label, input)),
+    error,
+    el("div", { class: "row end" },
+      el("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
+      el("button", { class: danger ? "danger" : "main" }, ok)),
+  );
+  dialog.replaceChildren(el("h2", { id: "dialog-title" }, title), form);
+  return new Promise((resolve) => {
+    let done = null;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(new FormData(form));
+      try {
+        done = (await send(values)) ?? values;
+        dialog.close("ok");
+      } catch (problem) {
+        error.textContent = problem.text ?? problem.message;
+        error.hidden = false;
+      }
+    });
+    dialog.onclose = () => resolve(done);
+    dialog.showModal();
+  });
+}
+
+/** A select of [value, text] pairs. */
+export function choice(name, rows, chosen) {
+  return el("select", { name }, rows.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+}
+
+/** Light or dark: as chosen before, else as the system has it. */
+export function theme() {
+  const wanted = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  document.documentElement.dataset.theme = wanted;
+  return wanted;
+}
+
+export function otherTheme() {
+  localStorage.setItem("theme", theme() === "dark" ? "light" : "dark");
+  return theme();
+}
+
+/** A colour of the theme. */
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

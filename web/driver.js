@@ -1,0 +1,329 @@
+// The driver's page: the next stop, the sequence, what changed and why; and reports that reach the server sooner or later.
+// An example of what docs/driver-app.md promises: facts wait in a queue, intentions may be refused, one version number.
+
+import { Problem, call, hhmm, iso, resume, session, signIn } from "/web/api.js";
+import { $, ask, choice, el, note, theme } from "/web/dom.js";
+import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
+
+const PING_S = 10;
+const WAIT_S = 25;
+const AGAIN_MS = 2000;
+const ENDED = new Set(["completed", "failed", "cancelled", "moved"]);
+
+let me = null; // {driver_id, csrf_token, expires_at}
+let route = null; // as the server has told it last
+let clock = null; // {now, at (ms here), scale} of the depot
+let tag = "";
+let acknowledged = 0;
+let sending = null;
+let online = true;
+let pings = [];
+let seq = 0;
+let duty = "on";
+let refused = new Set(); // stops that were declined here, until the next route
+
+theme();
+start();
+
+async function start() {
+  navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver" });
+  const token = location.hash.slice(1);
+  if (token) {
+    history.replaceState(null, "", location.pathname);
+    if (await tryKey(token)) return;
+  }
+  me = await kept("me");
+  if (me) resume(me.csrf_token);
+  try {
+    const told = await session("driver");
+    if (told) await signedIn(told);
+    else me = null;
+  } catch {
+    online = false; // what is kept will do
+  }
+  if (me) return enter();
+  $("login").hidden = false;
+  $("login").querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    await tryKey(new FormData(event.target).get("key").trim());
+  });
+}
+
+async function tryKey(key) {
+  const error = $("login").querySelector(".error");
+  try {
+    const told = await signIn(key);
+    if (told.role !== "driver") throw new Problem(403, { detail: "This is not a driver's token.", remedy: "The console is at /." });
+    if ((await kept("me"))?.driver_id !== told.driver_id) await forget();
+    await signedIn(told);
+    $("login").hidden = true;
+    enter();
+    return true;
+  } catch (problem) {
+    $("login").hidden = false;
+    error.textContent = problem.text ?? "The server does not answer.";
+    error.hidden = false;
+    return false;
+  }
+}
+
+async function signedIn(told) {
+  me = told;
+  await keep("me", told);
+}
+
+async function enter() {
+  route = (await kept("route")) ?? null;
+  clock = (await kept("clock")) ?? null;
+  seq = (await kept("seq")) ?? 0;
+  duty = (await kept("duty")) ?? "on";
+  acknowledged = (await kept("acknowledged")) ?? 0;
+  $("app").hidden = false;
+  $("who").textContent = me.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
+  draw();
+  window.addEventListener("online", flush);
+  setInterval(draw, 15_000);
+  setInterval(flush, 5000);
+  locate();
+  follow();
+}
+
+/** The depot's time now (s); of a clock that was told before, if need be. */
+function now() {
+  return clock ? clock.now + ((Date.now() - clock.at) / 1000) * clock.scale : Date.now() / 1000;
+}
+
+// The route, by long polls.
+
+async function follow() {
+  for (;;) {
+    try {
+      await flush();
+      if (!clock || online === false) await readClock();
+      const headers = { "X-CSRF-Token": me.csrf_token, ...(tag ? { "If-None-Match": tag } : {}) };
+      const answer = await fetch(`/v1/drivers/me/route?wait=${tag ? WAIT_S : 0}`, { headers });
+      if (answer.status === 401) return signedOut();
+      if (answer.ok) {
+        tag = answer.headers.get("ETag");
+        await take(await answer.json());
+      } else if (answer.status !== 304) throw new TypeError(`${answer.status}`);
+      reached(true);
+    } catch {
+      reached(false);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
+async function readClock() {
+  const depot = await call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`);
+  clock = { now: Date.parse(depot.clock.now) / 1000, at: Date.now(), scale: depot.clock.scale };
+  await keep("clock", clock);
+}
+
+async function take(told) {
+  if (route && told.route_version > route.route_version) refused = new Set();
+  route = told;
+  await keep("route", route);
+  draw();
+}
+
+function reached(yes) {
+  if (online !== yes) {
+    online = yes;
+    draw();
+  }
+}
+
+async function signedOut() {
+  $("app").hidden = true;
+  $("login").hidden = false;
+  note("Sign in again; what has not been sent is kept.");
+}
+
+// Reports: into the queue first, then to the server, the oldest first.
+
+async function report(path, body, more = {}) {
+  const event = { event_id: crypto.randomUUID(), occurred_at: iso(now()), ...body };
+  await push({ path, body: event, ...more });
+  draw();
+  flush();
+}
+
+async function flush() {
+  sending ??= (async () => {
+    for (const [key, { path, body }] of await waiting()) {
+      try {
+        await call("POST", path, body);
+      } catch (problem) {
+        if (!(problem instanceof Problem) || problem.status === 503 || problem.status === 429) throw problem;
+        if (problem.status === 401) return signedOut();
+        if (problem.told.route) await take({ ...problem.told.route });
+        note(problem.status === 409 ? "That stop is no longer yours." : problem.text);
+      }
+      await sent(key);
+    }
+    reached(true);
+  })().catch(() => reached(false)).finally(() => {
+    sending = null;
+    draw();
+  });
+  return sending;
+}
+
+/** What is queued, as the state it will be: the driver sees his own reports at once. */
+async function states() {
+  const found = new Map();
+  for (const [, { path, body }] of await waiting()) {
+    const stop = /^\/v1\/stops\/(.+)\/events$/.exec(path)?.[1];
+    const state = { arrived: "arrived", completed: "completed", failed: "failed", declined: "moved", skipped: "moved" }[body.type];
+    if (stop && state) found.set(stop, state);
+  }
+  return found;
+}
+
+// Where he is, if he lets it be known.
+
+function locate() {
+  navigator.geolocation?.watchPosition((seen) => {
+    const { latitude, longitude, accuracy, speed, heading } = seen.coords;
+    seq += 1;
+    const ping = { lat: latitude, lon: longitude, recorded_at: iso(now()), seq, accuracy_m: accuracy };
+    if (speed !== null && speed >= 0) ping.speed = speed;
+    if (heading !== null && heading >= 0) ping.heading = heading;
+    pings = [...pings, ping].slice(-1000);
+  }, () => {}, { enableHighAccuracy: true, maximumAge: 5000 });
+  setInterval(async () => {
+    if (!pings.length || duty === "off") return;
+    const batch = pings;
+    pings = [];
+    await keep("seq", seq);
+    try {
+      await call("POST", "/v1/drivers/me/pings", batch);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) pings = [...batch, ...pings].slice(-1000);
+    }
+  }, PING_S * 1000);
+}
+
+// What is shown.
+
+let drawing = null;
+
+function draw() {
+  drawing ??= show().finally(() => (drawing = null));
+}
+
+async function show() {
+  const queued = await states();
+  const count = (await waiting()).length;
+  $("network").textContent = online ? (count ? `sending ${count}` : "connected") : count ? `no network · ${count} to send` : "no network";
+  $("network").classList.toggle("away", !online);
+  const stops = (route?.shifts ?? []).flatMap((shift) => shift.stops).map((stop) => ({ ...stop, state: queued.get(stop.stop_id) ?? stop.state }));
+  const left = stops.filter((stop) => !ENDED.has(stop.state) && !refused.has(stop.stop_id));
+  const next = left.find((stop) => stop.state === "arrived") ?? left.find((stop) => stop.state === "en_route") ?? left[0];
+  showOffer();
+  showNews(stops);
+  showNext(next, stops);
+  showDuty(left, stops);
+  const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
+  $("later").replaceChildren(...left.filter((stop) => stop !== next).map((stop) => el("li", {},
+    el("span", { class: "dim" }, hhmm(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
+  $("later-title").hidden = left.length < 2;
+}
+
+const title = (stop) => stop.recipient?.name ?? `${stop.kind[0].toUpperCase()}${stop.kind.slice(1)} ${stop.order_id.slice(-4)}`;
+const unseen = () => Boolean(route && route.route_version > Math.max(acknowledged, route.acknowledged ?? 0) && route.route_version > 0);
+
+function showNext(stop, stops) {
+  if (!stop) {
+    const done = stops.filter((one) => one.state === "completed").length;
+    return $("next").replaceChildren(el("h2", {}, stops.length ? "All stops are done" : "No stops yet"), el("p", { class: "dim" }, stops.length ? `${done} completed. Drive back to the depot.` : "They appear here as soon as there is a plan."));
+  }
+  const there = stop.state === "arrived";
+  const { lat, lon } = stop.location ?? {};
+  const window = stop.windows?.map((one) => `${hhmm(one.from)}–${hhmm(one.to)}`).join(", ");
+  const path = `/v1/stops/${stop.stop_id}/events`;
+  $("next").replaceChildren(
+    el("p", { class: "dim" }, there ? "You are at" : "Next stop"), el("h2", {}, title(stop)),
+    el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${hhmm(stop.eta?.p50 ?? stop.arrive)}`),
+    window && el("p", {}, `Window ${window}`), stop.recipient?.note && el("p", { class: "place" }, stop.recipient.note),
+    stop.recipient?.phone && el("p", {}, el("a", { href: `tel:${stop.recipient.phone.replace(/[^+\d]/g, "")}` }, stop.recipient.phone)),
+    el("div", { class: "actions" },
+      there ? el("button", { class: "main", onclick: () => report(path, { type: "completed", plan_version_seen: route.route_version }) }, "Done")
+        : el("button", { class: "main", onclick: () => report(path, { type: "arrived", plan_version_seen: route.route_version }) }, "Arrived"),
+      lat !== undefined && el("a", { class: "button", href: mapLink(lat, lon) }, "Navigate"),
+      el("button", { onclick: () => failed(stop, path) }, "Failed…"),
+      !there && el("button", { onclick: () => declined(stop, path) }, "Decline…")));
+}
+
+/** What opens the phone's navigation. */
+function mapLink(lat, lon) {
+  return /iPhone|iPad|Macintosh/.test(navigator.userAgent) ? `maps:?daddr=${lat},${lon}` : `geo:${lat},${lon}?q=${lat},${lon}`;
+}
+
+async function failed(stop, path) {
+  const told = await ask("What went wrong?", { Reason: choice("reason", ["Nobody there", "Refused", "Damaged", "Wrong address", "No access"].map((text) => [text, text])),
+    "More": el("input", { name: "more", maxlength: 300, autocomplete: "off" }) }, { ok: "Failed", danger: true });
+  if (told) report(path, { type: "failed", reason: [told.reason, told.more].filter(Boolean).join(": "), plan_version_seen: route.route_version });
+}
+
+async function declined(stop, path) {
+  const told = await ask("Decline this stop?", { Reason: choice("reason", ["No room", "Cannot get there", "Not safe", "No time"].map((text) => [text, text])) },
+    { ok: "Decline", danger: true, text: "Somebody else may get it." });
+  if (!told) return;
+  refused.add(stop.stop_id);
+  report(path, { type: "declined", reason: told.reason, plan_version_seen: route.route_version });
+}
+
+function showNews(stops) {
+  const card = $("news");
+  card.hidden = !unseen();
+  if (card.hidden) return;
+  const { gained = [], lost = [], reordered = [], updated = [] } = route.changes ?? {};
+  const part = (list, one, many) => list.length && `${list.length} ${list.length === 1 ? one : many}`;
+  const what = [part(gained, "new stop", "new stops"), part(lost, "stop gone", "stops gone"), part(reordered, "stop moved", "stops moved"),
+    part(updated, "stop changed", "stops changed")].filter(Boolean).join(", ") || "your route";
+  const why = [...new Set((route.triggers ?? []).map((trigger) => trigger.kind.replaceAll("_", " ")))].join(", ");
+  card.replaceChildren(el("strong", {}, `Changed: ${what}`), el("p", { class: "dim" }, why ? `Because: ${why}` : "A better sequence was found."),
+    el("button", { class: "main", onclick: () => acknowledge(stops) }, "OK"));
+}
+
+async function acknowledge() {
+  acknowledged = route.route_version;
+  await keep("acknowledged", acknowledged);
+  await push({ path: "/v1/drivers/me/acks", body: { route_version: acknowledged } });
+  draw();
+  flush();
+}
+
+function showOffer() {
+  const offer = route?.offer;
+  const open = offer && offer.state === "open" && Date.parse(offer.expires_at) / 1000 > now();
+  $("offer").hidden = !open;
+  if (!open) return;
+  const answer = (type) => {
+    route.offer = null;
+    report(`/v1/stops/${offer.stop_id}/events`, { type });
+  };
+  $("offer").replaceChildren(el("h2", {}, offer.emergency ? "Emergency" : "Can you take this?"),
+    el("p", {}, `${offer.kind}, ${Math.round(offer.wait / 60)} min away`),
+    el("div", { class: "actions" }, el("button", { class: "main", onclick: () => answer("accepted") }, "Accept"), el("button", { onclick: () => answer("declined") }, "Decline")));
+}
+
+function showDuty(left, stops) {
+  const events = "/v1/drivers/me/events";
+  const change = (state, type, more = {}) => async () => {
+    duty = state;
+    await keep("duty", duty);
+    report(events, { type, ...more });
+  };
+  const begun = stops.some((stop) => stop.state !== "open");
+  $("duty").replaceChildren(...[
+    !begun && left.length > 0 && duty === "on" && el("button", { class: "main", onclick: () => report(events, { type: "departed" }) }, "Leave the depot"),
+    begun && !left.length && el("button", { class: "main", onclick: () => report(events, { type: "returned" }) }, "Back at the depot"),
+    duty === "break" ? el("button", { onclick: change("on", "off_break") }, "End break")
+      : duty === "on" && el("button", { onclick: () => change("break", "on_break", { until: iso(now() + 1800) })() }, "Break (30 min)"),
+    duty === "off" ? el("button", { onclick: change("on", "on_duty") }, "On duty") : el("button", { onclick: change("off", "off_duty") }, "Off duty"),
+  ].filter(Boolean));
+}
