@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-WHOLE := tests/chaos tests/e2e  #: what starts all processes has both cores for itself
+WHOLE := tests/chaos tests/e2e tests/browser  #: what starts all processes has both cores for itself
 
 .PHONY: demo run test chaos check lint types docs bench clean
 .DEFAULT_GOAL := help

@@ -50,6 +50,7 @@ async def _run(stack: Stack, network: Network, arguments: argparse.Namespace) ->
         times: list[float] = []
         accepting: list[float] = []
         windows: list[int] = []
+        gone = 0
         for _ in range(arguments.quotes + 1):
             body = {"order": {"depot_id": "town", "kind": "collection", "location": town.place(), "demand": {"parcels": 1},
                               "service_time": SERVICE_S // 3}}  # fmt: skip
@@ -59,7 +60,13 @@ async def _run(stack: Stack, network: Network, arguments: argparse.Namespace) ->
             windows.append(len(told["windows"]))
             if told["windows"] and dice.random() < arguments.share:
                 begin = time.perf_counter()
-                held = await client.made(f"/v1/quotes/{told['quote_id']}/accept", {"window": 0})
+                try:
+                    held = await client.made(f"/v1/quotes/{told['quote_id']}/accept", {"window": 0})
+                except RuntimeError as error:  # the plan has become another since it was asked
+                    if "window_gone" not in str(error):
+                        raise
+                    gone += 1
+                    continue
                 accepting.append(time.perf_counter() - begin)
                 await client.made(f"/v1/orders/{held['order']['id']}/confirm", {})
     first, *rest = times
@@ -67,6 +74,7 @@ async def _run(stack: Stack, network: Network, arguments: argparse.Namespace) ->
         "map": arguments.map.stem, "open_stops": arguments.open_stops, "drivers": arguments.drivers, "quotes": len(rest),
         "windows": round(statistics.mean(windows), 1), "first_ms": round(1000 * first, 1),
         "p50_ms": _quantile(rest, 0.5), "p95_ms": _quantile(rest, 0.95), "accept_p50_ms": _quantile(accepting, 0.5),
+        "accepted": len(accepting), "gone": gone,
     }  # fmt: skip
 
 

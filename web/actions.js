@@ -86,7 +86,7 @@ export class Actions {
 
   /** The area that has been drawn is whole. */
   async finish() {
-    if (this.mode !== "slow" || this.corners.length < 3) return;
+    if (this.mode !== "slow" || this.corners.length < 3 || document.querySelector("dialog[open]")) return;
     const polygon = this.corners.map((place) => ({ lat: Number(place.lat.toFixed(6)), lon: Number(place.lng.toFixed(6)) }));
     const made = await ask("Slow zone", {
       "Speed (%)": number("percent", 50, { min: 5, max: 95 }), "For (min)": number("minutes", 60, { min: 1 }),

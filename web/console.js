@@ -353,8 +353,11 @@ function wire() {
       if (actions.mode) return actions.aim(actions.mode);
       return chooseDriver(null);
     }
-    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !depot?.ready) return;
-    if (event.key === "Enter" && actions.mode === "slow") return actions.finish();
+    if (event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !depot?.ready) return;
+    if (event.key === "Enter" && actions.mode === "slow") {
+      event.preventDefault(); // else it answers the dialog as well
+      return actions.finish();
+    }
     if (KEYS[event.key]) {
       event.preventDefault();
       KEYS[event.key][1]();
@@ -363,3 +366,5 @@ function wire() {
   setInterval(() => depot?.ready && ($("clock").textContent = hhmm(depot.clock.now(), zone())), 1000);
 }
 
+/** What is shown at the moment, for whoever looks from outside. */
+export const state = () => ({ depot, view, past });

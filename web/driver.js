@@ -16,6 +16,7 @@ let clock = null; // {now, at (ms here), scale} of the depot
 let tag = "";
 let acknowledged = 0;
 let sending = null;
+let told = new Map(); // calls that have been answered, and wait for the route as it is after them
 let online = true;
 let pings = [];
 let seq = 0;
@@ -152,17 +153,22 @@ async function report(path, body, more = {}) {
 
 async function flush() {
   sending ??= (async () => {
-    for (const [key, { path, body }] of await waiting()) {
+    const calls = await waiting();
+    for (const [key, { path, body }] of calls) {
+      if (told.has(key)) continue;
       try {
         await call("POST", path, body);
       } catch (problem) {
         if (!(problem instanceof Problem) || problem.status === 503 || problem.status === 429) throw problem;
         if (problem.status === 401) return signedOut();
-        if (problem.told.route) await take({ ...problem.told.route });
         note(problem.status === 409 ? "That stop is no longer yours." : problem.text);
       }
-      await sent(key);
+      told.set(key, body);
     }
+    if (!calls.length) return;
+    await take(await call("GET", "/v1/drivers/me/route")); // states have no version: nobody would be woken by them
+    for (const [key] of calls) await sent(key); // only now: until then they are shown as they were reported
+    for (const [key] of calls) told.delete(key);
     reached(true);
   })().catch(() => reached(false)).finally(() => {
     sending = null;

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ingest.settings import ROOT, BadSettings, Settings
+from routing.model import ReasonCode, TriggerKind
 from tests.conftest import Shop, one_server
 
 PAGES = ("/", "/driver", "/track/some-token")
@@ -56,3 +57,11 @@ def test_a_raster_map_of_ones_choice(settings: Settings) -> None:
     for wrong in ("javascript:alert(1)", "https://a.example;script-src *", "tiles"):
         with pytest.raises(BadSettings):
             Settings.read({"LASTLEG_TILES": wrong})
+
+
+@one_server
+def test_the_console_has_words_for_every_reason_and_trigger(shop: Shop) -> None:
+    """A new one cannot be forgotten."""
+    for name, kinds in (("reasons.js", ReasonCode), ("versions.js", TriggerKind)):
+        text = (ROOT / "web" / name).read_text()
+        assert not [kind for kind in kinds if not re.search(rf"\b{kind}: \"", text)], name

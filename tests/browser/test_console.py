@@ -1,0 +1,153 @@
+"""The dispatcher's console in a real browser, at a real depot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Screen, Town, at, open_console, state
+from tests.conftest import SPOTS, wait_for
+
+
+@pytest.fixture(scope="module")
+def town(stack: Any) -> Town:
+    """One depot for the tests here: they look, add, and close what they have opened."""
+    return Town(stack)
+
+
+def test_an_order_added_by_click_joins_a_route(screen: Screen, town: Town) -> None:
+    """The new version says who gained it, and its stop is on the map."""
+    page, before = open_console(screen, town), town.settled()
+    page.keyboard.press("n")
+    assert page.get_attribute("[data-mode=order]", "aria-pressed") == "true"
+    page.mouse.click(*at(page, SPOTS[2]))
+    page.fill("dialog input[name=recipient]", "Clicked")
+    page.click("dialog button.main")
+    page.wait_for_selector("dialog", state="hidden")
+    wait_for(lambda: state(page, "depot.version") > before, what="the next version on the screen")
+    clicked = "[...depot.orders.values()].find((one) => one.recipient?.name === 'Clicked')"
+    order = wait_for(lambda: state(page, clicked), what="the order")
+    assert abs(order["location"]["lat"] - SPOTS[2]["lat"]) < 2e-4
+    stops = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.stop_id)"
+    wait_for(lambda: order["stop_id"] in state(page, stops), what="its stop in a route")
+    page.wait_for_selector("#feed li:first-child .change:has-text('+1')")
+    page.fill("#search", "clicked")
+    page.click("#found button")
+    page.click("#detail button.danger")
+    page.click("dialog button.danger")
+    wait_for(lambda: town.status(order["id"]) == "cancelled", what="the order cancelled")
+
+
+def test_a_closure_redraws_only_the_routes_it_touches(screen: Screen, town: Town) -> None:
+    """The lines of all others are the very same; opened again it is gone."""
+    page, before = open_console(screen, town), town.settled()
+    lines = state(page, "[...depot.lines].map(([shift, line]) => [shift, line.driver_id, line.points])")
+    assert len({driver for _, driver, _ in lines}) == 2, "both are on the road"
+    mine = next(points for _, driver, points in lines if driver.endswith("anna"))
+    others = next(points for _, driver, points in lines if driver.endswith("bo"))
+    only = [point for point in mine[5:-5] if point not in others] or mine
+    middle = only[len(only) // 2]
+    page.click("[data-mode=close]")
+    page.mouse.click(*at(page, {"lat": middle[0], "lon": middle[1]}))
+    page.fill("dialog input[name=reason]", "burst pipe")
+    page.click("dialog button.danger")
+    page.wait_for_selector("dialog", state="hidden")
+    wait_for(lambda: state(page, "depot.version") > before and state(page, "depot.roads.length"), what="the plan and the closure")
+    plans = town.api.get(f"/v1/depots/{town.depot}/plans?after={before}")["plans"]
+    touched = {route["driver_id"] for plan in plans for route in plan["diff"]["routes"]}
+    now = state(page, "[...depot.lines].map(([shift, line]) => [shift, line.driver_id, line.points])")
+    assert touched
+    assert {driver for shift, driver, points in lines if [shift, driver, points] not in now} <= touched
+    event = state(page, "depot.roads[0]")
+    assert event["reason"] == "burst pipe"
+    town.api.call("DELETE", f"/v1/road-events/{event['id']}").raise_for_status()
+    wait_for(lambda: state(page, "depot.roads.length") == 0, what="the street open again")
+
+
+def test_the_days_versions_are_scrubbed(screen: Screen, town: Town) -> None:
+    """Back to the first, with what it changed; and to now."""
+    page = open_console(screen, town)
+    newest = town.settled()
+    assert newest > 1
+    page.focus("#version")
+    page.keyboard.press("Home")
+    page.wait_for_selector("body.history")
+    assert state(page, "past.version") == 1
+    page.wait_for_selector("#version-told:has-text('v1 of')")
+    assert page.inner_text("#detail h2").startswith("v1:")
+    page.keyboard.press("Escape")
+    page.locator("body").press("]")
+    wait_for(lambda: state(page, "past?.version") == 2, what="the next one")
+    page.locator("body").press("l")
+    page.wait_for_selector("body:not(.history)")
+    assert state(page, "past") is None
+    page.click(f"#feed li[data-version='{newest}'] button")
+    page.wait_for_selector("body.history")
+    page.click("#live")
+    page.wait_for_selector("body:not(.history)")
+
+
+def test_a_driver_is_taken_off_duty_and_back(screen: Screen, town: Town) -> None:
+    """What only she can take is unassigned, with its reason on the screen, until she is back."""
+    page = open_console(screen, town)
+    town.settled()
+    page.click("#routes li:has-text('Anna') button")
+    page.click("#detail button.danger")
+    wait_for(lambda: state(page, f"depot.drivers.get('{town.depot}.anna').state") == "off_duty", what="off duty")
+    hers = f"(depot.routes.get('{town.depot}.anna') ?? []).flatMap((shift) => shift.stops).length"
+    wait_for(lambda: state(page, hers) == 0, what="an empty route")
+    page.wait_for_selector("#unassigned button:has-text('is off duty')")
+    page.click("#unassigned button")
+    assert "Why nobody takes it" in page.inner_text("#detail")
+    page.locator("body").press("Escape")
+    page.fill("#search", "anna")
+    page.click("#found button")
+    page.click("#detail button:has-text('On duty')")
+    wait_for(lambda: state(page, f"depot.drivers.get('{town.depot}.anna').state") == "available", what="on duty")
+    wait_for(lambda: state(page, "depot.unassigned.size") == 0, what="all of them hers again")
+
+
+def test_an_order_is_pinned_and_a_slow_zone_drawn(screen: Screen, town: Town) -> None:
+    """The next plan holds to the pin; the zone is what was drawn."""
+    page = open_console(screen, town)
+    town.settled()
+    order = town.orders[1]  # which only he can take
+    page.fill("#search", "Recipient 1")
+    page.click("#found button")
+    page.click("#detail button:has-text('Pin')")
+    page.select_option("dialog select[name=driver]", f"{town.depot}.bo")
+    page.select_option("dialog select[name=position]", "first")
+    page.click("dialog button.main")
+    wait_for(lambda: town.api.get(f"/v1/orders/{order}")["pin"]["driver_id"] == f"{town.depot}.bo", what="the pin")
+    first = f"depot.routes.get('{town.depot}.bo')?.[0]?.stops?.[0]?.order_id"
+    wait_for(lambda: state(page, first) == order, what="first in his route")
+    page.locator("body").press("Escape")
+    page.locator("body").press("z")
+    x, y = at(page, SPOTS[1])
+    for dx, dy in ((-60, -60), (60, -60), (0, 60)):
+        page.mouse.click(x + dx, y + dy)
+        page.wait_for_timeout(350)  # else it is a double click
+    page.locator("body").press("Enter")
+    page.fill("dialog input[name=percent]", "40")
+    page.press("dialog input[name=percent]", "Enter")
+    (event,) = wait_for(lambda: town.api.get(f"/v1/road-events?depot_id={town.depot}")["road_events"], what="the zone")
+    assert (event["kind"], event["factor"]) == ("slow", 2.5)
+    town.api.call("DELETE", f"/v1/road-events/{event['id']}").raise_for_status()
+
+
+def test_who_is_signed_out_sees_nothing(screen: Screen, town: Town) -> None:
+    """A wrong key is told; a driver's is none for this page; signing out ends the session."""
+    page = screen.page
+    page.goto(town.stack.url)
+    for key, text in (("wrong", "opens no session"), (town.tokens["anna"], "driver's key")):
+        page.fill("input[name=key]", key)
+        page.click("#login button")
+        page.wait_for_selector(f"#login .error:has-text(\"{text}\")")
+    screen.complaints = [text for text in screen.complaints if "401" not in text]  # of the wrong key
+    page.context.clear_cookies()
+    page = open_console(screen, town)
+    page.click("#sign-out")
+    page.wait_for_selector("#login:not([hidden])")
+    assert page.evaluate("fetch('/v1/depots').then((answer) => answer.status)") == 401
+    screen.complaints = [text for text in screen.complaints if "401" not in text]
