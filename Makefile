@@ -1,4 +1,4 @@
-# make demo    a simulated city at work (MAP=file or CITY="Porto, Portugal" for another one)
+# make demo    a simulated city at work (MAP=file or CITY="Porto, Portugal" for another one, SPEED=20 times real time)
 # make run     the service alone
 # make test    all tests (TESTS=tests/routing for some)
 # make chaos   processes killed and frozen under load, and the history judged (8 minutes)
@@ -37,7 +37,7 @@ $(VENV)/bench: requirements-bench.txt $(VENV)/base
 	@touch $@
 
 demo: $(VENV)/base
-	@$(BIN)/python -m demo $(if $(MAP),--map "$(MAP)") $(if $(CITY),--city "$(CITY)") $(DEMO_ARGS)
+	@$(BIN)/python -m demo $(if $(MAP),--map "$(MAP)") $(if $(CITY),--city "$(CITY)") $(if $(SPEED),--speed $(SPEED)) $(DEMO_ARGS)
 
 run: $(VENV)/base
 	@$(BIN)/python -m workers run

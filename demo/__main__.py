@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import signal
 import sys
 import threading
 import time
+import webbrowser
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--drivers", type=int, default=6)
     parser.add_argument("--orders", type=int, default=40, help="orders known before the shifts begin")
     parser.add_argument("--speed", type=float, default=20.0, help="depot seconds per real second")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the console in a browser")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so many real seconds")
     arguments = parser.parse_args(argv)
     console = Console(stderr=not sys.stdout.isatty())
@@ -76,12 +79,23 @@ def _run(arguments: argparse.Namespace, console: Console, stop: threading.Event)
         stack.say(f"making a depot, {arguments.drivers} drivers and {arguments.orders} orders over HTTP")
         world.build()
         world.start()
-        console.print(f"API [bold]{stack.url}[/bold]   operator key in {settings.state / 'operator.key'}   depot {depot_id}")
+        page = f"{stack.url}/#{stack.operator_key}"
+        key = settings.state / "operator.key"
+        console.print(f"console [bold]{page}[/bold]   (signs in by itself; the key is in {key})", soft_wrap=True)
+        console.print(f"a driver's page [bold]{stack.url}/driver#{world.tokens[0]}[/bold]   depot {depot_id}", soft_wrap=True)
+        if not arguments.no_browser and _has_display():
+            webbrowser.open(page)
         try:
             _show(world, stack, console, stop, arguments.seconds)
         finally:
             world.stop()
             console.print("[dim]stopping everything[/dim]")
+
+
+def _has_display() -> bool:
+    """Whether a browser that is opened can be seen."""
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.stdout.isatty() and (sys.platform == "darwin" or bool(display))
 
 
 def _map(arguments: argparse.Namespace, settings: Settings, console: Console) -> tuple[str, Network]:

@@ -44,6 +44,7 @@ class World:
     ended: threading.Event = field(default_factory=threading.Event)
     crew: list[SimulatedDriver] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -64,6 +65,7 @@ class World:
         snapper = Snapper(self.network)
         for number, name in enumerate(NAMES[: self.drivers]):
             token = self._hire(number, name)
+            self.tokens.append(token)
             self.crew.append(SimulatedDriver(
                 api=Api(self.url, token), driver_id=f"{self.depot_id}.{name}", shift=(self.begin, self.begin + 8 * HOUR),
                 home=self.home, clock=self.clock, day=day, snapper=snapper, ended=self.ended, seed=self.seed + number,

@@ -23,6 +23,11 @@ start();
 
 async function start() {
   window.addEventListener("unhandledrejection", (event) => failed(event.reason));
+  const key = location.hash.slice(1);
+  if (key.startsWith("ll_")) {
+    history.replaceState(null, "", location.pathname); // the key of a link does not stay in the address
+    if (await signIn(key).then((opened) => opened.role === "operator", () => false)) return enter();
+  }
   const told = await session("operator");
   if (told) return enter();
   $("login").hidden = false;
