@@ -1,8 +1,8 @@
 """`python -m benchmarks.console`: how long the console keeps its browser's main thread busy, at a large depot at work.
 
 The whole system runs as in `make run`, with `--stops` planned orders and `--drivers` on the road, each of whom pings every second
-from another place; orders come and streets close meanwhile. The system's Chromium, headless, shows the console for `--seconds`, pans
-and zooms; its own trace says how long each task of the page's main thread took. `tasks` are those of a millisecond or more.
+from another place; orders come and streets close meanwhile. The system's Chromium, headless, shows the console for `--seconds`,
+pans and zooms; its own trace says how long each task of the page's main thread took. `tasks` are those of a millisecond or more.
 """
 
 from __future__ import annotations

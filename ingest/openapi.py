@@ -45,6 +45,7 @@ PARAMETERS = {
     "event_id": ("hel.r5f3759df86", "A road event's id"), "key_id": ("shipper-5f3759df86b0", "A key's id"),
     "version": (12, "A plan version"), "external_id": ("A-17", "The id that you gave your order"),
     "webhook_id": ("wh_3f5c0a9d1b2e4f60", "A webhook's id"),
+    "proposal_id": ("5f3759df86a1", "A proposal's id"),
     "quote_id": ("hel.q5f3759df86a1b2c3", "A quote's id"),
     "import_id": ("hel.i5f3759df86a1b2c3", "An import's id"),
     "what": ("stops", "`routes`, `stops`, `pings` or `kpis`"),

@@ -143,6 +143,7 @@ class PolicyIn(_Body):
     eta_step: StrictInt | None = Field(default=None, ge=10, le=DAY_S)
     learned_service: StrictBool | None = None
     personal_days: StrictInt | None = Field(default=None, ge=1, le=3650)
+    review: StrictBool | None = None
     feed_days: StrictInt | None = Field(default=None, ge=1, le=365)
     debounce: StrictFloat | None = Field(default=None, ge=0, le=60)
     max_wait: StrictFloat | None = Field(default=None, ge=0, le=600)

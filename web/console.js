@@ -2,7 +2,7 @@
 
 import { Problem, call, get, hhmm, session, signIn } from "/web/api.js";
 import { Actions } from "/web/actions.js";
-import { Depot, finished, lateness } from "/web/depot.js";
+import { Depot, finished, lateness, linesOf } from "/web/depot.js";
 import { $, el, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
 import { each, inShort } from "/web/reasons.js";
@@ -77,6 +77,7 @@ function open(id) {
   });
   for (const type of ["plan", "order"]) depot.addEventListener(type, later);
   depot.addEventListener("etas", later);
+  depot.addEventListener("proposal", showProposal);
   depot.addEventListener("roads", () => view.street && view.roads(depot.roads));
   depot.addEventListener("drivers", (event) => {
     if (past === null) view.move(new Map(event.detail.map((one) => [one, depot.drivers.get(one)])));
@@ -241,6 +242,34 @@ function showRoad(id) {
   detail(event.kind === "close" ? "Closed street" : "Slow street", [
     ["Reason", event.reason], ["Until", hhmm(event.end, zone())], ["Speed", event.factor && `${Math.round(100 / event.factor)} %`],
   ], [el("button", { onclick: () => actions.reopen(id).then(() => chooseDriver(null)) }, "Open it again")]);
+}
+
+// A plan that waits for a yes.
+
+function showProposal() {
+  const panel = $("proposal");
+  const told = depot.proposal;
+  panel.hidden = !told;
+  if (!told) return panel.replaceChildren();
+  const plan = told.plan;
+  const answer = async (how) => {
+    try {
+      await call("POST", `/v1/depots/${depot.id}/proposals/${told.proposal_id}/${how}`);
+      note(how === "accept" ? "The plan is in force." : "The plan is discarded.");
+    } catch (problem) {
+      note(problem.text);
+    }
+    await depot.readProposal();
+  };
+  const compare = async () => {
+    const after = linesOf(await get(`/v1/depots/${depot.id}/proposal/lines`));
+    view.compare(depot.lines, after, new Set(plan.diff.routes.map((route) => route.driver_id)));
+  };
+  panel.replaceChildren(el("h2", {}, `Proposed: ${why(plan)}`), el("p", {}, changes(plan, name).join(", ") || "no route changed"),
+    plan.diff.newly_unassigned.length ? el("p", { class: "error" }, `${plan.diff.newly_unassigned.length} would be unassigned`) : "",
+    el("p", { class: "dim" }, `${minutes(plan.cost)} · ${disturbed(plan)}`),
+    el("div", { class: "row" }, el("button", { class: "main", onclick: () => answer("accept") }, "Accept"), el("button", { onclick: () => answer("discard") }, "Discard"),
+      el("button", { onclick: () => compare().catch(failed) }, "Show on the map")));
 }
 
 // The day's versions.

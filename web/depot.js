@@ -61,7 +61,7 @@ export class Depot extends EventTarget {
     for (const driver of drivers.drivers) this.drivers.set(driver.id, { ...this.drivers.get(driver.id), ...driver });
     this.vehicles = new Map(vehicles.vehicles.map((vehicle) => [vehicle.id, vehicle]));
     this.shifts = new Map(shifts.shifts.map((shift) => [shift.id, shift]));
-    await Promise.all([this.readOrders(), this.readRoads(), this.readPlan()]);
+    await Promise.all([this.readOrders(), this.readRoads(), this.readPlan(), this.readProposal()]);
     this.ready = true;
     this.tell("all");
   }
@@ -97,6 +97,13 @@ export class Depot extends EventTarget {
     this.lines = linesOf(await get(`/v1/depots/${this.id}/plans/${plan.version}/lines`));
   }
 
+  /** The plan that waits for a yes, where plans are reviewed. */
+  async readProposal() {
+    const told = await get(`/v1/depots/${this.id}/proposal`);
+    this.proposal = told.plan ? told : null;
+    this.tell("proposal");
+  }
+
   /** Another plan version: who is concerned is read anew. */
   async published(data) {
     const listed = await get(`/v1/depots/${this.id}/plans?after=${this.version}`);
@@ -118,7 +125,11 @@ export class Depot extends EventTarget {
   async happened(event) {
     if (!this.ready) return;
     const { type, data } = event;
-    if (type === "plan.published") return data.version > this.version ? this.published(data) : null;
+    if (type === "plan.proposed" || type === "plan.discarded") return this.readProposal();
+    if (type === "plan.published") {
+      if (this.proposal) await this.readProposal();
+      return data.version > this.version ? this.published(data) : null;
+    }
     if (type === "order.accepted" || type === "order.changed" || type === "order.reserved" || !this.orders.has(data.order_id)) {
       const order = await get(`/v1/orders/${data.order_id}`).catch(() => null);
       if (order) this.orders.set(order.id, order);

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ingest.store import keys, readers
+import msgspec
+
+from ingest.store import keys, readers, writers
 from ingest.store.connection import Store, run
 from routing import codec
 from routing.model import Diff, Order, Plan, Route, Snapshot, order_of
@@ -19,13 +22,14 @@ LUA = Path(__file__).parent / "lua"
 
 
 class Outcome(StrEnum):
-    """What became of a plan: published; refused, so start again from the new state; or nothing to publish."""
+    """What became of a plan: published; proposed; refused, so start again from the new state; or nothing to publish."""
 
     PUBLISHED = "published"
     OUTDATED = "outdated"
     MOVED = "moved"
     CHANGED = "changed"
     NOTHING = "nothing"
+    PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,54 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
         "streams": {driver: [keys.route_stream(plan.depot_id, driver), keys.route_channel(plan.depot_id, driver)]
                     for driver in documents},
     }  # fmt: skip
+    if snapshot.depot.policy.review:
+        return _propose(client, snapshot, plan, record, arguments)
     outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
     if outcome == Outcome.OUTDATED:  # by itself, perhaps: a commit whose answer was lost is sent again
         known = readers.version_record(client, plan.depot_id, plan.version)
         if known is not None and (known.published_at, known.engine) == (plan.published_at, plan.engine):
             return Outcome.PUBLISHED, str(plan.version)
     return Outcome(outcome), detail
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A plan that waits for a dispatcher's yes: the plan, what its version would say, and the commit that a yes makes."""
+
+    id: str
+    base: int
+    plan: Plan
+    record: readers.VersionRecord
+    commit: dict[str, Any]
+
+
+def _propose(client: Store, snapshot: Snapshot, plan: Plan, record: readers.VersionRecord, arguments: dict[str, Any]
+             ) -> tuple[Outcome, str]:  # fmt: skip
+    """Put a plan before the dispatcher, in place of one that waits already. Its triggers count as answered."""
+    made = Proposal(secrets.token_hex(6), snapshot.version, plan, record, arguments)
+    event = {"proposal_id": made.id, "version": plan.version, "drivers": [route["driver_id"] for route in record.diff["routes"]]}
+    told = [snapshot.version, snapshot.revision, arguments["role"], arguments["began"], arguments["again"],
+            int(arguments["improve"]), codec.dumps(made).decode(), json.dumps(event)]  # fmt: skip
+    proposed = run(client, plan.depot_id, "propose", told, folder=LUA)
+    return (Outcome.PROPOSED, made.id) if proposed else (Outcome.OUTDATED, str(snapshot.version))
+
+
+def proposal(client: Store, depot_id: str) -> Proposal | None:
+    """The plan that waits, or None."""
+    text = client.get(keys.depot_key(depot_id, "proposal"))
+    return codec.loads(text, Proposal) if text else None
+
+
+def accept(client: Store, depot_id: str, made: Proposal, *, now: float) -> tuple[Outcome, str]:
+    """Publish what was proposed, unless the state it was made from has moved on: then it is dropped, and another one asked for."""
+    outcome, detail = run(client, depot_id, "commit", [json.dumps(made.commit | {"now": now})], folder=LUA)
+    if outcome != Outcome.PUBLISHED and discard(client, depot_id, made):
+        writers.request(client, depot_id, made.id, now)
+    return Outcome(outcome), detail
+
+
+def discard(client: Store, depot_id: str, made: Proposal) -> bool:
+    """Drop a proposal; False if it no longer waits."""
+    return bool(run(client, depot_id, "discard", [made.id], folder=LUA))
 
 
 def _event(plan: Plan, work: Work) -> dict[str, Any]:

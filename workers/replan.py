@@ -213,7 +213,7 @@ def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Prob
 def _count(client: Store, work: Work, outcome: Outcome, plan: Plan) -> None:
     """Sum up what became of a plan, for `/metrics`."""
     tally = Tally()
-    answered = outcome in (Outcome.PUBLISHED, Outcome.NOTHING)
+    answered = outcome in (Outcome.PUBLISHED, Outcome.NOTHING, Outcome.PROPOSED)
     if outcome is Outcome.PUBLISHED:
         tally.count("plans", engine=plan.engine)
         stage = "first" if work.role == "repair" else "improved"
@@ -221,8 +221,8 @@ def _count(client: Store, work: Work, outcome: Outcome, plan: Plan) -> None:
             tally.observe("event_to_plan_seconds", time.time() - trigger.at, stage=stage, trigger=trigger.kind)
         for step, milliseconds in plan.timings.items():
             tally.observe("step_seconds", milliseconds / 1000, engine=plan.engine, step=step)
-    elif outcome is Outcome.NOTHING:
-        tally.count("noops", role=work.role)
+    elif outcome in (Outcome.NOTHING, Outcome.PROPOSED):
+        tally.count("noops" if outcome is Outcome.NOTHING else "proposals", role=work.role)
     else:
         tally.count("commits_refused", why=outcome)
     if answered and work.role == "repair":

@@ -206,6 +206,20 @@ class LinesView(TypedDict):
     lines: list[LineView]
 
 
+class ProposalView(TypedDict):
+    """The plan that waits for a yes, and the version that it would replace; all null if none does."""
+
+    proposal_id: str | None
+    base: int | None
+    plan: PlanView | None
+
+
+class AcceptedView(TypedDict):
+    """The version that was published."""
+
+    version: int
+
+
 class NearView(TypedDict):
     """A driver on duty, and how far from a place: by today's roads, and as the crow flies."""
 

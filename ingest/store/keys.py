@@ -14,8 +14,8 @@ DEPOT = (
     "depot", "rev", "drivers", "vehicles", "shifts", "orders", "open", "order_index", "external", "fingerprints",
     "record_rev", "goods", "declined", "absent", "positions", "ping_at", "progress", "trail", "departed", "returned",
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
-    "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "aside", "tries",
-    "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
+    "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "proposal", "aside",
+    "tries", "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
     "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
     "fanned", "deliveries", "deliver_due", "hook_failures", "imports", "import_tries",
 )  # fmt: skip

@@ -24,6 +24,7 @@ TOLD = {
     "eta_error_seconds": "How far from the published time drivers arrive, by side, in depot time",
     "plans": "Published plans",
     "noops": "Re-solves that changed nothing, and so were not published",
+    "proposals": "Plans that were put before a dispatcher",
     "triggers": "Triggers answered",
     "triggers_coalesced": "Triggers that were answered together with an earlier one",
     "commits_refused": "Plans that were not published because the state had moved on",

@@ -40,7 +40,7 @@ def current(depot_id: str) -> dict[str, Any]:
     if plan is None:
         raise ApiProblem(404, "no_plan", "This depot has no plan yet.", "Add a shift and an order.")
     record = readers.version_record(store(), depot.id, plan.version)
-    return _view(depot, plan, record, current_version=True)
+    return shown(depot, plan, record, current_version=True)
 
 
 @blueprint.get("/v1/depots/<depot_id>/plans")
@@ -65,7 +65,7 @@ def one(depot_id: str, version: int) -> dict[str, Any]:
     found = readers.plan_at(store(), depot.id, version)
     if found is None:
         raise not_found("plan version", str(version))
-    return _view(depot, *found)
+    return shown(depot, *found)
 
 
 @blueprint.get("/v1/depots/<depot_id>/plans/<int:version>/lines")
@@ -82,7 +82,7 @@ def drawn(depot_id: str, version: int) -> dict[str, Any]:
         raise not_found("plan version", str(version))
     driver = query(LinesQuery).driver_id
     found_lines = lines(store(), services().settings, depot, plan, now=time.time(), driver=driver)
-    return {"version": version, "lines": [_line(one) for one in found_lines]}
+    return {"version": version, "lines": [way(one) for one in found_lines]}
 
 
 @blueprint.get("/v1/depots/<depot_id>/problem")
@@ -101,7 +101,8 @@ def problem(depot_id: str) -> Response:
     return Response(codec.dumps(found), content_type="application/json")
 
 
-def _line(found: Line) -> dict[str, Any]:
+def way(found: Line) -> dict[str, Any]:
+    """A route's line as the API shows it."""
     ends = [*(stop.stop_id for stop in found.stops), None]
     legs = [{"stop_id": stop, "points": steps(leg)} for stop, leg in zip(ends, found.legs, strict=False)]
     route = found.route
@@ -120,7 +121,8 @@ def _summary(record: VersionRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _view(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_version: bool = False) -> dict[str, Any]:
+def shown(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_version: bool = False) -> dict[str, Any]:
+    """A plan as the API shows it, each stop with its live state."""
     stops = [stop.stop_id for route in plan.routes for stop in route.stops]
     progress = readers.progress_of(store(), depot.id, stops)
     orders, etas = readers.orders_of(store(), depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}

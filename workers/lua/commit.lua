@@ -40,6 +40,7 @@ end
 version = version + 1
 redis.call('SET', K.version, version)
 redis.call('SET', K.plan, c.plan)
+redis.call('DEL', K.proposal)  -- it was made from the plan before
 if c.planned_on ~= '' then redis.call('SET', K.planned_on, c.planned_on) end
 redis.call('HSET', K.versions, version, c.record)
 if c.snapshot == true then
