@@ -292,6 +292,7 @@ class ShiftView(TypedDict):
     start_location: Location
     end_location: Location | None
     overtime: int
+    locked: bool
 
 
 class ShiftsView(TypedDict):

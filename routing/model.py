@@ -427,7 +427,10 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price."""
+    """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price.
+
+    A `locked` one's route stays as it is.
+    """
 
     id: str
     depot_id: str
@@ -439,6 +442,7 @@ class Shift:
     start_location: Location
     end_location: Location | None
     overtime: int = 0
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from routing.model import (
     Vehicle,
 )
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Hours, Problem, build
+from routing.solve.problem import Hours, Problem, build, with_locks
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -133,7 +133,8 @@ def rich_problem(seed: int, **size: int) -> Problem:
              for crew in problem.crews]  # fmt: skip
     crews = [replace(crew, setup=tasks[crew.frozen[0]].setup_time if crew.serving and maybe() else 0) for crew in crews]
     policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
-    return replace(problem, tasks=tuple(tasks), crews=tuple(crews), policy=policy)
+    crews = [replace(crew, locked=not crew.absent and bool(rng.random() < 0.15)) for crew in crews]
+    return replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy)
 
 
 def _position(rng: np.random.Generator) -> Turn | int:

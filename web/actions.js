@@ -126,6 +126,12 @@ export class Actions {
       type === "off_duty" ? "Off duty: what is not on the vehicle goes to others." : "On duty.");
   }
 
+  async lock(shift) {
+    const changed = await call(shift.locked ? "DELETE" : "PUT", `/v1/shifts/${shift.id}/lock`);
+    note(changed.locked ? "The route stays as it is." : "Plans may change the route again.");
+    return changed;
+  }
+
   async resolve() {
     await tried(() => call("POST", `/v1/depots/${this.depot().id}/resolve`), "Asked for a new plan.");
   }

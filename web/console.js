@@ -231,9 +231,19 @@ function showDriver(id) {
     ["Skills", driver?.skills?.join(", ")],
   ], [
     driver?.location && el("button", { onclick: () => view.goTo(driver.location) }, "Show"),
+    lockButton(id),
     away ? el("button", { onclick: () => actions.duty(id, "on_duty") }, "On duty") : el("button", { class: "danger", onclick: () => actions.duty(id, "off_duty") }, "Off duty"),
   ], [el("ol", {}, open.slice(0, 30).map((stop) => el("li", {}, el("button", { onclick: () => showStop(stop.stop_id) },
     `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))]);
+}
+
+/** Lock a route, so that plans leave it alone; or unlock it. */
+function lockButton(id) {
+  const shift = depot.shifts.get((shown().routes.get(id) ?? [])[0]?.shift_id);
+  return shift && el("button", { "aria-pressed": String(shift.locked), onclick: async () => {
+    depot.shifts.set(shift.id, await actions.lock(shift));
+    showDriver(id);
+  } }, shift.locked ? "Unlock route" : "Lock route");
 }
 
 function showRoad(id) {

@@ -95,11 +95,11 @@ def _offer(snapshot: Snapshot, order: Order, found: Match, shift_id: str, now: f
 
 
 def _about(snapshot: Snapshot, crew: Crew, now: int) -> bool:
-    """Whether a crew is on duty, in its hours, and its phone heard of."""
+    """Whether a crew is on duty, in its hours, its phone heard of, and its route open to more."""
     shift = snapshot.shifts[crew.shift_id]
     seen = snapshot.positions.get(crew.driver_id)
     heard = seen is not None and seen.at >= now - snapshot.depot.policy.silent_after
-    on_duty = not crew.absent and crew.driver_id not in snapshot.breaks
+    on_duty = not crew.absent and not crew.locked and crew.driver_id not in snapshot.breaks
     return on_duty and heard and (crew.departed or shift.start <= now <= shift.end)
 
 

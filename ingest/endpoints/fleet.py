@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flask import Blueprint
@@ -131,6 +131,31 @@ def vehicle(vehicle_id: str) -> dict[str, Any]:
 def shift(shift_id: str) -> dict[str, Any]:
     """One shift."""
     return view(my_record("shifts", shift_id)[1])
+
+
+@blueprint.put("/v1/shifts/<shift_id>/lock")
+@allow(Role.OPERATOR)
+@describe({200: ShiftView})
+def lock(shift_id: str) -> dict[str, Any]:
+    """Let a route stay as it is: no plan gives it anything, takes anything from it or reorders it, unless its driver is away."""
+    return _locked(shift_id, locked=True)
+
+
+@blueprint.delete("/v1/shifts/<shift_id>/lock")
+@allow(Role.OPERATOR)
+@describe({200: ShiftView})
+def unlock(shift_id: str) -> dict[str, Any]:
+    """Let plans change a route again."""
+    return _locked(shift_id, locked=False)
+
+
+def _locked(shift_id: str, *, locked: bool) -> dict[str, Any]:
+    while True:
+        expected = readers.record_revision(store(), shift_id)
+        _, record = my_record("shifts", shift_id)
+        changed = replace(record, locked=locked)
+        if record.locked is locked or writers.lock_shift(store(), changed, expected=expected, now=context.now()):
+            return view(changed)
 
 
 @blueprint.delete("/v1/drivers/<driver_id>/personal")

@@ -55,6 +55,12 @@ def put_record(client: Store, family: str, record: Driver | Vehicle | Shift, *, 
     return list(run(client, record.depot_id, "put", arguments, PERSONAL=keys.personal(record.depot_id, record.id)))
 
 
+def lock_shift(client: Store, shift: Shift, *, expected: int, now: float) -> bool:
+    """Lock or unlock a shift's route, as the record says; False if it has changed since it was read."""
+    arguments = [shift.id, codec.dumps(shift), expected, int(shift.locked), json.dumps({"shift_id": shift.id}), now]
+    return bool(run(client, shift.depot_id, "lock", arguments))
+
+
 @dataclass(frozen=True, slots=True)
 class NewOrder:
     """An order to accept: what its request looked like, by which key it is known if it comes again, and who waits for it.

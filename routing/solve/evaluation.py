@@ -66,7 +66,7 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
     number_of = {crew.shift_id: v for v, crew in enumerate(crews)}
     for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
         aboard = task.goods_on is not None
-        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None)
+        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None, task.locked)
         if like not in plain:
             anybody = replace(task, goods_on=_NOBODY) if aboard else task
             plain[like] = np.array([barred(crew, anybody) is not None for crew in crews], np.uint8)

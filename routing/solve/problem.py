@@ -55,7 +55,8 @@ class Task:
     `goods_on` is the shift whose vehicle carries the goods (deliveries only). `pair` is the task at the other end of goods
     that are at a pickup: a collection that comes first, and a delivery, on one vehicle. `setup_time` is spent before service
     begins, unless the stop before is at the same place. `not_before` is a moment before which service may not begin,
-    `promised` one by which it was promised to; `only` and `position` pin it to a driver and a position.
+    `promised` one by which it was promised to; `only` and `position` pin it to a driver and a position. `locked`: it is in a locked
+    route.
     """
 
     stop_id: str
@@ -79,6 +80,7 @@ class Task:
     promised: int | None = None
     only: str | None = None
     position: Turn | int | None = None
+    locked: bool = False
 
     @property
     def second(self) -> bool:
@@ -93,7 +95,7 @@ class Crew:
     `ready` is when it leaves `place` (for a stop in progress: when it arrived there). `done` are the stop
     ids behind it; `frozen` indexes the tasks ahead that no plan may touch, the first of which is being
     driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now. `overtime` are
-    the seconds it may work beyond `shift_end`, at a price.
+    the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -117,6 +119,7 @@ class Crew:
     overtime: int = 0
     costs: Costs = STANDARD
     setup: int = 0
+    locked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,11 +238,23 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
-        tasks=tasks, crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
+        tasks=with_locks(tasks, crews), crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
         hours=hours_of(list(places), max((crew.shift_end + crew.overtime for crew in crews), default=now)) if hours_of else None,
     )  # fmt: skip
     problem = _reopen_cut_legs(problem, list(places), free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
+
+
+def with_locks(tasks: Sequence[Task], crews: Sequence[Crew]) -> tuple[Task, ...]:
+    """The tasks of locked routes, each pinned to where it is."""
+    found = list(tasks)
+    for crew in crews:
+        before = len(crew.done) + len(crew.frozen)
+        for task in crew.frozen if crew.locked else ():
+            found[task] = replace(found[task], locked=True)
+        for number, task in enumerate(crew.base if crew.locked else (), before + 1):
+            found[task] = replace(found[task], only=crew.driver_id, position=number, locked=True)
+    return tuple(found)
 
 
 def _place(places: dict[Place, int], place: Place) -> int:
@@ -316,6 +331,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         frozen=tuple(index[stop.stop_id] for stop in started),
         base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)
                    and snapshot.held.get(tasks[task].order_id, shift.driver_id) == shift.driver_id),
+        locked=shift.locked and not absent,  # who is away cannot keep what others could take
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price),
     )  # fmt: skip

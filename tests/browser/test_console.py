@@ -151,3 +151,31 @@ def test_who_is_signed_out_sees_nothing(screen: Screen, town: Town) -> None:
     page.wait_for_selector("#login:not([hidden])")
     assert page.evaluate("fetch('/v1/depots').then((answer) => answer.status)") == 401
     screen.complaints = [text for text in screen.complaints if "401" not in text]
+
+
+def test_a_proposed_plan_is_accepted_and_a_route_locked(screen: Screen, stack: Any) -> None:
+    """Nothing is in force before the yes; what is discarded is not; a locked route takes nothing more."""
+    town = Town(stack)
+    town.settled()
+    town.api.call("PATCH", f"/v1/depots/{town.depot}", {"policy": {"review": True}}).raise_for_status()
+    page, before = open_console(screen, town), town.version()
+    town.order(3, skills=["anna"])
+    page.wait_for_selector("#proposal:not([hidden])")
+    assert "Anna +1" in page.inner_text("#proposal")
+    page.click("#proposal button:has-text('Show on the map')")
+    assert town.version() == before
+    page.click("#proposal button:has-text('Discard')")
+    page.wait_for_selector("#proposal", state="hidden")
+    page.locator("body").press("r")
+    page.wait_for_selector("#proposal:not([hidden])")
+    page.wait_for_timeout(1500)  # a better one may take its place
+    page.click("#proposal button:has-text('Accept')")
+    wait_for(lambda: state(page, "depot.version") > before, what="the plan in force")
+    town.api.call("PATCH", f"/v1/depots/{town.depot}", {"policy": {"review": False}}).raise_for_status()
+    page.click("#routes li:has-text('Anna') button")
+    page.click("#detail button:has-text('Lock route')")
+    page.wait_for_selector("#detail button:has-text('Unlock route')")
+    town.order(4, skills=["anna"])
+    page.wait_for_selector("#unassigned button:has-text('has a locked route')")
+    page.click("#detail button:has-text('Unlock route')")
+    wait_for(lambda: state(page, "depot.unassigned.size") == 0, what="unlocked, and taken")

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from routing.model import ReasonCode
 from routing.solve.findings import Violation, Way
 from routing.solve.problem import Crew, Task
-from routing.solve.rules import absence, capacity, drivers, goods, pins, roads, shifts, skills, use, windows
+from routing.solve.rules import absence, capacity, drivers, goods, locks, pins, roads, shifts, skills, use, windows
 from routing.solve.tour import Breach, Tour
 
-BARS: tuple[Callable[[Crew, Task], ReasonCode | None], ...] = (skills.bars, drivers.bars, pins.bars, goods.bars, absence.bars)
+BARS: tuple[Callable[[Crew, Task], ReasonCode | None], ...] = (
+    skills.bars, drivers.bars, locks.bars, pins.bars, goods.bars, absence.bars)  # fmt: skip
 
 BREACHES: tuple[Callable[[Tour], Breach | None], ...] = (
     goods.breach, capacity.breach, pins.breach, roads.breach, windows.breach, shifts.breach)  # fmt: skip
@@ -26,5 +27,5 @@ PRICES: dict[str, Callable[[Tour], int]] = {
 """What the parts of a cost are called."""
 
 CHECKS: tuple[Callable[[Way], Iterator[Violation]], ...] = (
-    skills.check, drivers.check, pins.check, goods.check, absence.check, capacity.check, roads.check, windows.check,
+    skills.check, drivers.check, locks.check, pins.check, goods.check, absence.check, capacity.check, roads.check, windows.check,
     shifts.check)  # fmt: skip
