@@ -37,11 +37,11 @@ def current(depot_id: str) -> dict[str, Any]:
 @allow(Role.OPERATOR)
 @describe({200: LinesView})
 def drawn(depot_id: str) -> dict[str, Any]:
-    """The ways that its routes would take."""
+    """The ways that its routes would take; none if no plan waits."""
     depot = my_depot(depot_id)
     made = commit.proposal(store(), depot.id)
     if made is None:
-        raise not_found("proposal", depot_id)
+        return {"version": 0, "lines": []}
     found = lines(store(), services().settings, depot, made.plan, now=time.time())
     return {"version": made.plan.version, "lines": [way(one) for one in found]}
 
