@@ -15,6 +15,11 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Put these in place of what an element has; what is nothing is left out. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
+}
+
 let hiding = 0;
 
 /** Say something at the foot of the page for a while. */

@@ -2,8 +2,9 @@
 // An example of what docs/driver-app.md promises: facts wait in a queue, intentions may be refused, one version number.
 
 import { Problem, call, hhmm, iso, resume, session, signIn } from "/web/api.js";
-import { $, ask, choice, el, note, theme } from "/web/dom.js";
+import { $, ask, choice, el, fill, note, theme } from "/web/dom.js";
 import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
+import { trigger } from "/web/words.js";
 
 const PING_S = 10;
 const WAIT_S = 25;
@@ -244,13 +245,13 @@ const unseen = () => Boolean(route && route.route_version > Math.max(acknowledge
 function showNext(stop, stops) {
   if (!stop) {
     const done = stops.filter((one) => one.state === "completed").length;
-    return $("next").replaceChildren(el("h2", {}, stops.length ? "All stops are done" : "No stops yet"), el("p", { class: "dim" }, stops.length ? `${done} completed. Drive back to the depot.` : "They appear here as soon as there is a plan."));
+    return fill($("next"), el("h2", {}, stops.length ? "All stops are done" : "No stops yet"), el("p", { class: "dim" }, stops.length ? `${done} completed. Drive back to the depot.` : "They appear here as soon as there is a plan."));
   }
   const there = stop.state === "arrived";
   const { lat, lon } = stop.location ?? {};
   const window = stop.windows?.map((one) => `${hhmm(one.from)}–${hhmm(one.to)}`).join(", ");
   const path = `/v1/stops/${stop.stop_id}/events`;
-  $("next").replaceChildren(
+  fill($("next"),
     el("p", { class: "dim" }, there ? "You are at" : "Next stop"), el("h2", {}, title(stop)),
     el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${hhmm(stop.eta?.p50 ?? stop.arrive)}`),
     window && el("p", {}, `Window ${window}`), stop.recipient?.note && el("p", { class: "place" }, stop.recipient.note),
@@ -290,7 +291,7 @@ function showNews(stops) {
   const part = (list, one, many) => list.length && `${list.length} ${list.length === 1 ? one : many}`;
   const what = [part(gained, "new stop", "new stops"), part(lost, "stop gone", "stops gone"), part(reordered, "stop moved", "stops moved"),
     part(updated, "stop changed", "stops changed")].filter(Boolean).join(", ") || "your route";
-  const why = [...new Set((route.triggers ?? []).map((trigger) => trigger.kind.replaceAll("_", " ")))].join(", ");
+  const why = [...new Set((route.triggers ?? []).map(({ kind }) => trigger(kind)))].join(", ");
   card.replaceChildren(el("strong", {}, `Changed: ${what}`), el("p", { class: "dim" }, why ? `Because: ${why}` : "A better sequence was found."),
     el("button", { class: "main", onclick: () => acknowledge(stops) }, "OK"));
 }

@@ -2,25 +2,15 @@
 
 import { hhmm } from "/web/api.js";
 import { $, el } from "/web/dom.js";
+import { trigger } from "/web/words.js";
 
 const SHOWN = 150;
-
-const WORDS = {
-  order_new: "new order", order_changed: "order changed", order_cancelled: "order cancelled", order_readmitted: "order tried again",
-  stop_failed: "stop failed", stop_skipped: "stop skipped", stop_declined: "stop declined", stop_conflict: "stop taken over",
-  lateness_foreseen: "lateness foreseen", detour: "detour", standing_still: "standing still", driver_silent: "driver silent",
-  driver_back: "driver back", driver_off_duty: "driver off duty", driver_on_duty: "driver on duty", driver_returned: "driver returned",
-  driver_on_break: "break", driver_off_break: "break ended", break_over: "break over", unacknowledged: "not acknowledged",
-  offer_accepted: "offer accepted", vehicle_broken: "vehicle broken", roads_changed: "roads changed", shift_changed: "shift changed",
-  shift_started: "shift started", shift_ended: "shift ended", periodic: "periodic", requested: "asked for",
-  reservation_over: "reservation over",
-};
 
 /** What asked for a version, in words: each kind once, with how often. */
 export function why(plan) {
   const counts = new Map();
-  for (const trigger of plan.triggers) counts.set(trigger.kind, (counts.get(trigger.kind) ?? 0) + 1);
-  const told = [...counts].map(([kind, count]) => (WORDS[kind] ?? kind.replaceAll("_", " ")) + (count > 1 ? ` × ${count}` : ""));
+  for (const { kind } of plan.triggers) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  const told = [...counts].map(([kind, count]) => trigger(kind) + (count > 1 ? ` × ${count}` : ""));
   return told.join(", ") || (plan.engine === "repair" ? "planned" : "improved");
 }
 

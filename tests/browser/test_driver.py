@@ -64,10 +64,11 @@ def test_what_changed_is_told_and_acknowledged(stack: Any, phone: Screen) -> Non
     page.click("#duty button:has-text('Leave the depot')")
     new = town.order(4)
     page.wait_for_selector("#news:has-text('new stop')")
-    assert "order new" in page.inner_text("#news")
+    assert "new order" in page.inner_text("#news")
     assert page.locator("#later .new").count() >= 1 or "Recipient 4" in page.inner_text("#next")
     page.click("#news button:has-text('OK')")
     page.wait_for_selector("#news", state="hidden")
+    assert "undefined" not in page.inner_text("body")
     link = page.get_attribute("#next a.button", "href")
     assert link is not None
     assert link.startswith(("geo:", "maps:"))

@@ -62,6 +62,6 @@ def test_a_raster_map_of_ones_choice(settings: Settings) -> None:
 @one_server
 def test_the_console_has_words_for_every_reason_and_trigger(shop: Shop) -> None:
     """A new one cannot be forgotten."""
-    for name, kinds in (("reasons.js", ReasonCode), ("versions.js", TriggerKind)):
+    for name, kinds in (("reasons.js", ReasonCode), ("words.js", TriggerKind)):
         text = (ROOT / "web" / name).read_text()
         assert not [kind for kind in kinds if not re.search(rf"\b{kind}: \"", text)], name
