@@ -83,7 +83,10 @@ function open(id) {
     if (past === null) view.move(new Map(event.detail.map((one) => [one, depot.drivers.get(one)])));
     later();
   });
-  depot.addEventListener("connected", (event) => ($("connection").textContent = event.detail ? "" : "Not connected; trying again"));
+  depot.addEventListener("connected", async (event) => {
+    $("connection").textContent = event.detail ? "" : "Not connected; trying again";
+    if (!event.detail && (await session("operator").catch(() => true)) === null) location.reload(); // the session is over
+  });
   depot.addEventListener("failed", (event) => failed(event.detail));
   depot.open();
 }

@@ -7,6 +7,9 @@ const DONE = new Set(["completed", "failed", "cancelled"]);
 /** Stop states that an order's status stands for. */
 const STATE_OF = { planned: "open", picked_up: "open", en_route: "en_route", arrived: "arrived", completed: "completed", failed: "failed", cancelled: "cancelled" };
 
+/** A browser tries by itself again what was broken off, but not what was refused, as by a server that is starting. */
+const AGAIN_MS = 3000;
+
 export class Depot extends EventTarget {
   constructor(id) {
     super();
@@ -25,21 +28,29 @@ export class Depot extends EventTarget {
     this.ready = false;
   }
 
-  /** Listen, read everything, and go on from there. */
+  /** Listen, read everything, and go on from there; after an outage, from the last event that was heard. */
   open() {
-    this.source = new EventSource(`/v1/depots/${this.id}/stream`);
+    this.source = new EventSource(`/v1/depots/${this.id}/stream${this.heard ? `?last_event_id=${this.heard}` : ""}`);
     const json = (apply) => (event) => this.later(() => apply.call(this, JSON.parse(event.data)));
-    this.source.addEventListener("hello", () => this.later(() => (this.ready ? null : this.read())));
+    this.source.addEventListener("hello", () => this.later(() => (this.ready ? this.readRoads() : this.read())));
     this.source.addEventListener("reset", () => this.later(() => this.read()));
-    this.source.addEventListener("feed", json(this.happened));
+    this.source.addEventListener("feed", (event) => {
+      this.heard = Number(event.lastEventId);
+      this.later(() => this.happened(JSON.parse(event.data)));
+    });
     this.source.addEventListener("drivers", (event) => this.moved(JSON.parse(event.data))); // need not wait for anything
     this.source.addEventListener("etas", (event) => this.expected(JSON.parse(event.data)));
     this.source.addEventListener("roads", json(this.readRoads));
     this.source.addEventListener("open", () => this.tell("connected", true));
-    this.source.addEventListener("error", () => this.tell("connected", false));
+    this.source.addEventListener("error", () => {
+      this.tell("connected", false);
+      if (this.source.readyState === EventSource.CLOSED && !this.closed) this.again = setTimeout(() => this.open(), AGAIN_MS);
+    });
   }
 
   close() {
+    this.closed = true;
+    clearTimeout(this.again);
     this.source?.close();
   }
 

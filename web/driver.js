@@ -17,6 +17,7 @@ let clock = null; // {now, at (ms here), scale} of the depot
 let tag = "";
 let acknowledged = 0;
 let sending = null;
+let entered = false;
 let told = new Map(); // calls that have been answered, and wait for the route as it is after them
 let online = true;
 let pings = [];
@@ -83,6 +84,8 @@ async function enter() {
   $("app").hidden = false;
   $("who").textContent = me.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   draw();
+  if (entered) return follow();
+  entered = true;
   window.addEventListener("online", flush);
   setInterval(draw, 15_000);
   setInterval(flush, 5000);
@@ -94,6 +97,9 @@ async function enter() {
 function now() {
   return clock ? clock.now + ((Date.now() - clock.at) / 1000) * clock.scale : Date.now() / 1000;
 }
+
+/** A time of day, in the depot. */
+const time = (at) => hhmm(at, clock?.zone ?? "UTC");
 
 // The route, by long polls.
 
@@ -119,7 +125,7 @@ async function follow() {
 
 async function readClock() {
   const depot = await call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`);
-  clock = { now: Date.parse(depot.clock.now) / 1000, at: Date.now(), scale: depot.clock.scale };
+  clock = { now: Date.parse(depot.clock.now) / 1000, at: Date.now(), scale: depot.clock.scale, zone: depot.timezone };
   await keep("clock", clock);
 }
 
@@ -235,7 +241,7 @@ async function show() {
   showDuty(left, stops);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
   $("later").replaceChildren(...left.filter((stop) => stop !== next).map((stop) => el("li", {},
-    el("span", { class: "dim" }, hhmm(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
+    el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
   $("later-title").hidden = left.length < 2;
 }
 
@@ -249,11 +255,11 @@ function showNext(stop, stops) {
   }
   const there = stop.state === "arrived";
   const { lat, lon } = stop.location ?? {};
-  const window = stop.windows?.map((one) => `${hhmm(one.from)}–${hhmm(one.to)}`).join(", ");
+  const window = stop.windows?.map((one) => `${time(one.from)}–${time(one.to)}`).join(", ");
   const path = `/v1/stops/${stop.stop_id}/events`;
   fill($("next"),
     el("p", { class: "dim" }, there ? "You are at" : "Next stop"), el("h2", {}, title(stop)),
-    el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${hhmm(stop.eta?.p50 ?? stop.arrive)}`),
+    el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${time(stop.eta?.p50 ?? stop.arrive)}`),
     window && el("p", {}, `Window ${window}`), stop.recipient?.note && el("p", { class: "place" }, stop.recipient.note),
     stop.recipient?.phone && el("p", {}, el("a", { href: `tel:${stop.recipient.phone.replace(/[^+\d]/g, "")}` }, stop.recipient.phone)),
     el("div", { class: "actions" },

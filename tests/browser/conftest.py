@@ -48,6 +48,7 @@ class Town:
         self.stack, self.depot = stack, f"town-{next(NUMBERS)}"
         self.api = Api(stack.url, stack.operator_key)
         self.api.post("/v1/depots", {"id": self.depot, "map": "helsinki", "location": HOME, "dimensions": ["parcels"],
+                                     "timezone": "Europe/Helsinki",
                                      "policy": {"improve_budget": 0.5} | policy})  # fmt: skip
         self.tokens = {name: self._hire(name) for name in drivers}
         self.orders = [self.order(number, skills=[drivers[number % len(drivers)]]) for number in range(orders)]

@@ -153,6 +153,14 @@ def test_who_is_signed_out_sees_nothing(screen: Screen, town: Town) -> None:
     screen.complaints = [text for text in screen.complaints if "401" not in text]
 
 
+def _proposed(page: Any, town: Town) -> None:
+    """Wait until the newest proposal is on the screen: a better one may take the place of the first."""
+    page.wait_for_selector("#proposal:not([hidden])")
+    town.settled()
+    newest = town.api.get(f"/v1/depots/{town.depot}/proposal")["proposal_id"]
+    wait_for(lambda: state(page, "depot.proposal?.proposal_id") == newest, what="the newest proposal on the screen")
+
+
 def test_a_proposed_plan_is_accepted_and_a_route_locked(screen: Screen, stack: Any) -> None:
     """Nothing is in force before the yes; what is discarded is not; a locked route takes nothing more."""
     town = Town(stack)
@@ -160,15 +168,14 @@ def test_a_proposed_plan_is_accepted_and_a_route_locked(screen: Screen, stack: A
     town.api.call("PATCH", f"/v1/depots/{town.depot}", {"policy": {"review": True}}).raise_for_status()
     page, before = open_console(screen, town), town.version()
     town.order(3, skills=["anna"])
-    page.wait_for_selector("#proposal:not([hidden])")
+    _proposed(page, town)
     assert "Anna +1" in page.inner_text("#proposal")
     page.click("#proposal button:has-text('Show on the map')")
     assert town.version() == before
     page.click("#proposal button:has-text('Discard')")
     page.wait_for_selector("#proposal", state="hidden")
     page.locator("body").press("r")
-    page.wait_for_selector("#proposal:not([hidden])")
-    page.wait_for_timeout(1500)  # a better one may take its place
+    _proposed(page, town)
     page.click("#proposal button:has-text('Accept')")
     wait_for(lambda: state(page, "depot.version") > before, what="the plan in force")
     town.api.call("PATCH", f"/v1/depots/{town.depot}", {"policy": {"review": False}}).raise_for_status()
@@ -179,3 +186,22 @@ def test_a_proposed_plan_is_accepted_and_a_route_locked(screen: Screen, stack: A
     page.wait_for_selector("#unassigned button:has-text('has a locked route')")
     page.click("#detail button:has-text('Unlock route')")
     wait_for(lambda: state(page, "depot.unassigned.size") == 0, what="unlocked, and taken")
+
+
+def test_the_console_goes_on_where_the_server_was_away(screen: Screen, stack: Any) -> None:
+    """The API is killed and started again: what has happened meanwhile is on the screen, without a reload."""
+    town = Town(stack)
+    town.settled()
+    page = open_console(screen, town)
+    page.evaluate("globalThis.still = true")
+    stack.processes["api"].kill()
+    stack.processes["api"].wait(5)
+    page.wait_for_selector("#connection:has-text('Not connected')")
+    stack.started["api"] = 0.0
+    stack.watch()
+    order = town.order(2, skills=["anna"])
+    planned = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.order_id)"
+    wait_for(lambda: order in state(page, planned), seconds=30, what="the new order in a route on the screen")
+    page.wait_for_selector("#connection:has-text('')", state="attached")
+    assert page.evaluate("globalThis.still") is True
+    screen.complaints = [text for text in screen.complaints if "Failed to load resource" not in text]

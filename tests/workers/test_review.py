@@ -62,7 +62,9 @@ def test_a_newer_proposal_takes_the_place_of_one_that_waits(shop: Shop) -> None:
     after = proposal(shop)
     gained = {stop for route in after["plan"]["diff"]["routes"] for stop in route["gained"]}
     assert gained == {first["stop_id"], second["stop_id"]}
-    assert answer(shop, "accept", before["proposal_id"]).status_code == 404, "that is another one"
+    for how in ("accept", "discard"):
+        refused = answer(shop, how, before["proposal_id"])
+        assert (refused.status_code, refused.json["proposal_id"]) == (409, after["proposal_id"]), "that is another one"
     assert answer(shop, "discard", after["proposal_id"]).status_code == 204
     assert (proposal(shop)["plan"], shop.call("GET", "/v1/depots/hel/plans").json["version"]) == (None, 0)
     shop.call("POST", "/v1/depots/hel/resolve")

@@ -60,7 +60,7 @@ def accept(depot_id: str, proposal_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/depots/<depot_id>/proposals/<proposal_id>/discard")
 @allow(Role.OPERATOR)
-@describe({204: None})
+@describe({204: None}, problems=(409,))
 def discard(depot_id: str, proposal_id: str) -> tuple[str, int]:
     """Drop it: the plan in force stays, and what it would have answered waits for the next."""
     depot, made = _waiting(depot_id, proposal_id)
@@ -73,6 +73,9 @@ def _waiting(depot_id: str, proposal_id: str) -> tuple[Depot, Proposal]:
     """The one that is named; another one may have taken its place."""
     depot = my_depot(depot_id)
     made = commit.proposal(store(), depot.id)
-    if made is None or made.id != proposal_id:
+    if made is None:
         raise not_found("proposal", proposal_id)
+    if made.id != proposal_id:
+        raise ApiProblem(409, "proposal_outdated", "Another proposal has taken its place.", "Look at that one.",
+                         extra={"proposal_id": made.id})  # fmt: skip
     return depot, made
