@@ -27,7 +27,7 @@ def test_the_demo_turns_orders_into_routes_and_leaves_nothing_behind(tmp_path: P
         demo.wait(30)
     text = output.read_text()
     assert demo.returncode == 0, text
-    assert "API http://127.0.0.1:" in text
+    assert "console http://127.0.0.1:" in text
     assert "event → plan median" in text
     assert " ms" in text
     wait_for(lambda: alive(str(tmp_path)) == [], seconds=5, what="all processes to end")
