@@ -35,6 +35,7 @@ export class Actions {
     const depot = this.depot();
     this.view.sketch(L.circleMarker([location.lat, location.lon], { radius: 9, color: colour("accent"), interactive: false }));
     const now = depot.clock.now();
+    const once = crypto.randomUUID(); // sent again, it is the same order
     const amounts = Object.fromEntries(depot.about.dimensions.map((name) => [`${name[0].toUpperCase()}${name.slice(1)}`, number(`of ${name}`, name === depot.about.dimensions[0] ? 1 : 0)]));
     const made = await ask("New order", {
       Kind: choice("kind", [["collection", "Collection"], ["delivery", "Delivery"], ["service", "Service"]]),
@@ -51,7 +52,7 @@ export class Actions {
           depot_id: depot.id, kind: told.kind, location, service_time: Number(told.service), priority: Number(told.priority),
           windows: [{ from: iso(now), to: iso(now + 60 * Number(told.within)) }],
           ...(told.kind === "service" ? {} : { demand }), ...(told.recipient ? { recipient: { name: told.recipient } } : {}),
-        }, { "Idempotency-Key": crypto.randomUUID() });
+        }, { "Idempotency-Key": once });
       },
     });
     this.view.sketch();

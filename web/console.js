@@ -15,6 +15,7 @@ let actions = null;
 let timelines = null;
 let chosen = null; // a driver whose route stands out
 let past = null; // the version shown, or null for what is in force
+let wanted = null; // the version that was asked for last
 let settings = {};
 let waiting = false;
 
@@ -67,6 +68,11 @@ async function enter() {
 
 function open(id) {
   depot?.close();
+  document.body.classList.remove("history");
+  $("live").setAttribute("aria-pressed", "true");
+  $("detail").hidden = $("proposal").hidden = true;
+  $("feed").replaceChildren();
+  view.clear();
   depot = new Depot(id);
   chosen = past = null;
   location.hash = id;
@@ -288,9 +294,11 @@ function showProposal() {
 // The day's versions.
 
 async function showVersion(version) {
+  const asked = (wanted = version);
   if (version >= depot.version && !depot.versions.some((plan) => plan.version === version)) return live();
   const listed = depot.versions.find((plan) => plan.version === version);
   const [now, before] = await Promise.all([depot.past(version), version > 1 ? depot.past(version - 1).catch(() => null) : null]);
+  if (wanted !== asked) return; // something else was asked for meanwhile
   past = { version, routes: now.routes, lines: now.lines, unassigned: new Map(now.plan.unassigned.map((row) => [row.order_id, row.reasons])) };
   document.body.classList.add("history");
   $("live").setAttribute("aria-pressed", "false");
@@ -307,7 +315,7 @@ async function showVersion(version) {
 }
 
 function live() {
-  past = null;
+  past = wanted = null;
   document.body.classList.remove("history");
   $("live").setAttribute("aria-pressed", "true");
   view.sketch();

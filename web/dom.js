@@ -53,6 +53,8 @@ export function ask(title, fields, { ok = "OK", danger = false, text = "", send 
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const values = Object.fromEntries(new FormData(form));
+      if (form.sending) return;
+      form.sending = true;
       try {
         done = (await send(values)) ?? values;
         dialog.close("ok");
@@ -60,6 +62,7 @@ export function ask(title, fields, { ok = "OK", danger = false, text = "", send 
         error.textContent = problem.text ?? problem.message;
         error.hidden = false;
       }
+      form.sending = false;
     });
     dialog.onclose = () => resolve(done);
     dialog.showModal();

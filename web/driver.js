@@ -29,6 +29,10 @@ theme();
 start();
 
 async function start() {
+  $("login").querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    await tryKey(new FormData(event.target).get("key").trim());
+  });
   navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver" });
   const token = location.hash.slice(1);
   if (token) {
@@ -46,10 +50,6 @@ async function start() {
   }
   if (me) return enter();
   $("login").hidden = false;
-  $("login").querySelector("form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    await tryKey(new FormData(event.target).get("key").trim());
-  });
 }
 
 async function tryKey(key) {
@@ -59,6 +59,7 @@ async function tryKey(key) {
     if (told.role !== "driver") throw new Problem(403, { detail: "This is not a driver's token.", remedy: "The console is at /." });
     if ((await kept("me"))?.driver_id !== told.driver_id) await forget();
     await signedIn(told);
+    tag = "";
     $("login").hidden = true;
     enter();
     return true;
@@ -166,7 +167,7 @@ async function flush() {
       try {
         await call("POST", path, body);
       } catch (problem) {
-        if (!(problem instanceof Problem) || problem.status === 503 || problem.status === 429) throw problem;
+        if (!refusal(problem)) throw problem;
         if (problem.status === 401) return signedOut();
         note(problem.status === 409 ? "That stop is no longer yours." : problem.text);
       }
@@ -183,6 +184,9 @@ async function flush() {
   });
   return sending;
 }
+
+/** Whether the server has said no for good; what else goes wrong is tried again. */
+const refusal = (problem) => problem instanceof Problem && problem.status < 500 && problem.status !== 408 && problem.status !== 429;
 
 /** What is queued, as the state it will be: the driver sees his own reports at once. */
 async function states() {
@@ -214,7 +218,7 @@ function locate() {
     try {
       await call("POST", "/v1/drivers/me/pings", batch);
     } catch (problem) {
-      if (!(problem instanceof Problem)) pings = [...batch, ...pings].slice(-1000);
+      if (!refusal(problem) || problem.status === 401) pings = [...batch, ...pings].slice(-1000);
     }
   }, PING_S * 1000);
 }

@@ -16,7 +16,7 @@ export function inColour(hue) {
 
 export class MapView {
   constructor(element, { onStop, onDriver, onRoad, onPlace }) {
-    this.map = L.map(element, { preferCanvas: true, zoomControl: true, maxZoom: 19, zoomSnap: 0.5, attributionControl: true });
+    this.map = L.map(element, { preferCanvas: true, zoomControl: true, maxZoom: 19, attributionControl: true });
     this.map.attributionControl.setPrefix("");
     this.on = { onStop, onDriver, onRoad };
     const pane = (name, z) => {
@@ -39,6 +39,14 @@ export class MapView {
     this.street?.layer.remove();
     this.street = await basemap(this.map, path, settings);
     this.map.fitBounds(this.street.bounds, { animate: false });
+  }
+
+  /** Forget a depot's drivers and what was drawn. */
+  clear() {
+    this.groups.drivers.clearLayers();
+    this.drivers.clear();
+    this.drawn.clearLayers();
+    this.chosen = null;
   }
 
   theme() {

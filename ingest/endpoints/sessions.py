@@ -28,6 +28,8 @@ SECURE = "X-Forwarded-Proto"
 @describe({201: SessionView}, body=SessionIn, problems=(401,))
 def begin() -> tuple[Response, int]:
     """Open a session with a key; the answer sets its cookie. Shippers have no pages, and no sessions."""
+    if request.mimetype != "application/json":  # which no other site's form can send
+        raise ApiProblem(400, "malformed_json", "The body is not sent as JSON.", "Send `Content-Type: application/json`.")
     opened = auth.open_session(store(), checked(SessionIn, body()).key)
     if opened is None:
         raise ApiProblem(401, "unauthorized", "This key opens no session.", "Use an operator's key, or a driver's token.")
