@@ -117,7 +117,7 @@ export class Actions {
     const made = await ask("Pin this order", {
       Driver: choice("driver", [["", "Any"], ...drivers], order.pin?.driver_id ?? ""),
       Position: choice("position", [["", "Any"], ["first", "First"], ["last", "Last"]], order.pin?.position ?? ""),
-    }, { ok: "Pin", send: (told) => call("PATCH", `/v1/orders/${order.id}`, { pin: { driver_id: told.driver || null, position: told.position || null } }) });
+    }, { ok: "Pin", send: (told) => call("PATCH", `/v1/orders/${order.id}`, { pin: { driver_id: told.driver || null, position: told.position || null, not_before: order.pin?.not_before ?? null } }) });
     if (made) note("The order is pinned; the next plan holds to it.");
   }
 

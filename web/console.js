@@ -140,7 +140,9 @@ function drawLists() {
     const order = depot.orders.get(id);
     return el("li", {}, el("button", { onclick: () => showOrder(id) }, el("strong", {}, label(order, id)), el("br"), el("span", { class: "dim" }, inShort(reasons))));
   });
-  $("unassigned").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Every order has a driver.")]));
+  const text = rows.map((row) => row.textContent).join("\n");
+  if (text !== $("unassigned").told || !text) $("unassigned").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Every order has a driver.")]));
+  $("unassigned").told = text; // what has not changed keeps its focus
   showVersions({ versions: depot.versions, chosen: past?.version ?? null, name, zone: zone(), onChoose: showVersion });
   const slider = $("version");
   slider.min = depot.versions[0]?.version ?? 0;
