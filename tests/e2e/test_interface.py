@@ -92,7 +92,7 @@ def test_every_example_is_accepted(world: World) -> None:
     for method, path in sorted(rows, key=lambda row: row[0] == "delete"):
         if path.endswith(MORE):
             continue
-        if (method, path) == ("post", "/v1/depots"):  # made already, by the same example
+        if (method, path) in (("post", "/v1/depots"), ("delete", "/v1/sessions/current")):  # made already; no key has one
             continue
         query = {"lat": 60.1712, "lon": 24.9441} if path.endswith(("/near", "/street")) else {"depot_id": "hel"}
         takes = [
