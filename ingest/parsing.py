@@ -20,7 +20,6 @@ _CODES = {
     "timezone_aware": "no_offset", "string_pattern_mismatch": "pattern", "enum": "not_one_of", "literal_error": "not_one_of",
 }  # fmt: skip
 
-
 _REMEDIES = {
     "missing": "Give it.", "unknown_field": "Leave it out, or spell it as in /openapi.json.", "not_one_of": "Give one of those.",
     "wrong_type": "Give it in the type that /openapi.json has.", "out_of_range": "Give one within the limits.",

@@ -369,6 +369,7 @@ class MapView(TypedDict):
 TileView = dict[Literal["motorway", "primary", "secondary", "tertiary", "street", "service"], list[list[int]]]
 """Lines by kind of street."""
 
+
 class StreetView(TypedDict):
     """A street between two junctions, both ways of it."""
 

@@ -230,10 +230,9 @@ class Policy:
     """Depot seconds that an expected arrival must have moved to be told anew in an event."""
     learned_service: bool = True
     """Whether plans take service to last as long as has been learned, in place of what orders say."""
-    personal_days: int = 30
     review: bool = False
-    """Plans wait for a dispatcher's yes."""
-
+    """Whether plans wait for a dispatcher's yes."""
+    personal_days: int = 30
     """Real days after which names, phones, notes and proofs are forgotten, if nobody has erased them before."""
     feed_days: int = 7
     """Real days that events for shippers are kept, for those who were away."""

@@ -68,6 +68,10 @@ def publish(client: Store, snapshot: Snapshot, problem: Problem, plan: Plan, dif
     }  # fmt: skip
     if snapshot.depot.policy.review:
         return _propose(client, snapshot, plan, record, arguments)
+    return _commit(client, plan, arguments)
+
+
+def _commit(client: Store, plan: Plan, arguments: dict[str, Any]) -> tuple[Outcome, str]:
     outcome, detail = run(client, plan.depot_id, "commit", [json.dumps(arguments)], folder=LUA)
     if outcome == Outcome.OUTDATED:  # by itself, perhaps: a commit whose answer was lost is sent again
         known = readers.version_record(client, plan.depot_id, plan.version)
@@ -105,10 +109,10 @@ def proposal(client: Store, depot_id: str) -> Proposal | None:
 
 def accept(client: Store, depot_id: str, made: Proposal, *, now: float) -> tuple[Outcome, str]:
     """Publish what was proposed, unless the state it was made from has moved on: then it is dropped, and another one asked for."""
-    outcome, detail = run(client, depot_id, "commit", [json.dumps(made.commit | {"now": now})], folder=LUA)
-    if outcome != Outcome.PUBLISHED and discard(client, depot_id, made):
+    outcome, detail = _commit(client, made.plan, made.commit | {"now": now})
+    if outcome is not Outcome.PUBLISHED and discard(client, depot_id, made):
         writers.request(client, depot_id, made.id, now)
-    return Outcome(outcome), detail
+    return outcome, detail
 
 
 def discard(client: Store, depot_id: str, made: Proposal) -> bool:

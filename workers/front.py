@@ -188,6 +188,9 @@ class Watch:
                 except (redis.RedisError, OSError) as error:
                     log.warning("The depot %s cannot be looked at: %s", depot_id, error)
                     continue
+                except Exception:  # a defect at one depot; others are looked at all the same
+                    log.exception("The depot %s cannot be looked at", depot_id)
+                    continue
                 for item in told:
                     self._hub.deliver(depot_id, item)
 

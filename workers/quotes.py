@@ -19,8 +19,7 @@ from ingest.store.connection import Store
 from routing import codec
 from routing.model import Order, Snapshot, TimeWindow
 from routing.solve import engines
-from routing.solve.explain import explain_one
-from routing.solve.problem import Problem, current
+from routing.solve.problem import Problem
 from routing.solve.quote import Offer, quote, slots
 from routing.solve.stopping import never
 from workers.formulation import problem_of
@@ -67,17 +66,6 @@ def offers(client: Store, settings: Settings, order: Order, windows: Sequence[Ti
     asked = list(windows) if windows is not None else _next(problem)
     task = next(number for number, task in enumerate(problem.tasks) if task.order_id == order.id)
     return asked, quote(problem, task, asked), snapshot.revision
-
-
-def reasons(client: Store, settings: Settings, order: Order, *, at: float) -> list[dict[str, Any]]:
-    """Why nobody takes an order as everything is at a real time (s), one reason for each driver; none if it is in a route."""
-    snapshot = readers.snapshot(client, order.depot_id)
-    if snapshot is None or order.id not in snapshot.orders:
-        return []
-    problem, _ = problem_of(settings, snapshot, at=at)
-    solution = current(problem)
-    task = next((task for task in sorted(solution.unassigned) if problem.tasks[task].order_id == order.id), None)
-    return [] if task is None else [codec.builtins(reason) for reason in explain_one(problem, solution, task)]
 
 
 def _some_wait(snapshot: Snapshot) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from flask import Blueprint, Response, request
-from numpy.typing import NDArray
 
 from ingest.auth import Role
 from ingest.context import ALL_ROLES, allow, map_of
@@ -24,6 +23,7 @@ from routing.roads import tiles
 from routing.roads.network import Network
 from routing.roads.osm import CLASSES
 from routing.roads.snapping import Snapper, both_ways
+from routing.roads.travel import steps
 
 blueprint = Blueprint("maps", __name__)
 
@@ -65,8 +65,8 @@ def drawn(network: Network, zoom: int, column: int, row: int) -> Response:
     said = {"ETag": f'"{network.fingerprint}"', "Cache-Control": f"private, max-age={DAY_S}", "Vary": "Accept-Encoding"}
     if request.if_none_match.contains(network.fingerprint):
         return Response(status=304, headers=said)
-    if zoom > tiles.MAX_ZOOM:
-        raise ApiProblem(404, "not_found", f"There is no zoom {zoom}.", f"They go to {tiles.MAX_ZOOM}.")
+    if zoom > tiles.MAX_ZOOM or max(column, row) >= 2**zoom:
+        raise ApiProblem(404, "not_found", "The grid has no such tile.", f"Zooms go to {tiles.MAX_ZOOM}.")
     packed = _tile(network, zoom, column, row)
     if request.accept_encodings["gzip"]:
         return Response(packed, headers=said | {"Content-Encoding": "gzip"}, content_type="application/json")
@@ -91,10 +91,3 @@ def street(map_name: str) -> dict[str, Any]:
     edges = both_ways(network, np.array([spot.arc])).tolist()
     return {"edges": edges, "kind": CLASSES[network.road_class[spot.arc]], "metres": round(float(network.metres[spot.arc])),
             "distance_m": round(spot.distance_m, 1), "points": steps(network.polyline(spot.arc))}  # fmt: skip
-
-
-def steps(line: NDArray[np.float64]) -> list[int]:
-    """A line as answers have it: the first point in 1e-5 degrees, and the steps to each next."""
-    moved = np.diff(np.rint(line * 1e5).astype(np.int64), axis=0, prepend=0)
-    kept: list[int] = moved[(moved[:, 0] != 0) | (moved[:, 1] != 0)].ravel().tolist()
-    return kept

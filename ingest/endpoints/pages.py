@@ -21,25 +21,23 @@ blueprint = Blueprint("pages", __name__)
 
 WEB = ROOT / "web"
 
-PAGES = {"console": "console.html", "driver": "driver.html", "recipient": "recipient.html"}
-
 
 @blueprint.get("/")
 def console() -> Response:
     """For dispatchers."""
-    return _page(PAGES["console"])
+    return _file(WEB, "console.html")
 
 
 @blueprint.get("/driver")
 def driver() -> Response:
     """For drivers, in their phone's browser."""
-    return _page(PAGES["driver"])
+    return _file(WEB, "driver.html")
 
 
 @blueprint.get("/track/<token>")
 def recipient(token: str) -> Response:
     """For who waits for a delivery; what the link shows is asked for by the page."""
-    answer = _page(PAGES["recipient"])
+    answer = _file(WEB, "recipient.html")
     answer.headers |= {"X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
     return answer
 
@@ -76,10 +74,6 @@ def _leaflet() -> Path:
     assert found is not None
     assert found.origin is not None
     return Path(found.origin).parent / "data"
-
-
-def _page(name: str) -> Response:
-    return _file(WEB, name)
 
 
 def _file(folder: Path, name: str) -> Response:

@@ -12,7 +12,6 @@ from flask import Blueprint
 from ingest import context
 from ingest.auth import Role
 from ingest.context import allow, my_depot, my_record, network_of, snapper_of, store
-from ingest.endpoints.maps import steps
 from ingest.openapi import describe
 from ingest.parsing import body, parse, query
 from ingest.problems import Fault, full, invalid
@@ -22,6 +21,7 @@ from ingest.views import RoadEventsView, RoadEventView
 from routing.model import Depot, RoadEvent
 from routing.roads.network import Network
 from routing.roads.snapping import both_ways
+from routing.roads.travel import steps
 
 blueprint = Blueprint("roads", __name__)
 

@@ -37,6 +37,7 @@ def begin() -> tuple[Response, int]:
     answer = jsonify(_view(cookie, principal))
     answer.set_cookie(SESSION_COOKIES[principal.role], cookie, max_age=int((principal.expires_at or 0) - now()), httponly=True,
                       samesite="Strict", secure=_secure())  # fmt: skip
+    answer.headers["Cache-Control"] = "no-store"
     return answer, 201
 
 

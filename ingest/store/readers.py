@@ -277,6 +277,12 @@ def _eta(text: str | None) -> tuple[int, int] | None:
     return int(float(p50)), int(float(p80))
 
 
+def place_of(client: Store, depot_id: str, driver_id: str) -> dict[str, float] | None:
+    """Where a driver was heard of last."""
+    text = client.hget(keys.depot_key(depot_id, "positions"), driver_id)
+    return json.loads(text)["location"] if text else None
+
+
 class Standing(msgspec.Struct, frozen=True):
     """How a depot's drivers stand: their newest pings, who is absent or has a break, all ETAs, and the version of the roads."""
 

@@ -159,6 +159,13 @@ def line(network: Network, leg: Leg) -> NDArray[np.float64]:
     return np.concatenate([ends[0], network.polyline(*middle), ends[1]])
 
 
+def steps(line: NDArray[np.float64]) -> list[int]:
+    """A line as it is told: the first point in 1e-5 degrees, and the steps to each next that is another one."""
+    moved = np.diff(np.rint(line * 1e5).astype(np.int64), axis=0, prepend=0)
+    kept: list[int] = moved[(moved[:, 0] != 0) | (moved[:, 1] != 0)].ravel().tolist()
+    return kept
+
+
 def _piece(line: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
     """The part of a polyline between two fractions of its length (>= 2 points)."""
     steps = np.hypot(np.diff(line[:, 0]), np.diff(line[:, 1]) * np.cos(np.radians(line[:-1, 0])))

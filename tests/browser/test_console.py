@@ -202,6 +202,6 @@ def test_the_console_goes_on_where_the_server_was_away(screen: Screen, stack: An
     order = town.order(2, skills=["anna"])
     planned = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.order_id)"
     wait_for(lambda: order in state(page, planned), seconds=30, what="the new order in a route on the screen")
-    page.wait_for_selector("#connection:has-text('')", state="attached")
+    wait_for(lambda: page.inner_text("#connection") == "", what="the connection")
     assert page.evaluate("globalThis.still") is True
     screen.complaints = [text for text in screen.complaints if "Failed to load resource" not in text]

@@ -34,6 +34,8 @@ def test_a_map_tells_where_it_is_and_its_tiles_are_kept(shop: Shop) -> None:
 @one_server
 @pytest.mark.parametrize("path", [
     "/v1/maps/atlantis", "/v1/maps/..", "/v1/maps/atlantis/tiles/1/1/1", "/v1/maps/helsinki/tiles/20/1/1",
+    "/v1/maps/helsinki/tiles/3/8/0",
+    f"/v1/maps/helsinki/tiles/3/1/{'9' * 400}",
     "/v1/maps/helsinki/tiles/-1/0/0", "/v1/maps/helsinki/street?lat=0&lon=0",
 ])  # fmt: skip
 def test_what_is_on_no_map(shop: Shop, path: str) -> None:

@@ -90,6 +90,21 @@ def test_a_proposal_that_the_day_has_overtaken_is_refused_and_made_anew(shop: Sh
     assert answer(shop, "accept", anew["proposal_id"]).status_code == 200
 
 
+def test_a_proposal_goes_with_what_asked_for_it(shop: Shop) -> None:
+    """The only order in it is cancelled: nothing is left to say yes to."""
+    shop.depot(policy={"review": True})
+    shop.crew("anna")
+    made = shop.order()
+    repair(shop)
+    assert proposal(shop)["plan"] is not None
+    shop.call("DELETE", f"/v1/orders/{made['id']}")
+    repair(shop)
+    assert proposal(shop)["plan"] is None
+    while feed.tell(shop.store):
+        pass
+    assert "plan.discarded" in {event["type"] for event in shop.call("GET", "/v1/events?depot_id=hel").json["events"]}
+
+
 def test_of_two_who_say_yes_one_publishes(shop: Shop) -> None:
     """And without review plans are published again by themselves, over one that still waits."""
     shop.depot(policy={"review": True})

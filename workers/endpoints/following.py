@@ -21,8 +21,8 @@ from ingest.views import MapView, TileView
 from routing import codec
 from routing.model import TERMINAL, Depot, Order, depot_of
 from routing.solve.explain import MANY
+from workers import explanations
 from workers import feed as feeds
-from workers import quotes
 from workers.views import EtaOfView, EventsView, ExplanationView, LinkView, TimelineView, TrackingView
 
 blueprint = Blueprint("following", __name__)
@@ -83,7 +83,7 @@ def explanation(order_id: str) -> dict[str, Any]:
     standing = standings(store(), depot, [order])[0]
     reasons = standing.get("reasons", [])
     if len(reasons) >= MANY:  # the plan names those who come nearest; here everybody counts
-        reasons = quotes.reasons(store(), services().settings, order, at=context.now()) or reasons
+        reasons = explanations.reasons(store(), services().settings, order, at=context.now()) or reasons
         standing = standing | {"reasons": reasons}
     counts = Counter(str(reason["code"]) for reason in reasons)
     nearest = {code: min((reason for reason in reasons if reason["code"] == code), key=lambda reason: reason.get("shortfall") or 0)
@@ -181,8 +181,7 @@ def _on_the_way(depot: Depot, order: Order) -> dict[str, float] | None:
     """Where the vehicle is that drives to an order now, and to nothing else before."""
     shift = readers.holders(store(), depot.id, [order.stop_id]).get(order.stop_id)
     driver = store().hget(keys.depot_key(depot.id, "shift_driver"), shift) if shift else None
-    seen = readers.standing(store(), depot.id).positions.get(driver) if driver else None
-    return seen["location"] if seen else None
+    return readers.place_of(store(), depot.id, driver) if driver else None
 
 
 @blueprint.get("/v1/tracking/<token>/map")

@@ -9,7 +9,6 @@ from flask import Blueprint, Response
 
 from ingest.auth import Role
 from ingest.context import allow, my_depot, services, store
-from ingest.endpoints.maps import steps
 from ingest.openapi import describe
 from ingest.parsing import query
 from ingest.problems import ApiProblem, not_found
@@ -19,6 +18,7 @@ from ingest.store.readers import VersionRecord
 from routing import codec
 from routing.eta.forecast import with_overruns
 from routing.model import Depot, Plan, order_of
+from routing.roads.travel import steps
 from routing.solve.problem import build
 from workers import learned, travel
 from workers.documents import stop_view, trigger_view
