@@ -143,6 +143,7 @@ async function tried(step, said) {
     await step();
     note(said);
   } catch (problem) {
+    if (problem.status === 401) throw problem; // the session is over
     note(problem.text ?? "The server does not answer.");
   }
 }

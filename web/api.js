@@ -8,6 +8,11 @@ export class Problem extends Error {
     this.told = told;
   }
 
+  /** Whether asking again would change nothing: the server has said no. */
+  get final() {
+    return this.status < 500 && this.status !== 408 && this.status !== 429;
+  }
+
   /** For people: what is wrong, each fault, and what to do. */
   get text() {
     const faults = (this.told.errors ?? []).map((fault) => `${fault.pointer || fault.parameter || ""} ${fault.detail}`.trim());

@@ -1,8 +1,8 @@
 // The dispatcher's console. Everything it shows and does goes through the public API: it is also an example of how to use it.
 
-import { Problem, call, get, hhmm, session, signIn } from "/web/api.js";
+import { Problem, call, get, hhmm, seconds, session, signIn } from "/web/api.js";
 import { Actions } from "/web/actions.js";
-import { Depot, finished, lateness, linesOf } from "/web/depot.js";
+import { DONE, Depot, finished, lateness, linesOf } from "/web/depot.js";
 import { $, el, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
 import { each, inShort } from "/web/reasons.js";
@@ -16,6 +16,7 @@ let timelines = null;
 let chosen = null; // a driver whose route stands out
 let past = null; // the version shown, or null for what is in force
 let wanted = null; // the version that was asked for last
+let compared = false; // whether a proposal is drawn over the map
 let settings = {};
 let waiting = false;
 
@@ -109,6 +110,7 @@ function later() {
   setTimeout(async () => {
     waiting = false;
     for (const part of [drawMap, drawTimelines, drawLists, drawCounts]) {
+      if (!depot.ready) return; // another depot has been opened
       part();
       await new Promise((resolve) => setTimeout(resolve));
     }
@@ -130,7 +132,8 @@ function drawMap() {
 }
 
 function drawTimelines() {
-  timelines.show({ routes: shown().routes, etas: past ? new Map() : depot.etas, colours: colours(), name, drivers: depot.drivers, clock: depot.clock, zone: zone(), chosen });
+  timelines.show({ routes: shown().routes, etas: past ? new Map() : depot.etas, colours: colours(), name, drivers: depot.drivers, at: past ? past.at : depot.clock.now(),
+    zone: zone(), chosen });
 }
 
 function drawLists() {
@@ -205,7 +208,7 @@ function showOrder(id, stopId) {
   const window = order?.windows?.map((one) => `${hhmm(one.from, zone())}–${hhmm(one.to, zone())}`).join(", ");
   const late = found ? lateness(found.stop, depot.etas) : 0;
   const reasons = (past ? past.unassigned : depot.unassigned).get(id);
-  const over = order && ["completed", "failed", "cancelled"].includes(order.status);
+  const over = DONE.has(order?.status);
   const pin = order?.pin && [order.pin.driver_id && name(order.pin.driver_id), order.pin.position].filter(Boolean).join(", ");
   detail(label(order, id), [
     ["Status", order?.status.replace("_", " ")], ["Kind", order?.kind], ["Window", window],
@@ -270,6 +273,8 @@ function showRoad(id) {
 function showProposal() {
   const panel = $("proposal");
   const told = depot.proposal;
+  if (compared) view.sketch(); // of a proposal that is no longer this one
+  compared = false;
   panel.hidden = !told;
   if (!told) return panel.replaceChildren();
   const plan = told.plan;
@@ -285,6 +290,7 @@ function showProposal() {
   const compare = async () => {
     const after = linesOf(await get(`/v1/depots/${depot.id}/proposal/lines`));
     view.compare(depot.lines, after, new Set(plan.diff.routes.map((route) => route.driver_id)));
+    compared = true;
   };
   panel.replaceChildren(el("h2", {}, `Proposed: ${why(plan)}`), el("p", {}, changes(plan, name).join(", ") || "no route changed"),
     plan.diff.newly_unassigned.length ? el("p", { class: "error" }, `${plan.diff.newly_unassigned.length} would be unassigned`) : "",
@@ -301,7 +307,7 @@ async function showVersion(version) {
   const listed = depot.versions.find((plan) => plan.version === version);
   const [now, before] = await Promise.all([depot.past(version), version > 1 ? depot.past(version - 1).catch(() => null) : null]);
   if (wanted !== asked) return; // something else was asked for meanwhile
-  past = { version, routes: now.routes, lines: now.lines, unassigned: new Map(now.plan.unassigned.map((row) => [row.order_id, row.reasons])) };
+  past = { version, at: seconds(now.plan.created_at), routes: now.routes, lines: now.lines, unassigned: new Map(now.plan.unassigned.map((row) => [row.order_id, row.reasons])) };
   document.body.classList.add("history");
   $("live").setAttribute("aria-pressed", "false");
   $("version").value = version;

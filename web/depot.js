@@ -2,13 +2,26 @@
 
 import { Clock, get, points, seconds } from "/web/api.js";
 
-const DONE = new Set(["completed", "failed", "cancelled"]);
+export const DONE = new Set(["completed", "failed", "cancelled"]);
 
 /** Stop states that an order's status stands for. */
 const STATE_OF = { planned: "open", picked_up: "open", en_route: "en_route", arrived: "arrived", completed: "completed", failed: "failed", cancelled: "cancelled" };
 
 /** A browser tries by itself again what was broken off, but not what was refused, as by a server that is starting. */
 const AGAIN_MS = 3000;
+
+/** So many versions are listed by one call. */
+const PAGE = 100;
+
+/** What is there, or null. */
+async function find(path) {
+  try {
+    return await get(path);
+  } catch (problem) {
+    if (problem.status === 404) return null;
+    throw problem;
+  }
+}
 
 export class Depot extends EventTarget {
   constructor(id) {
@@ -51,12 +64,21 @@ export class Depot extends EventTarget {
   close() {
     this.closed = true;
     clearTimeout(this.again);
+    clearTimeout(this.anew);
     this.source?.close();
   }
 
-  /** One after the other: what comes while something is read is applied to what has been read. */
+  /**
+   * One after the other: what comes while something is read is applied to what has been read.
+   * Where something could not be read, everything is read anew: nobody knows what else is missing.
+   */
   later(step) {
-    this.queue = this.queue.then(step).catch((error) => this.tell("failed", error));
+    this.queue = this.queue.then(() => !this.closed && step()).catch((error) => {
+      if (this.closed) return;
+      this.tell("failed", error);
+      clearTimeout(this.anew);
+      if (!error.final) this.anew = setTimeout(() => this.later(() => this.read()), AGAIN_MS);
+    });
   }
 
   tell(type, detail) {
@@ -75,15 +97,18 @@ export class Depot extends EventTarget {
     await Promise.all([this.readOrders(), this.readRoads(), this.readPlan(), this.readProposal()]);
     this.ready = true;
     this.tell("all");
+    this.later(() => this.readEarlier());
   }
 
   async readOrders() {
+    const found = new Map();
     let cursor = "0";
     while (cursor !== null) {
       const page = await get(`/v1/orders?depot_id=${this.id}&cursor=${cursor}`);
-      for (const order of page.orders) this.orders.set(order.id, order);
+      for (const order of page.orders) found.set(order.id, order);
       cursor = page.next_cursor;
     }
+    this.orders = found;
   }
 
   async readRoads() {
@@ -93,19 +118,28 @@ export class Depot extends EventTarget {
 
   /** The plan in force, whole. */
   async readPlan() {
-    let plan = null;
-    try {
-      plan = await get(`/v1/depots/${this.id}/plan`);
-    } catch (problem) {
-      if (problem.status !== 404) throw problem;
-    }
-    const listed = await get(`/v1/depots/${this.id}/plans?after=${Math.max(0, (plan?.version ?? 0) - 100)}`);
-    this.versions = listed.plans;
-    this.version = plan?.version ?? 0;
+    const plan = await find(`/v1/depots/${this.id}/plan`);
     if (!plan) return;
+    const [listed, lines] = await Promise.all([
+      get(`/v1/depots/${this.id}/plans?after=${Math.max(0, plan.version - PAGE)}`), get(`/v1/depots/${this.id}/plans/${plan.version}/lines`)]);
+    this.versions = [...this.versions.filter((known) => known.version <= plan.version - PAGE), ...listed.plans];
+    this.version = plan.version;
     this.routes = routesOf(plan);
     this.unassigned = new Map(plan.unassigned.map((row) => [row.order_id, row.reasons]));
-    this.lines = linesOf(await get(`/v1/depots/${this.id}/plans/${plan.version}/lines`));
+    this.lines = linesOf(lines);
+  }
+
+  /** Versions before those that are known, as many as are kept. */
+  async readEarlier() {
+    for (;;) {
+      const first = this.versions[0]?.version ?? 1;
+      if (first === 1) return;
+      const { plans } = await get(`/v1/depots/${this.id}/plans?after=${Math.max(0, first - 1 - PAGE)}`);
+      const earlier = plans.filter((plan) => plan.version < first);
+      if (!earlier.length) return;
+      this.versions = [...earlier, ...this.versions];
+      this.tell("plan");
+    }
   }
 
   /** The plan that waits for a yes, where plans are reviewed. */
@@ -117,20 +151,22 @@ export class Depot extends EventTarget {
 
   /** Another plan version: who is concerned is read anew. */
   async published(data) {
-    const listed = await get(`/v1/depots/${this.id}/plans?after=${this.version}`);
-    this.versions = [...this.versions, ...listed.plans].slice(-1000);
-    this.version = Math.max(this.version, ...listed.plans.map((plan) => plan.version));
-    const drivers = new Set(listed.plans.flatMap((plan) => plan.diff.routes.map((route) => route.driver_id)));
-    for (const plan of listed.plans) for (const id of plan.diff.no_longer_unassigned) this.unassigned.delete(id);
-    if (drivers.size > 8 || data.newly_unassigned.length) return this.readPlan().then(() => this.tell("plan", [...drivers]));
-    await Promise.all([...drivers].map(async (driver) => {
-      const [route, lines] = await Promise.all([
-        get(`/v1/drivers/${driver}/route`), get(`/v1/depots/${this.id}/plans/${this.version}/lines?driver_id=${driver}`)]);
+    const { plans } = await get(`/v1/depots/${this.id}/plans?after=${this.version}`);
+    const newest = plans.at(-1)?.version ?? 0;
+    const drivers = [...new Set(plans.flatMap((plan) => plan.diff.routes.map((route) => route.driver_id)))];
+    if (newest < data.version || drivers.length > 8 || data.newly_unassigned.length) return this.readPlan().then(() => this.tell("plan"));
+    const read = await Promise.all(drivers.flatMap((driver) => [
+      get(`/v1/drivers/${driver}/route`), get(`/v1/depots/${this.id}/plans/${newest}/lines?driver_id=${driver}`)]));
+    drivers.forEach((driver, number) => {
+      const [route, lines] = read.slice(2 * number, 2 * number + 2);
       this.routes.set(driver, route.shifts);
       for (const [shift, line] of this.lines) if (line.driver_id === driver) this.lines.delete(shift);
       for (const [shift, line] of linesOf(lines)) this.lines.set(shift, line);
-    }));
-    this.tell("plan", [...drivers]);
+    });
+    for (const plan of plans) for (const id of plan.diff.no_longer_unassigned) this.unassigned.delete(id);
+    this.versions = [...this.versions, ...plans];
+    this.version = newest; // only now: what could not be read is asked for again
+    this.tell("plan");
   }
 
   async happened(event) {
@@ -142,7 +178,7 @@ export class Depot extends EventTarget {
       return data.version > this.version ? this.published(data) : null;
     }
     if (type === "order.accepted" || type === "order.changed" || type === "order.reserved" || !this.orders.has(data.order_id)) {
-      const order = await get(`/v1/orders/${data.order_id}`).catch(() => null);
+      const order = data.order_id && await find(`/v1/orders/${data.order_id}`);
       if (order) this.orders.set(order.id, order);
     }
     const order = this.orders.get(data.order_id);

@@ -2,6 +2,8 @@
 
 export const $ = (id) => document.getElementById(id);
 
+const something = (children) => children.flat().filter((child) => child || child === 0);
+
 /** An element with attributes and children; text is text, never markup. */
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -11,13 +13,13 @@ export function el(name, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(key, "");
     else if (value !== false && value !== undefined && value !== null) made.setAttribute(key, value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...something(children));
   return made;
 }
 
 /** Put these in place of what an element has; what is nothing is left out. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
+  element.replaceChildren(...something(children));
 }
 
 let hiding = 0;
@@ -59,10 +61,12 @@ export function ask(title, fields, { ok = "OK", danger = false, text = "", send 
         done = (await send(values)) ?? values;
         dialog.close("ok");
       } catch (problem) {
+        if (problem.status === 401) throw problem; // the session is over
         error.textContent = problem.text ?? problem.message;
         error.hidden = false;
+      } finally {
+        form.sending = false;
       }
-      form.sending = false;
     });
     dialog.onclose = () => resolve(done);
     dialog.showModal();

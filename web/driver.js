@@ -167,9 +167,10 @@ async function flush() {
       try {
         await call("POST", path, body);
       } catch (problem) {
-        if (!refusal(problem)) throw problem;
+        if (!problem.final) throw problem;
         if (problem.status === 401) return signedOut();
         note(problem.status === 409 ? "That stop is no longer yours." : problem.text);
+        if (body.type === "declined") refused = new Set(); // they are his after all
       }
       told.set(key, body);
     }
@@ -184,9 +185,6 @@ async function flush() {
   });
   return sending;
 }
-
-/** Whether the server has said no for good; what else goes wrong is tried again. */
-const refusal = (problem) => problem instanceof Problem && problem.status < 500 && problem.status !== 408 && problem.status !== 429;
 
 /** What is queued, as the state it will be: the driver sees his own reports at once. */
 async function states() {
@@ -218,7 +216,7 @@ function locate() {
     try {
       await call("POST", "/v1/drivers/me/pings", batch);
     } catch (problem) {
-      if (!refusal(problem) || problem.status === 401) pings = [...batch, ...pings].slice(-1000);
+      if (!problem.final || problem.status === 401) pings = [...batch, ...pings].slice(-1000);
     }
   }, PING_S * 1000);
 }
@@ -240,7 +238,7 @@ async function show() {
   const left = stops.filter((stop) => !ENDED.has(stop.state) && !refused.has(stop.stop_id));
   const next = left.find((stop) => stop.state === "arrived") ?? left.find((stop) => stop.state === "en_route") ?? left[0];
   showOffer();
-  showNews(stops);
+  showNews();
   showNext(next, stops);
   showDuty(left, stops);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
@@ -255,7 +253,10 @@ const unseen = () => Boolean(route && route.route_version > Math.max(acknowledge
 function showNext(stop, stops) {
   if (!stop) {
     const done = stops.filter((one) => one.state === "completed").length;
-    return fill($("next"), el("h2", {}, stops.length ? "All stops are done" : "No stops yet"), el("p", { class: "dim" }, stops.length ? `${done} completed. Drive back to the depot.` : "They appear here as soon as there is a plan."));
+    const [heading, text] = !stops.length ? ["No stops yet", "They appear here as soon as there is a plan."]
+      : stops.some((one) => refused.has(one.stop_id)) ? ["No stop left for you", `${done} completed. What you declined is being planned anew.`]
+      : ["All stops are done", `${done} completed. Drive back to the depot.`];
+    return fill($("next"), el("h2", {}, heading), el("p", { class: "dim" }, text));
   }
   const there = stop.state === "arrived";
   const { lat, lon } = stop.location ?? {};
@@ -293,7 +294,7 @@ async function declined(stop, path) {
   report(path, { type: "declined", reason: told.reason, plan_version_seen: route.route_version });
 }
 
-function showNews(stops) {
+function showNews() {
   const card = $("news");
   card.hidden = !unseen();
   if (card.hidden) return;
@@ -303,7 +304,7 @@ function showNews(stops) {
     part(updated, "stop changed", "stops changed")].filter(Boolean).join(", ") || "your route";
   const why = [...new Set((route.triggers ?? []).map(({ kind }) => trigger(kind)))].join(", ");
   card.replaceChildren(el("strong", {}, `Changed: ${what}`), el("p", { class: "dim" }, why ? `Because: ${why}` : "A better sequence was found."),
-    el("button", { class: "main", onclick: () => acknowledge(stops) }, "OK"));
+    el("button", { class: "main", onclick: acknowledge }, "OK"));
 }
 
 async function acknowledge() {

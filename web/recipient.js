@@ -29,18 +29,21 @@ async function look() {
       $("when").textContent = "Ask whoever sent it for a new one.";
       $("map").hidden = true;
     }
-    return; // else it is tried again
+    else $("progress").textContent = "No connection; this may be out of date.";
+    return; // and it is tried again
   }
   const time = (text) => hhmm(text, told.timezone);
   $("status").textContent = TITLES[told.status];
   const over = ["completed", "failed", "cancelled"].includes(told.status);
   const window = told.windows.map((one) => `${time(one.from)} – ${time(one.to)}`).join(", ");
   $("when").textContent = over ? (told.left_at ? `at ${time(told.left_at)}` : "")
-    : told.eta ? `${time(told.eta.p50)} – ${time(told.eta.p80)}` : window ? `between ${window}` : "";
+    : told.eta ? between(time(told.eta.p50), time(told.eta.p80)) : window ? `between ${window}` : "";
   $("progress").textContent = over || told.stops_before === undefined ? ""
     : told.stops_before === 0 ? "You are next." : `${told.stops_before} ${told.stops_before === 1 ? "stop" : "stops"} before you.`;
   await place(told, over);
 }
+
+const between = (from, to) => (from === to ? `about ${from}` : `${from} – ${to}`);
 
 async function place(told, over) {
   const at = [told.location.lat, told.location.lon];
@@ -56,9 +59,10 @@ async function place(told, over) {
   }
   if (told.vehicle) {
     const now = [told.vehicle.lat, told.vehicle.lon];
+    const first = !van;
     van ??= L.circleMarker(now, { radius: 9, color: colour("text"), fillColor: colour("good"), fillOpacity: 1, weight: 3 }).addTo(map);
     van.setLatLng(now);
-    map.fitBounds(L.latLngBounds([at, now]).pad(0.3), { maxZoom: 16 });
+    if (first || !map.getBounds().contains(now)) map.fitBounds(L.latLngBounds([at, now]).pad(0.3), { maxZoom: 16 });
   } else if (van) {
     van.remove();
     van = null;

@@ -18,8 +18,8 @@ export class Timelines {
   }
 
   /** Make a row for each driver with stops, and write what it says. */
-  show({ routes, etas, colours, name, drivers, clock, zone, chosen }) {
-    Object.assign(this, { routes, etas, colours, clock, zone });
+  show({ routes, etas, colours, name, drivers, at, zone, chosen }) {
+    Object.assign(this, { routes, etas, colours, at, zone });
     const ids = [...routes.keys()].filter((id) => routes.get(id).some((shift) => shift.stops.length)).sort();
     for (const [id, row] of this.rows) {
       if (routes.has(id) && ids.includes(id)) continue;
@@ -61,9 +61,9 @@ export class Timelines {
     row.swatch.style.background = inColour(this.colours.get(id));
     row.title.textContent = name;
     const next = open[0];
-    const eta = next && (this.etas.get(next.stop_id)?.p50 ?? next.arrive);
     const parts = [`${stops.length - open.length}/${stops.length}`];
-    if (next) parts.push(`next ${hhmm(eta, this.zone)}`);
+    if (next?.state === "arrived") parts.push(`there since ${hhmm(next.arrive, this.zone)}`);
+    else if (next) parts.push(`next ${hhmm(this.etas.get(next.stop_id)?.p50 ?? next.arrive, this.zone)}`);
     if (state && state !== "available") parts.push(state.replace("_", " "));
     row.told.replaceChildren(parts.join(" · "), ...(late ? [" · ", el("span", { class: "late" }, `${late} late`)] : []));
     row.item.classList.toggle("chosen", chosen);
@@ -74,13 +74,12 @@ export class Timelines {
     return (this.routes.get(id) ?? []).flatMap((shift) => shift.stops);
   }
 
-  /** The hours shown: from an hour ago to the last stop. */
+  /** The hours shown: from an hour before the time in question to the last stop. */
   span() {
-    const now = this.clock.now();
-    let last = now + 3600;
+    let last = this.at + 3600;
     for (const id of this.rows.keys()) for (const stop of this.stops(id)) last = Math.max(last, seconds(stop.leave));
-    this.from = now - 3600;
-    this.to = Math.min(last, now + 10 * 3600);
+    this.from = this.at - 3600;
+    this.to = Math.min(last, this.at + 10 * 3600);
   }
 
   x(at, width) {
@@ -134,6 +133,6 @@ export class Timelines {
       context.fillRect(from, finished(stop) ? 9 : 5, Math.max(2.5, x(seconds(stop.leave)) - x(seconds(stop.arrive))), finished(stop) ? 6 : 14);
     }
     context.fillStyle = colour("text");
-    context.fillRect(x(this.clock.now()), 0, 1.5, 24);
+    context.fillRect(x(this.at), 0, 1.5, 24);
   }
 }

@@ -28,10 +28,7 @@ class Watcher:
 
     def look(self) -> list[Said]:
         """What is new, the oldest event first."""
-        told: list[Said] = []
-        for row in readers.feed(self._client, self._depot.id, after=self._after, limit=MOST):
-            self._after = row.number
-            told.append(_of_feed(self._depot, row))
+        told = [_of_feed(self._depot, row) for row in readers.feed(self._client, self._depot.id, after=self._after, limit=MOST)]
         now = standing(self._client, self._depot)
         for name in ("drivers", "etas"):
             changed = {key: value for key, value in now[name].items() if self._known[name].get(key) != value}
@@ -39,7 +36,8 @@ class Watcher:
                 told.append((None, event(name, None, json.dumps(changed))))
         if now["roads"] != self._known["roads"]:
             told.append((None, event("roads", None, json.dumps({"roads": now["roads"]}))))
-        self._known = now
+        self._known = now  # only now: of a look that fails nothing has been told
+        self._after = max([self._after, *(number for number, _ in told if number is not None)])
         return told
 
 

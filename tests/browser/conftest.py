@@ -1,4 +1,4 @@
-"""Fixtures: the system's Chromium, one running system for the tests of a file, and depots to look at."""
+"""Fixtures: the system's Chromium, one running system, and depots to look at."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The running system for all tests of a file."""
+    """The running system for all tests here, each of which leaves every process running."""
     yield from running(tmp_path_factory.mktemp("stack"))
 
 

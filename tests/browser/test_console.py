@@ -88,6 +88,38 @@ def test_the_days_versions_are_scrubbed(screen: Screen, town: Town) -> None:
     page.wait_for_selector("body:not(.history)")
 
 
+def test_what_could_not_be_read_is_read_again(screen: Screen, town: Town) -> None:
+    """The server stumbles while a new version's lines are asked for: version, route and line come together, later."""
+    page, before = open_console(screen, town), town.settled()
+    failures: list[str] = []
+
+    def stumble(route: Any) -> None:
+        if len(failures) < 2:
+            failures.append(route.request.url)
+            route.fulfill(status=503, json={"detail": "The server is starting."})
+        else:
+            route.continue_()
+
+    page.route("**/lines*", stumble)
+    order = town.order(4, skills=["anna"])
+    page.wait_for_selector("#toast:has-text('is starting')")
+    assert state(page, "depot.version") == before, "of a version that is shown everything is there"
+    planned = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.order_id)"
+    wait_for(lambda: order in state(page, planned), what="the order in its route")
+    assert state(page, "depot.version") > before
+    assert len(failures) == 2
+    town.api.call("DELETE", f"/v1/orders/{order}").raise_for_status()
+    screen.complaints = [text for text in screen.complaints if "503" not in text]
+
+
+def test_all_versions_that_are_kept_can_be_scrubbed(screen: Screen, town: Town) -> None:
+    """Those of before are read by pages."""
+    page, newest = open_console(screen, town), town.settled()
+    assert newest > 1
+    state(page, "(depot.versions = depot.versions.slice(-1)) && depot.readEarlier()")
+    wait_for(lambda: state(page, "depot.versions.map((plan) => plan.version)") == list(range(1, newest + 1)), what="all of them")
+
+
 def test_a_driver_is_taken_off_duty_and_back(screen: Screen, town: Town) -> None:
     """What only she can take is unassigned, with its reason on the screen, until she is back."""
     page = open_console(screen, town)

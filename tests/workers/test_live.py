@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from ingest.store import readers
 from tests.conftest import HOME, SPOTS, Shop, one_server
 from tests.workers.test_front import Caller
@@ -65,6 +67,24 @@ def test_each_look_tells_what_has_changed(shop: Shop) -> None:
                                              "heading": 90}}]  # fmt: skip
     assert told["roads"] == [{"roads": 1}]
     assert watcher.look() == []
+
+
+@one_server
+def test_a_look_that_fails_loses_nothing(shop: Shop, monkeypatch: Any) -> None:
+    """What it had read of the feed is told by the next one."""
+    shop.depot()
+    shop.crew("anna")
+    depot = readers.depot(shop.store, "hel")
+    assert depot is not None
+    watcher = live.Watcher(shop.store, depot)
+    watcher.look()
+    shop.order()
+    tell(shop)
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "standing", lambda *_: (_ for _ in ()).throw(OSError("away")))
+        with pytest.raises(OSError, match="away"):
+            watcher.look()
+    assert [row["sequence"] for row in looked(watcher.look())["feed"]] == [1, 2, 3]
 
 
 @one_server
