@@ -659,6 +659,12 @@ class StreetQuery(_Body):
     lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
 
 
+class TileQuery(_Body):
+    """Of which edition a tile is to be."""
+
+    edition: str | None = Field(default=None, max_length=100, description="As the map told it; such tiles keep for a day")
+
+
 class LinesQuery(_Body):
     """Whose lines."""
 

@@ -114,10 +114,13 @@ export class Actions {
   async pin(order) {
     const depot = this.depot();
     const drivers = [...depot.drivers.keys()].sort().map((id) => [id, depot.name(id)]);
+    const longest = Math.max(1, order.pin?.position | 0, ...[...depot.routes.values()].flat().map((shift) => shift.stops.length + 1));
+    const numbers = Array.from({ length: longest }, (_, number) => [String(number + 1), `Stop ${number + 1}`]);
     const made = await ask("Pin this order", {
       Driver: choice("driver", [["", "Any"], ...drivers], order.pin?.driver_id ?? ""),
-      Position: choice("position", [["", "Any"], ["first", "First"], ["last", "Last"]], order.pin?.position ?? ""),
-    }, { ok: "Pin", send: (told) => call("PATCH", `/v1/orders/${order.id}`, { pin: { driver_id: told.driver || null, position: told.position || null, not_before: order.pin?.not_before ?? null } }) });
+      Position: choice("position", [["", "Any"], ["first", "First"], ["last", "Last"], ...numbers], String(order.pin?.position ?? "")),
+    }, { ok: "Pin", text: "Positions count all stops of the shift, those that are done as well.", send: ({ driver, position }) => call("PATCH", `/v1/orders/${order.id}`, {
+      pin: { driver_id: driver || null, position: Number(position) || position || null, not_before: order.pin?.not_before ?? null } }) });
     if (made) note("The order is pinned; the next plan holds to it.");
   }
 
@@ -128,9 +131,7 @@ export class Actions {
   }
 
   async lock(shift) {
-    const changed = await call(shift.locked ? "DELETE" : "PUT", `/v1/shifts/${shift.id}/lock`);
-    note(changed.locked ? "The route stays as it is." : "Plans may change the route again.");
-    return changed;
+    await tried(() => call(shift.locked ? "DELETE" : "PUT", `/v1/shifts/${shift.id}/lock`), shift.locked ? "Plans may change the route again." : "The route stays as it is.");
   }
 
   async resolve() {

@@ -8,10 +8,9 @@ const WIDTHS = { motorway: 5, primary: 4, secondary: 3.2, tertiary: 2.6, street:
 const ORDER = ["service", "street", "tertiary", "secondary", "primary", "motorway"];
 
 const Streets = L.GridLayer.extend({
-  initialize(path, extent, options) {
+  initialize(path, { extent, edition }, options) {
     L.GridLayer.prototype.initialize.call(this, options);
-    this.path = path;
-    this.extent = extent;
+    Object.assign(this, { path, extent, edition });
     this.kept = new Map();
   },
 
@@ -22,7 +21,7 @@ const Streets = L.GridLayer.extend({
     tile.width = size.x * dpr;
     tile.height = size.y * dpr;
     const key = `${coords.z}/${coords.x}/${coords.y}`;
-    const drawn = this.kept.has(key) ? Promise.resolve(this.kept.get(key)) : get(`${this.path}/${key}`);
+    const drawn = this.kept.has(key) ? Promise.resolve(this.kept.get(key)) : get(`${this.path}/${key}?edition=${this.edition}`);
     drawn.then((lines) => {
       if (this.kept.size > 400) this.kept.clear();
       this.kept.set(key, lines);
@@ -77,7 +76,7 @@ export async function basemap(map, path, settings = {}) {
   const bounds = L.latLngBounds([south, west], [north, east]);
   const layer = settings.tiles
     ? L.tileLayer(settings.tiles, { attribution: settings.attribution, maxZoom: 19 })
-    : new Streets(`${path}/tiles`, told.extent, { attribution: told.attribution, maxZoom: told.max_zoom, bounds: bounds.pad(0.1), keepBuffer: 1 });
+    : new Streets(`${path}/tiles`, told, { attribution: told.attribution, maxZoom: told.max_zoom, bounds: bounds.pad(0.1), keepBuffer: 1 });
   map.setMaxBounds(bounds.pad(0.5));
   layer.addTo(map);
   return { bounds, layer, redraw: () => layer.redraw() };

@@ -2,7 +2,7 @@
 
 import { Problem, call, get, hhmm, seconds, session, signIn } from "/web/api.js";
 import { Actions } from "/web/actions.js";
-import { DONE, Depot, finished, lateness, linesOf } from "/web/depot.js";
+import { DONE, Depot, WAITING, finished, lateness, linesOf } from "/web/depot.js";
 import { $, el, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
 import { each, inShort } from "/web/reasons.js";
@@ -17,6 +17,8 @@ let chosen = null; // a driver whose route stands out
 let past = null; // the version shown, or null for what is in force
 let wanted = null; // the version that was asked for last
 let compared = false; // whether a proposal is drawn over the map
+let opener = null; // what had the focus before details were shown
+let locking = null; // the driver whose details say which of his routes are locked
 let settings = {};
 let waiting = false;
 
@@ -82,10 +84,13 @@ function open(id) {
     view.roads(depot.roads);
     later();
   });
-  for (const type of ["plan", "order"]) depot.addEventListener(type, later);
-  depot.addEventListener("etas", later);
+  for (const type of ["plan", "order", "etas"]) depot.addEventListener(type, later);
+  depot.addEventListener("shift", () => locking && quietly(() => showDriver(locking)));
   depot.addEventListener("proposal", showProposal);
-  depot.addEventListener("roads", () => view.street && view.roads(depot.roads));
+  depot.addEventListener("roads", () => {
+    if (view.street) view.roads(depot.roads);
+    later();
+  });
   depot.addEventListener("drivers", (event) => {
     if (past === null) view.move(new Map(event.detail.map((one) => [one, depot.drivers.get(one)])));
     later();
@@ -128,8 +133,11 @@ function shown() {
 function drawMap() {
   const { routes, lines } = shown();
   view.show({ routes, lines, etas: past ? new Map() : depot.etas, orders: depot.orders, unassigned: past ? past.unassigned : depot.unassigned,
-    colours: colours(), drivers: depot.drivers });
+    waiting: waitingOrders().map((order) => order.id), colours: colours(), drivers: depot.drivers });
 }
+
+/** Orders that nobody has in a route yet; of an older version it is not known. */
+const waitingOrders = () => (past ? [] : [...depot.orders.values()].filter((order) => order.status in WAITING));
 
 function drawTimelines() {
   timelines.show({ routes: shown().routes, etas: past ? new Map() : depot.etas, colours: colours(), name, drivers: depot.drivers, at: past ? past.at : depot.clock.now(),
@@ -138,20 +146,32 @@ function drawTimelines() {
 
 function drawLists() {
   const unassigned = past ? past.unassigned : depot.unassigned;
-  $("unassigned-count").textContent = unassigned.size ? `${unassigned.size}` : "";
-  const rows = [...unassigned].slice(0, 200).map(([id, reasons]) => {
-    const order = depot.orders.get(id);
-    return el("li", {}, el("button", { onclick: () => showOrder(id) }, el("strong", {}, label(order, id)), el("br"), el("span", { class: "dim" }, inShort(reasons))));
-  });
-  const text = rows.map((row) => row.textContent).join("\n");
-  if (text !== $("unassigned").told || !text) $("unassigned").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Every order has a driver.")]));
-  $("unassigned").told = text; // what has not changed keeps its focus
+  const waits = waitingOrders();
+  $("unassigned-count").textContent = [unassigned.size || "", waits.length ? `${waits.length} waiting` : ""].filter(Boolean).join(" · ");
+  list($("unassigned"), [
+    ...[...unassigned].map(([id, reasons]) => [id, label(depot.orders.get(id), id), inShort(reasons)]),
+    ...waits.map((order) => [order.id, label(order, order.id), WAITING[order.status]]),
+  ].slice(0, 200), showOrder, "Every order has a driver.");
+  $("roads-count").textContent = depot.roads.length || "";
+  list($("roads"), depot.roads.map((event) => [event.id, event.kind === "close" ? "Closed" : "Slow", [event.reason, `until ${hhmm(event.end, zone())}`].filter(Boolean).join(", ")]), (id) => {
+    view.goToRoad(id);
+    showRoad(id);
+  }, "All streets are open.");
   showVersions({ versions: depot.versions, chosen: past?.version ?? null, name, zone: zone(), onChoose: showVersion });
   const slider = $("version");
   slider.min = depot.versions[0]?.version ?? 0;
   slider.max = depot.version;
   if (past === null) slider.value = depot.version;
   $("version-told").textContent = past ? `v${past.version} of v${depot.version}` : `v${depot.version}, now`;
+}
+
+/** Rows of a list: id, what it is, and more; what has not changed keeps its focus. */
+function list(element, rows, onChoose, none) {
+  const told = JSON.stringify(rows);
+  if (told === element.told) return;
+  element.told = told;
+  const items = rows.map(([id, what, more]) => el("li", {}, el("button", { onclick: () => onChoose(id) }, el("strong", {}, what), el("br"), el("span", { class: "dim" }, more))));
+  element.replaceChildren(...(items.length ? items : [el("li", { class: "empty" }, none)]));
 }
 
 function drawCounts() {
@@ -173,18 +193,38 @@ const label = (order, id) => order?.recipient?.name || order?.external_id || `${
 // Details, and what can be done about what they show.
 
 function detail(title, rows, buttons, more = []) {
+  const heading = el("h2", { tabindex: "-1" }, title);
+  const focused = document.activeElement;
+  locking = null;
   $("detail").replaceChildren(
     el("button", { class: "close", "aria-label": "Close details", onclick: () => chooseDriver(null) }, "×"),
-    el("h2", {}, title),
+    heading,
     el("dl", {}, rows.filter(([, value]) => value).flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)])),
     ...more, el("div", { class: "row" }, buttons));
+  if ($("detail").hidden) opener = focused;
   $("detail").hidden = false;
+  if (focused !== $("version")) heading.focus({ preventScroll: true }); // who scrubs goes on scrubbing
 }
 
+/** Show anew what has changed under somebody's eyes: the focus stays where it is. */
+function quietly(step) {
+  const focused = document.activeElement;
+  step();
+  if (focused.isConnected) return focused.focus({ preventScroll: true });
+  const buttons = [...$("detail").querySelectorAll("button")];
+  (buttons.find((button) => button.textContent === focused.textContent) ?? buttons.find((button) => button.ariaPressed))?.focus();
+}
+
+/** Let a driver's route stand out; with null none does, and details are closed. */
 function chooseDriver(id) {
   chosen = id;
   view.choose(id);
-  if (id === null) $("detail").hidden = true;
+  if (id === null && !$("detail").hidden) {
+    const within = $("detail").contains(document.activeElement);
+    $("detail").hidden = true;
+    locking = null;
+    if (within && opener?.isConnected) opener.focus({ preventScroll: true });
+  }
   later();
 }
 
@@ -239,25 +279,24 @@ function showDriver(id) {
   const open = stops.filter((stop) => !finished(stop));
   const away = driver?.state === "off_duty" || driver?.state === "broken_down";
   chooseDriver(id);
+  const shifts = [...depot.shifts.values()].filter((shift) => shift.driver_id === id && seconds(shift.end) > depot.clock.now());
   detail(name(id), [
     ["State", driver?.state?.replace("_", " ")], ["Stops", `${stops.length - open.length} of ${stops.length} done`],
     ["Late", String(open.filter((stop) => lateness(stop, depot.etas) > 0).length || "")], ["Heard of", driver?.seen_at && hhmm(driver.seen_at, zone())],
     ["Skills", driver?.skills?.join(", ")],
   ], [
     driver?.location && el("button", { onclick: () => view.goTo(driver.location) }, "Show"),
-    lockButton(id),
+    ...shifts.map((shift) => lockButton(shift, shifts.length > 1)),
     away ? el("button", { onclick: () => actions.duty(id, "on_duty") }, "On duty") : el("button", { class: "danger", onclick: () => actions.duty(id, "off_duty") }, "Off duty"),
   ], [el("ol", {}, open.slice(0, 30).map((stop) => el("li", {}, el("button", { onclick: () => showStop(stop.stop_id) },
     `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))]);
+  locking = id;
 }
 
-/** Lock a route, so that plans leave it alone; or unlock it. */
-function lockButton(id) {
-  const shift = depot.shifts.get((shown().routes.get(id) ?? [])[0]?.shift_id);
-  return shift && el("button", { "aria-pressed": String(shift.locked), onclick: async () => {
-    depot.shifts.set(shift.id, await actions.lock(shift));
-    showDriver(id);
-  } }, shift.locked ? "Unlock route" : "Lock route");
+/** Lock a shift's route, so that plans leave it alone; or unlock it. What comes of it is told by the depot's stream. */
+function lockButton(shift, several) {
+  const which = several ? ` of ${hhmm(shift.start, zone())}` : "";
+  return el("button", { "aria-pressed": String(shift.locked), onclick: () => actions.lock(shift) }, `${shift.locked ? "Unlock" : "Lock"} route${which}`);
 }
 
 function showRoad(id) {
@@ -273,10 +312,15 @@ function showRoad(id) {
 function showProposal() {
   const panel = $("proposal");
   const told = depot.proposal;
+  const within = panel.contains(document.activeElement);
   if (compared) view.sketch(); // of a proposal that is no longer this one
   compared = false;
   panel.hidden = !told;
-  if (!told) return panel.replaceChildren();
+  if (!told) {
+    panel.replaceChildren();
+    if (within) $("feed").focus();
+    return;
+  }
   const plan = told.plan;
   const answer = async (how) => {
     try {
@@ -292,11 +336,12 @@ function showProposal() {
     view.compare(depot.lines, after, new Set(plan.diff.routes.map((route) => route.driver_id)));
     compared = true;
   };
-  panel.replaceChildren(el("h2", {}, `Proposed: ${why(plan)}`), el("p", {}, changes(plan, name).join(", ") || "no route changed"),
+  panel.replaceChildren(el("h2", { tabindex: "-1" }, `Proposed: ${why(plan)}`), el("p", {}, changes(plan, name).join(", ") || "no route changed"),
     plan.diff.newly_unassigned.length ? el("p", { class: "error" }, `${plan.diff.newly_unassigned.length} would be unassigned`) : "",
     el("p", { class: "dim" }, `${minutes(plan.cost)} · ${disturbed(plan)}`),
     el("div", { class: "row" }, el("button", { class: "main", onclick: () => answer("accept") }, "Accept"), el("button", { onclick: () => answer("discard") }, "Discard"),
       el("button", { onclick: () => compare().catch(failed) }, "Show on the map")));
+  if (within) panel.firstChild.focus(); // not the button: another plan is to be read first
 }
 
 // The day's versions.
@@ -332,7 +377,10 @@ function live() {
 
 // Tools, search and keys.
 
-const HINTS = { order: "Click where the order is.", close: "Click the street to close.", slow: "Click the corners of the area, then press Enter or double-click." };
+const HINTS = {
+  order: "Click where the order is; or move the map with the arrow keys and press Space.", close: "Click the street to close; or move the map with the arrow keys and press Space.",
+  slow: "Click the corners of the area, or arrow keys and Space; then press Enter or double-click.",
+};
 
 function showMode(mode) {
   for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
@@ -370,7 +418,7 @@ const KEYS = {
 function showKeys() {
   const dialog = $("dialog");
   dialog.replaceChildren(el("h2", { id: "dialog-title" }, "Keyboard"), el("p", { class: "keys" }, Object.entries(KEYS).flatMap(([key, [text]]) => [el("kbd", {}, key), el("span", {}, text)]),
-    el("kbd", {}, "Esc"), el("span", {}, "Stop what is being done"), el("kbd", {}, "Enter"), el("span", {}, "Finish an area")),
+    el("kbd", {}, "Esc"), el("span", {}, "Stop what is being done"), el("kbd", {}, "Space"), el("span", {}, "Point at the middle of the map"), el("kbd", {}, "Enter"), el("span", {}, "Finish an area")),
     el("div", { class: "row end" }, el("button", { onclick: () => dialog.close() }, "Close")));
   dialog.onclose = null;
   dialog.showModal();
@@ -417,6 +465,10 @@ function wire() {
       return chooseDriver(null);
     }
     if (event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !depot?.ready) return;
+    if (event.key === " " && actions.mode && event.target === view.map.getContainer()) {
+      event.preventDefault();
+      return actions.at(view.map.getCenter());
+    }
     if (event.key === "Enter" && actions.mode === "slow") {
       event.preventDefault(); // else it answers the dialog as well
       return actions.finish();

@@ -10,6 +10,9 @@ const STATE_OF = { planned: "open", picked_up: "open", en_route: "en_route", arr
 /** A browser tries by itself again what was broken off, but not what was refused, as by a server that is starting. */
 const AGAIN_MS = 3000;
 
+/** Statuses of orders that nobody has in a route yet, in words. */
+export const WAITING = { accepted: "waits for a plan", reserved: "reserved, waits for a plan", matching: "a driver is looked for", offered: "offered to a driver" };
+
 /** So many versions are listed by one call. */
 const PAGE = 100;
 
@@ -86,18 +89,21 @@ export class Depot extends EventTarget {
   }
 
   async read() {
-    const [about, drivers, vehicles, shifts] = await Promise.all([
-      get(`/v1/depots/${this.id}`), get(`/v1/drivers?depot_id=${this.id}`), get(`/v1/vehicles?depot_id=${this.id}`),
-      get(`/v1/shifts?depot_id=${this.id}`)]);
-    this.about = about;
-    this.clock = new Clock(about.clock);
-    for (const driver of drivers.drivers) this.drivers.set(driver.id, { ...this.drivers.get(driver.id), ...driver });
-    this.vehicles = new Map(vehicles.vehicles.map((vehicle) => [vehicle.id, vehicle]));
-    this.shifts = new Map(shifts.shifts.map((shift) => [shift.id, shift]));
-    await Promise.all([this.readOrders(), this.readRoads(), this.readPlan(), this.readProposal()]);
+    this.about = await get(`/v1/depots/${this.id}`);
+    this.clock = new Clock(this.about.clock);
+    await Promise.all([this.readFleet(), this.readOrders(), this.readRoads(), this.readPlan(), this.readProposal()]);
+    for (const order of this.orders.values()) {
+      if (order.status === "unassigned" && !this.unassigned.has(order.id)) this.unassigned.set(order.id, order.reasons ?? []); // by other means than a plan
+    }
     this.ready = true;
     this.tell("all");
     this.later(() => this.readEarlier());
+  }
+
+  async readFleet() {
+    const [{ drivers }, { shifts }] = await Promise.all([get(`/v1/drivers?depot_id=${this.id}`), get(`/v1/shifts?depot_id=${this.id}`)]);
+    for (const driver of drivers) this.drivers.set(driver.id, { ...this.drivers.get(driver.id), ...driver });
+    this.shifts = new Map(shifts.map((shift) => [shift.id, shift]));
   }
 
   async readOrders() {
@@ -127,6 +133,22 @@ export class Depot extends EventTarget {
     this.routes = routesOf(plan);
     this.unassigned = new Map(plan.unassigned.map((row) => [row.order_id, row.reasons]));
     this.lines = linesOf(lines);
+    await this.planned();
+  }
+
+  /** What goes with routes: their shifts are known, and arrivals at stops that are gone are forgotten. */
+  async planned() {
+    const stops = new Set();
+    let unknown = false;
+    for (const shifts of this.routes.values()) for (const shift of shifts) {
+      unknown ||= !this.shifts.has(shift.shift_id);
+      for (const stop of shift.stops) stops.add(stop.stop_id);
+    }
+    for (const stop of this.etas.keys()) {
+      const order = this.orders.get(stop.slice(0, stop.lastIndexOf(".")));
+      if (!stops.has(stop) && (!order || DONE.has(order.status))) this.etas.delete(stop);
+    }
+    if (unknown && this.ready) await this.readFleet();
   }
 
   /** Versions before those that are known, as many as are kept. */
@@ -165,6 +187,7 @@ export class Depot extends EventTarget {
     });
     for (const plan of plans) for (const id of plan.diff.no_longer_unassigned) this.unassigned.delete(id);
     this.versions = [...this.versions, ...plans];
+    await this.planned();
     this.version = newest; // only now: what could not be read is asked for again
     this.tell("plan");
   }
@@ -172,6 +195,11 @@ export class Depot extends EventTarget {
   async happened(event) {
     if (!this.ready) return;
     const { type, data } = event;
+    if (type === "shift.locked" || type === "shift.unlocked") {
+      const shift = this.shifts.get(data.shift_id);
+      if (shift) shift.locked = type === "shift.locked";
+      return this.tell("shift", data.shift_id);
+    }
     if (type === "plan.proposed" || type === "plan.discarded") return this.readProposal();
     if (type === "plan.published") {
       if (this.proposal) await this.readProposal();
@@ -210,7 +238,12 @@ export class Depot extends EventTarget {
   }
 
   moved(changed) {
-    for (const [id, now] of Object.entries(changed)) this.drivers.set(id, { id, ...this.drivers.get(id), ...now });
+    const fresh = this.ready && Object.keys(changed).some((id) => !this.drivers.has(id));
+    for (const [id, now] of Object.entries(changed)) {
+      const { location, heading, seen_at, ...known } = this.drivers.get(id) ?? {}; // where he is is told whole, or he is nowhere
+      this.drivers.set(id, { id, ...known, ...now });
+    }
+    if (fresh) this.later(() => this.readFleet().then(() => this.tell("drivers", Object.keys(changed))));
     if (this.ready) this.tell("drivers", Object.keys(changed));
   }
 

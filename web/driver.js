@@ -11,18 +11,19 @@ const WAIT_S = 25;
 const AGAIN_MS = 2000;
 const ENDED = new Set(["completed", "failed", "cancelled", "moved"]);
 
-let me = null; // {driver_id, csrf_token, expires_at}
+let me = null; // {driver_id, csrf_token, expires_at}: of the session
+let profile = null; // {name, state}: as the depot knows him
 let route = null; // as the server has told it last
 let clock = null; // {now, at (ms here), scale} of the depot
 let tag = "";
 let acknowledged = 0;
 let sending = null;
 let entered = false;
+let rounds = 0;
 let told = new Map(); // calls that have been answered, and wait for the route as it is after them
 let online = true;
 let pings = [];
 let seq = 0;
-let duty = "on";
 let refused = new Set(); // stops that were declined here, until the next route
 
 theme();
@@ -79,19 +80,19 @@ async function signedIn(told) {
 async function enter() {
   route = (await kept("route")) ?? null;
   clock = (await kept("clock")) ?? null;
+  profile = (await kept("profile")) ?? null;
   seq = (await kept("seq")) ?? 0;
-  duty = (await kept("duty")) ?? "on";
   acknowledged = (await kept("acknowledged")) ?? 0;
+  $("login").hidden = true;
   $("app").hidden = false;
-  $("who").textContent = me.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   draw();
-  if (entered) return follow();
+  follow();
+  if (entered) return;
   entered = true;
   window.addEventListener("online", flush);
   setInterval(draw, 15_000);
   setInterval(flush, 5000);
   locate();
-  follow();
 }
 
 /** The depot's time now (s); of a clock that was told before, if need be. */
@@ -105,10 +106,11 @@ const time = (at) => hhmm(at, clock?.zone ?? "UTC");
 // The route, by long polls.
 
 async function follow() {
-  for (;;) {
+  const round = ++rounds; // who signs in again begins another one
+  while (round === rounds) {
     try {
       await flush();
-      if (!clock || online === false) await readClock();
+      await readSelf();
       const headers = { "X-CSRF-Token": me.csrf_token, ...(tag ? { "If-None-Match": tag } : {}) };
       const answer = await fetch(`/v1/drivers/me/route?wait=${tag ? WAIT_S : 0}`, { headers });
       if (answer.status === 401) return signedOut();
@@ -124,10 +126,13 @@ async function follow() {
   }
 }
 
-async function readClock() {
-  const depot = await call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`);
+/** Who he is and whether he is on duty: others may have said so. And what time it is there: phones' clocks drift. */
+async function readSelf() {
+  const [driver, depot] = await Promise.all([call("GET", "/v1/drivers/me"), call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`)]);
+  profile = { name: driver.name, state: driver.state };
   clock = { now: Date.parse(depot.clock.now) / 1000, at: Date.now(), scale: depot.clock.scale, zone: depot.timezone };
-  await keep("clock", clock);
+  await Promise.all([keep("profile", profile), keep("clock", clock)]);
+  draw();
 }
 
 async function take(told) {
@@ -175,6 +180,7 @@ async function flush() {
       told.set(key, body);
     }
     if (!calls.length) return;
+    await readSelf();
     await take(await call("GET", "/v1/drivers/me/route")); // states have no version: nobody would be woken by them
     for (const [key] of calls) await sent(key); // only now: until then they are shown as they were reported
     for (const [key] of calls) told.delete(key);
@@ -186,10 +192,13 @@ async function flush() {
   return sending;
 }
 
-/** What is queued, as the state it will be: the driver sees his own reports at once. */
-async function states() {
+const DUTY = { on_duty: "available", off_break: "available", on_break: "on_break", off_duty: "off_duty" };
+
+/** What is queued, as the state it will be, of stops and of the driver himself: he sees his own reports at once. */
+function states(queue) {
   const found = new Map();
-  for (const [, { path, body }] of await waiting()) {
+  for (const [, { path, body }] of queue) {
+    if (body.type in DUTY) found.set("me", DUTY[body.type]);
     const stop = /^\/v1\/stops\/(.+)\/events$/.exec(path)?.[1];
     const state = { arrived: "arrived", completed: "completed", failed: "failed", declined: "moved", skipped: "moved" }[body.type];
     if (stop && state) found.set(stop, state);
@@ -209,7 +218,7 @@ function locate() {
     pings = [...pings, ping].slice(-1000);
   }, () => {}, { enableHighAccuracy: true, maximumAge: 5000 });
   setInterval(async () => {
-    if (!pings.length || duty === "off") return;
+    if (!pings.length || profile?.state === "off_duty") return;
     const batch = pings;
     pings = [];
     await keep("seq", seq);
@@ -230,8 +239,9 @@ function draw() {
 }
 
 async function show() {
-  const queued = await states();
-  const count = (await waiting()).length;
+  const queue = await waiting();
+  const queued = states(queue);
+  const count = queue.length;
   $("network").textContent = online ? (count ? `sending ${count}` : "connected") : count ? `no network · ${count} to send` : "no network";
   $("network").classList.toggle("away", !online);
   const stops = (route?.shifts ?? []).flatMap((shift) => shift.stops).map((stop) => ({ ...stop, state: queued.get(stop.stop_id) ?? stop.state }));
@@ -240,7 +250,8 @@ async function show() {
   showOffer();
   showNews();
   showNext(next, stops);
-  showDuty(left, stops);
+  showDuty(queued.get("me") ?? profile?.state, left, stops);
+  $("who").textContent = profile?.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
   $("later").replaceChildren(...left.filter((stop) => stop !== next).map((stop) => el("li", {},
     el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
@@ -329,19 +340,14 @@ function showOffer() {
     el("div", { class: "actions" }, el("button", { class: "main", onclick: () => answer("accepted") }, "Accept"), el("button", { onclick: () => answer("declined") }, "Decline")));
 }
 
-function showDuty(left, stops) {
-  const events = "/v1/drivers/me/events";
-  const change = (state, type, more = {}) => async () => {
-    duty = state;
-    await keep("duty", duty);
-    report(events, { type, ...more });
-  };
+function showDuty(state, left, stops) {
+  const tell = (type, more = {}) => report("/v1/drivers/me/events", { type, ...more });
+  const away = state === "off_duty" || state === "broken_down";
   const begun = stops.some((stop) => stop.state !== "open");
-  $("duty").replaceChildren(...[
-    !begun && left.length > 0 && duty === "on" && el("button", { class: "main", onclick: () => report(events, { type: "departed" }) }, "Leave the depot"),
-    begun && !left.length && el("button", { class: "main", onclick: () => report(events, { type: "returned" }) }, "Back at the depot"),
-    duty === "break" ? el("button", { onclick: change("on", "off_break") }, "End break")
-      : duty === "on" && el("button", { onclick: () => change("break", "on_break", { until: iso(now() + 1800) })() }, "Break (30 min)"),
-    duty === "off" ? el("button", { onclick: change("on", "on_duty") }, "On duty") : el("button", { onclick: change("off", "off_duty") }, "Off duty"),
-  ].filter(Boolean));
+  fill($("duty"),
+    !begun && left.length > 0 && !away && state !== "on_break" && el("button", { class: "main", onclick: () => tell("departed") }, "Leave the depot"),
+    begun && !left.length && el("button", { class: "main", onclick: () => tell("returned") }, "Back at the depot"),
+    state === "on_break" ? el("button", { onclick: () => tell("off_break") }, "End break")
+      : !away && el("button", { onclick: () => tell("on_break", { until: iso(now() + 1800) }) }, "Break (30 min)"),
+    away ? el("button", { onclick: () => tell("on_duty") }, "On duty") : el("button", { onclick: () => tell("off_duty") }, "Off duty"));
 }

@@ -86,15 +86,17 @@ export class MapView {
     }, 40);
   }
 
+  /** Let a place be pointed at: by clicking it, or by moving the map under its cross with the arrow keys. */
   aim(on) {
     this.aiming = on;
     this.map.getContainer().classList.toggle("aiming", on);
+    if (on) this.map.getContainer().focus({ preventScroll: true });
     if (on) this.map.doubleClickZoom.disable();
     else this.map.doubleClickZoom.enable();
   }
 
   /** Show routes: lines by shift, stops in their order; only what has changed is drawn anew. */
-  show({ routes, lines, etas, orders, unassigned, colours, drivers }) {
+  show({ routes, lines, etas, orders, unassigned, waiting, colours, drivers }) {
     this.colours = colours;
     this.etas = etas;
     for (const [shift, shape] of this.shown) {
@@ -117,9 +119,9 @@ export class MapView {
       const place = stop.location ?? order?.location;
       if (place) now.set(stop.stop_id, { place, driver, stop });
     }
-    for (const id of unassigned.keys()) {
+    for (const [ids, state] of [[waiting, "waiting"], [unassigned.keys(), "unassigned"]]) for (const id of ids) {
       const order = orders.get(id);
-      if (order) now.set(order.stop_id, { place: order.location, driver: null, stop: { stop_id: order.stop_id, order_id: id, state: "unassigned" } });
+      if (order && !now.has(order.stop_id)) now.set(order.stop_id, { place: order.location, driver: null, stop: { stop_id: order.stop_id, order_id: id, state } });
     }
     for (const [id, marker] of this.stops) {
       if (now.has(id)) continue;
@@ -143,7 +145,7 @@ export class MapView {
   style() {
     const ground = colour("panel");
     const bad = colour("bad");
-    const dim = colour("dim");
+    const accent = colour("accent");
     for (const shape of this.shown.values()) {
       const faint = this.chosen && this.chosen !== shape.driver;
       restyle(shape, { color: this.colour(shape.driver), opacity: faint ? 0.15 : 0.8, weight: this.chosen === shape.driver ? 5 : 3.5 });
@@ -152,8 +154,8 @@ export class MapView {
       const { driver, stop } = marker.told;
       const faint = this.chosen && this.chosen !== driver;
       const late = !finished(stop) && lateness(stop, this.etas ?? new Map()) > 0;
-      const own = driver ? this.colour(driver) : dim;
-      const look = stop.state === "unassigned" ? { color: bad, fillColor: ground, weight: 3, radius: 6 }
+      const own = this.colour(driver);
+      const look = !driver ? { color: stop.state === "waiting" ? accent : bad, fillColor: ground, weight: 3, radius: 6 }
         : finished(stop) ? { color: own, fillColor: ground, weight: 1, radius: 3.5 }
         : { color: late ? bad : ground, fillColor: own, weight: late ? 3 : 1.5, radius: stop.state === "open" ? 6 : 8 };
       restyle(marker, { ...look, opacity: faint ? 0.3 : 1, fillOpacity: faint ? 0.3 : 1 });
@@ -174,9 +176,13 @@ export class MapView {
   /** Where drivers are; a marker that has not moved is left alone. */
   move(drivers) {
     for (const [id, driver] of drivers) {
-      if (!driver.location) continue;
-      const at = [driver.location.lat, driver.location.lon];
       let marker = this.drivers.get(id);
+      if (!driver.location) {
+        marker?.remove();
+        this.drivers.delete(id);
+        continue;
+      }
+      const at = [driver.location.lat, driver.location.lon];
       if (!marker) {
         marker = L.circleMarker(at, { renderer: this.canvas.drivers, interactive: false, ...this.ofDriver(id, driver.state) });
         this.drivers.set(id, marker);
@@ -221,6 +227,11 @@ export class MapView {
   choose(driver) {
     this.chosen = driver;
     this.style();
+  }
+
+  goToRoad(id) {
+    const lines = this.groups.roads.getLayers().filter((layer) => layer.options.road === id);
+    if (lines.length) this.map.fitBounds(lines.map((line) => line.getBounds()).reduce((all, one) => all.extend(one)), { maxZoom: 16, padding: [60, 60] });
   }
 
   goTo(place) {

@@ -37,6 +37,9 @@ MOST = 100
 SAME = {"offered": "matching"}
 """Statuses that shippers are told as one: who is being asked is not their business."""
 
+AS_SAID = frozenset({"plan.proposed", "plan.discarded", "shift.locked", "shift.unlocked"})
+"""What operators are told as it stands in the events of the state."""
+
 RETRY_S = 0.5
 
 
@@ -98,7 +101,7 @@ def _tell(client: Store, depot_id: str, rows: Sequence[tuple[str, dict[str, str]
             lines[order.id].append(event)
             made.append((order.shipper, event | {"order_id": order.id, "external_id": order.external_id}))
     made += [("", _plan(record)) for record in versions]
-    made += [("", {"type": kind} | data) for _, kind, data in happened if kind in ("plan.proposed", "plan.discarded")]
+    made += [("", {"type": kind} | data) for _, kind, data in happened if kind in AS_SAID]
     texts = {order: json.dumps([*told[:1], *told[1:][1 - MOST :]]) for order, told in lines.items() if told}
     rows_made = json.dumps([[shipper, json.dumps(event)] for shipper, event in made])
     run(client, depot_id, "feed", [told_to, rows[-1][0], rows_made, json.dumps(texts), time.time()], folder=LUA)

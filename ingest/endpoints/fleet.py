@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from ingest import context, fleet
 from ingest.auth import Role
-from ingest.context import allow, my_depot, my_record, snapper_of, store
+from ingest.context import allow, my_depot, my_driver, my_record, snapper_of, store
 from ingest.openapi import describe
 from ingest.parsing import body, checked, parse, query
 from ingest.problems import ApiProblem, Fault, full, invalid
@@ -110,11 +110,11 @@ def _all(family: str) -> dict[str, Any]:
 
 
 @blueprint.get("/v1/drivers/<driver_id>")
-@allow(Role.OPERATOR)
+@allow(Role.OPERATOR, Role.DRIVER)
 @describe({200: DriverView})
 def driver(driver_id: str) -> dict[str, Any]:
-    """One driver."""
-    return view(my_record("drivers", driver_id)[1])
+    """One driver; for a driver's token its own, as `me`."""
+    return view(my_record("drivers", my_driver(driver_id)[1])[1])
 
 
 @blueprint.get("/v1/vehicles/<vehicle_id>")

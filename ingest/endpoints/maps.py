@@ -15,7 +15,7 @@ from ingest.context import ALL_ROLES, allow, map_of
 from ingest.openapi import describe
 from ingest.parsing import query
 from ingest.problems import ApiProblem
-from ingest.schemas import StreetQuery
+from ingest.schemas import StreetQuery, TileQuery
 from ingest.views import MapView, StreetView, TileView
 from routing.errors import OffMap
 from routing.model import Location
@@ -51,7 +51,7 @@ def about(network: Network) -> dict[str, Any]:
 
 @blueprint.get("/v1/maps/<map_name>/tiles/<int:zoom>/<int:column>/<int:row>")
 @allow(*ALL_ROLES)
-@describe({200: TileView, 304: None})
+@describe({200: TileView, 304: None}, query=TileQuery)
 def tile(map_name: str, zoom: int, column: int, row: int) -> Response:
     """A tile of the map's streets in the grid of web maps (`z/x/y`): lines by kind of street.
 
@@ -61,8 +61,10 @@ def tile(map_name: str, zoom: int, column: int, row: int) -> Response:
 
 
 def drawn(network: Network, zoom: int, column: int, row: int) -> Response:
-    """A tile as an answer that is kept as long as the map."""
-    said = {"ETag": f'"{network.fingerprint}"', "Cache-Control": f"private, max-age={DAY_S}", "Vary": "Accept-Encoding"}
+    """A tile as an answer that is kept while it is of the edition that was asked for."""
+    lasting = query(TileQuery).edition == network.fingerprint
+    said = {"ETag": f'"{network.fingerprint}"', "Cache-Control": f"private, max-age={DAY_S}" if lasting else "private, no-cache",
+            "Vary": "Accept-Encoding"}  # fmt: skip
     if request.if_none_match.contains(network.fingerprint):
         return Response(status=304, headers=said)
     if zoom > tiles.MAX_ZOOM or max(column, row) >= 2**zoom:

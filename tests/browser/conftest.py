@@ -50,11 +50,12 @@ class Town:
         self.api.post("/v1/depots", {"id": self.depot, "map": "helsinki", "location": HOME, "dimensions": ["parcels"],
                                      "timezone": "Europe/Helsinki",
                                      "policy": {"improve_budget": 0.5} | policy})  # fmt: skip
-        self.tokens = {name: self._hire(name) for name in drivers}
+        self.tokens = {name: self.hire(name) for name in drivers}
         self.orders = [self.order(number, skills=[drivers[number % len(drivers)]]) for number in range(orders)]
         wait_for(lambda: {self.status(order) for order in self.orders} <= {"planned"}, what="a plan")
 
-    def _hire(self, name: str) -> str:
+    def hire(self, name: str) -> str:
+        """A driver with a van and a shift; the driver's token."""
         now, own = datetime.now(UTC), {"depot_id": self.depot}
         self.api.post("/v1/drivers", own | {"id": name, "name": name.title(), "skills": [name]})
         self.api.post("/v1/vehicles", own | {"id": f"van-{name}", "capacity": {"parcels": 20}})

@@ -154,6 +154,12 @@ def test_an_order_is_pinned_and_a_slow_zone_drawn(screen: Screen, town: Town) ->
     wait_for(lambda: town.api.get(f"/v1/orders/{order}")["pin"]["driver_id"] == f"{town.depot}.bo", what="the pin")
     first = f"depot.routes.get('{town.depot}.bo')?.[0]?.stops?.[0]?.order_id"
     wait_for(lambda: state(page, first) == order, what="first in his route")
+    page.click("#detail button:has-text('Pin')")
+    assert page.input_value("dialog select[name=position]") == "first"
+    page.select_option("dialog select[name=position]", "2")
+    page.click("dialog button.main")
+    second = f"depot.routes.get('{town.depot}.bo')?.[0]?.stops?.[1]?.order_id"
+    wait_for(lambda: state(page, second) == order, what="second in his route")
     page.locator("body").press("Escape")
     page.locator("body").press("z")
     x, y = at(page, SPOTS[1])
@@ -166,6 +172,71 @@ def test_an_order_is_pinned_and_a_slow_zone_drawn(screen: Screen, town: Town) ->
     (event,) = wait_for(lambda: town.api.get(f"/v1/road-events?depot_id={town.depot}")["road_events"], what="the zone")
     assert (event["kind"], event["factor"]) == ("slow", 2.5)
     town.api.call("DELETE", f"/v1/road-events/{event['id']}").raise_for_status()
+
+
+def test_it_is_worked_without_a_mouse(screen: Screen, town: Town) -> None:
+    """An order where the map's cross is, a street closed and found in the list again; the focus goes into details and back."""
+    page = open_console(screen, town)
+    town.settled()
+    page.evaluate("(at) => import('/web/console.js').then((console) => { console.state().view.map.setView(at, 16); })", SPOTS[3])
+    page.keyboard.press("n")
+    page.keyboard.press("Space")
+    page.wait_for_selector("dialog[open]")
+    page.fill("dialog input[name=recipient]", "Keyed")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog", state="hidden")
+    keyed = "[...depot.orders.values()].find((one) => one.recipient?.name === 'Keyed')"
+    order = wait_for(lambda: state(page, keyed), what="the order")
+    assert abs(order["location"]["lat"] - SPOTS[3]["lat"]) < 2e-4
+    page.keyboard.press("c")
+    page.keyboard.press("Space")
+    page.wait_for_selector("dialog[open]")
+    page.press("dialog input[name=reason]", "Enter")
+    page.wait_for_selector("#roads button:has-text('Closed')")
+    page.focus("#roads button")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "Closed street"
+    page.keyboard.press("Escape")
+    assert "Closed" in page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    page.focus("#detail button:has-text('Open it again')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#roads .empty")
+    town.api.call("DELETE", f"/v1/orders/{order['id']}").raise_for_status()
+
+
+def test_what_others_do_is_seen(screen: Screen, town: Town) -> None:
+    """A route locked and a driver hired by another dispatcher; the focus stays where it is."""
+    page = open_console(screen, town)
+    town.settled()
+    page.click("#routes li:has-text('Anna') button")
+    page.focus("#detail button:has-text('Off duty')")
+    lock = f"/v1/shifts/{town.depot}.day-anna/lock"
+    town.api.call("PUT", lock).raise_for_status()
+    page.wait_for_selector("#detail button:has-text('Unlock route')")
+    assert page.evaluate("document.activeElement.textContent") == "Off duty"
+    town.api.call("DELETE", lock).raise_for_status()
+    page.wait_for_selector("#detail button:has-text('Lock route')")
+    town.hire("cleo")
+    wait_for(lambda: state(page, f"depot.name('{town.depot}.cleo')") == "Cleo", what="her name")
+    town.order(2, skills=["cleo"])
+    page.wait_for_selector("#routes li:has-text('Cleo')")
+    page.click("#routes li:has-text('Cleo') button")
+    page.wait_for_selector("#detail button:has-text('Lock route')")
+
+
+def test_nothing_is_left_of_another_depot(screen: Screen, town: Town, stack: Any) -> None:
+    """Routes, drivers and plans are those of the depot that is chosen; its name is in the address."""
+    other = Town(stack, drivers=("zoe",), orders=2)
+    page = open_console(screen, town)
+    page.select_option("#depot", other.depot)
+    page.wait_for_selector("#routes li:has-text('Zoe')")
+    wait_for(lambda: page.locator("#routes li").count() == 1, what="her route only")
+    assert page.url.endswith(f"#{other.depot}")
+    assert "Anna" not in page.inner_text("#app")
+    page.select_option("#depot", town.depot)
+    page.wait_for_selector("#routes li:has-text('Anna')")
+    assert "Zoe" not in page.inner_text("#app")
 
 
 def test_who_is_signed_out_sees_nothing(screen: Screen, town: Town) -> None:
@@ -202,10 +273,12 @@ def test_a_proposed_plan_is_accepted_and_a_route_locked(screen: Screen, stack: A
     town.order(3, skills=["anna"])
     _proposed(page, town)
     assert "Anna +1" in page.inner_text("#proposal")
+    page.wait_for_selector("#unassigned button:has-text('waits for a plan')")
     page.click("#proposal button:has-text('Show on the map')")
     assert town.version() == before
     page.click("#proposal button:has-text('Discard')")
     page.wait_for_selector("#proposal", state="hidden")
+    assert page.evaluate("document.activeElement.id") == "feed"
     page.locator("body").press("r")
     _proposed(page, town)
     page.click("#proposal button:has-text('Accept')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -33,11 +34,14 @@ def test_a_driver_loses_the_network_and_catches_up(stack: Any, phone: Screen) ->
     assert "ll_driver" not in page.url, "the token does not stay in the address"
     page.click("#duty button:has-text('Leave the depot')")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    wait_for(lambda: "en_route" in {town.status(order) for order in town.orders}, what="on the way")
     town.settled()
     route = town.api.get(f"/v1/drivers/{town.depot}.anna/route")
     stops = [stop for shift in route["shifts"] for stop in shift["stops"]]
-    wait_for(lambda: town.status(stops[0]["order_id"]) == "en_route", what="on the way")
-    page.wait_for_selector(f"#next h2:has-text('{stops[0]['recipient']['name']}')")
+    assert stops[0]["state"] == "en_route"
+    names = [stop["recipient"]["name"] for stop in stops]
+    shown = "[...document.querySelectorAll('#next h2, #later span:nth-child(2)')].map((one) => one.textContent)"
+    wait_for(lambda: page.evaluate(shown) == names, what="this sequence on the phone")
     phone.context.set_offline(True)
     page.click("#next button:has-text('Arrived')")
     page.click("#next button:has-text('Done')")
@@ -88,3 +92,54 @@ def test_what_changed_is_told_and_acknowledged(stack: Any, phone: Screen) -> Non
     wait_for(lambda: "unassigned" in {town.status(order["id"]) for order in orders}, what="nobody else is there")
     page.click("#duty button:has-text('Break')")
     wait_for(lambda: town.api.get(f"/v1/drivers/{driver}")["state"] == "on_break", what="the break")
+    page.click("#duty button:has-text('End break')")
+    page.wait_for_selector("#duty button:has-text('Break (30 min)')")
+
+
+def test_duty_is_what_the_depot_knows(stack: Any, phone: Screen) -> None:
+    """A dispatcher takes her off duty; what she declines is hers no more, and the page does not call it done."""
+    town = Town(stack, drivers=("anna",), orders=1)
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#who:text-is('Anna')")
+    page.click("#next button:has-text('Decline')")
+    page.click("dialog button.danger")
+    page.wait_for_selector("#next h2:has-text('No stop')")
+    event = {"event_id": "by-the-dispatcher", "type": "off_duty", "occurred_at": datetime.now(UTC).isoformat()}
+    town.api.post(f"/v1/drivers/{town.depot}.anna/events", event)
+    page.wait_for_selector("#duty button:text-is('On duty')", timeout=30_000)
+
+
+def test_reports_outlast_a_server_that_stumbles_and_a_session_that_ends(stack: Any, phone: Screen) -> None:
+    """A report that gets a 503 is sent again, once; signed in again, the one that met no session is sent too."""
+    town = Town(stack, drivers=("anna",), orders=2)
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#next h2:has-text('Recipient')")
+    town.settled()
+    (first, second) = [stop for shift in town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"] for stop in shift["stops"]]
+    answers: list[int] = []
+
+    def stumble(route: Any) -> None:
+        if answers:
+            route.continue_()
+        else:
+            answers.append(503)
+            route.fulfill(status=503, json={"detail": "The server is starting."})
+
+    page.route("**/v1/stops/*/events", stumble)
+    page.click("#next button:has-text('Arrived')")
+    page.wait_for_selector("#network:has-text('sending'), #network:has-text('to send')")
+    page.wait_for_selector("#network:has-text('connected')")
+    assert town.status(first["order_id"]) == "arrived"
+    assert answers == [503]
+    page.unroute("**/v1/stops/*/events")
+    page.context.clear_cookies()
+    page.click("#next button:has-text('Done')")
+    page.wait_for_selector("#login:not([hidden])")
+    assert town.status(first["order_id"]) == "arrived"
+    page.fill("#login input[name=key]", town.tokens["anna"])
+    page.click("#login button")
+    wait_for(lambda: town.status(first["order_id"]) == "completed", what="what was kept")
+    page.wait_for_selector(f"#next h2:has-text('{second['recipient']['name']}')")
+    phone.complaints = [text for text in phone.complaints if "401" not in text and "503" not in text]

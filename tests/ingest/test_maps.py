@@ -29,6 +29,9 @@ def test_a_map_tells_where_it_is_and_its_tiles_are_kept(shop: Shop) -> None:
     assert shop.call("GET", TILE, headers={"Accept-Encoding": "gzip;q=0"}).json == plain.json
     again = shop.call("GET", TILE, headers={"If-None-Match": plain.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+    assert "max-age" in shop.call("GET", f"{TILE}?edition={told['edition']}").headers["Cache-Control"]
+    for path in (TILE, f"{TILE}?edition=another"):
+        assert "no-cache" in shop.call("GET", path).headers["Cache-Control"]
 
 
 @one_server

@@ -33,6 +33,7 @@ def test_polling_answers_304_until_there_is_a_new_route(shop: Shop) -> None:
     assert (first.status_code, first.headers["ETag"], first.json["route_version"]) == (200, '"1"', 1)
     same = shop.call("GET", "/v1/drivers/me/route", key=anna, headers={"If-None-Match": '"1"'})
     assert (same.status_code, same.text) == (304, "")
+    assert first.headers["Cache-Control"] == "no-store", "stops' states change within a version"
     version_after(shop, 1)
     new = shop.call("GET", "/v1/drivers/me/route", key=anna, headers={"If-None-Match": '"1"'})
     assert (new.status_code, new.headers["ETag"]) == (200, '"2"')

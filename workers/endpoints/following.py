@@ -15,7 +15,7 @@ from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
 from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import EventsQuery, TrackingIn, iso, window_view
+from ingest.schemas import EventsQuery, TileQuery, TrackingIn, iso, window_view
 from ingest.store import keys, readers
 from ingest.views import MapView, TileView
 from routing import codec
@@ -193,7 +193,7 @@ def ground(token: str) -> dict[str, Any]:
 
 
 @blueprint.get("/v1/tracking/<token>/map/tiles/<int:zoom>/<int:column>/<int:row>")
-@describe({200: TileView, 304: None}, problems=(410,))
+@describe({200: TileView, 304: None}, query=TileQuery, problems=(410,))
 def ground_tile(token: str, zoom: int, column: int, row: int) -> Response:
     """A tile of it, as `GET /v1/maps/{map_name}/tiles/…`."""
     depot, _ = _linked(token)

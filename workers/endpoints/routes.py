@@ -38,7 +38,7 @@ def route(driver_id: str) -> Response:
     offer = readers.offer_to(store(), depot.id, driver)
     tag = str(version) if offer is None else f"{version}+{offer.number}"
     wait = min(query(RouteQuery).wait, MAX_WAIT_S)
-    said = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    said = {"ETag": f'"{tag}"', "Cache-Control": "no-store"}  # states change within a version: a cache would make them old ones
     if request.if_none_match.contains(tag):
         if wait and "X-Lastleg-Subscribed" not in request.headers:
             said["X-Lastleg-Wait"] = f"{driver} {wait}"
