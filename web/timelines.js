@@ -1,4 +1,4 @@
-// Routes as timelines: what each driver does when, with windows, expected arrivals (P50 to P80) and lateness.
+// Routes as timelines: what each driver does when, with windows, waiting, expected arrivals (P50 to P80) and lateness.
 
 import { hhmm, seconds } from "/web/api.js";
 import { finished, lateness } from "/web/depot.js";
@@ -130,7 +130,9 @@ export class Timelines {
         context.globalAlpha = 1;
       }
       context.fillStyle = finished(stop) ? colour("dim") : late ? colour("bad") : own;
-      context.fillRect(from, finished(stop) ? 9 : 5, Math.max(2.5, x(seconds(stop.leave)) - x(seconds(stop.arrive))), finished(stop) ? 6 : 14);
+      const begin = Math.max(from, x(seconds(stop.begin)));
+      context.fillRect(from, 11, begin - from, 2); // waits
+      context.fillRect(begin, finished(stop) ? 9 : 5, Math.max(2.5, x(seconds(stop.leave)) - x(seconds(stop.begin))), finished(stop) ? 6 : 14);
     }
     context.fillStyle = colour("text");
     context.fillRect(x(this.at), 0, 1.5, 24);
