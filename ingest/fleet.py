@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.faults import dimension_faults, place_faults
 from ingest.problems import Fault
 from ingest.schemas import DriverIn, ShiftIn, VehicleIn, seconds
-from routing.model import Costs, Depot, Driver, Shift, Vehicle
+from routing.model import Costs, Depot, Driver, Limits, Shift, Vehicle
 
 if TYPE_CHECKING:  # who reads no map loads no kernels
     from routing.roads.snapping import Snapper
@@ -38,6 +38,7 @@ def shift(depot: Depot, wanted: ShiftIn) -> Shift:
     return Shift(
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
         seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
+        limits=Limits(**dict(wanted.limits)) if wanted.limits else Limits(),
     )  # fmt: skip
 
 

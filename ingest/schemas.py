@@ -231,6 +231,17 @@ class CostsIn(_Body):
     per_hour: StrictInt = Field(default=3600, ge=0, le=100_000)
 
 
+class LimitsIn(_Body):
+    """The most that a shift may come to: stops, metres, seconds from leaving to the end, seconds at the wheel."""
+
+    model_config = _shown({"distance": 80_000, "driving": 14_400})
+
+    stops: StrictInt | None = Field(default=None, ge=1, le=10_000)
+    distance: StrictInt | None = Field(default=None, ge=1, le=10_000_000)
+    duration: StrictInt | None = Field(default=None, ge=1, le=2 * DAY_S)
+    driving: StrictInt | None = Field(default=None, ge=1, le=2 * DAY_S)
+
+
 class VehicleIn(_Body):
     """A vehicle to make; capacities by the depot's dimensions, 0 where absent."""
 
@@ -269,6 +280,7 @@ class ShiftIn(_Body):
     end_location: Place | None = None
     open_end: StrictBool = False
     overtime: StrictInt = Field(default=0, ge=0, le=DAY_S // 2)
+    limits: LimitsIn | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> ShiftIn:

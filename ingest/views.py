@@ -280,6 +280,15 @@ class VehiclesView(TypedDict):
     vehicles: list[VehicleView]
 
 
+class LimitsView(TypedDict):
+    """The most that a shift may come to; null: any."""
+
+    stops: int | None
+    distance: int | None
+    duration: int | None
+    driving: int | None
+
+
 class ShiftView(TypedDict):
     """A shift; without an end location it ends at its last stop."""
 
@@ -293,6 +302,7 @@ class ShiftView(TypedDict):
     end_location: Location | None
     overtime: int
     locked: bool
+    limits: LimitsView
 
 
 class ShiftsView(TypedDict):

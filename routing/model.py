@@ -153,6 +153,7 @@ class ReasonCode(StrEnum):
     SHIFT_END = "shift_end"
     BREAK = "break"
     MAX_DURATION = "max_duration"
+    MAX_DRIVING = "max_driving"
     MAX_DISTANCE = "max_distance"
     MAX_STOPS = "max_stops"
     UNREACHABLE = "unreachable"
@@ -425,6 +426,16 @@ class Vehicle:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a shift may come to: stops, metres driven, seconds from leaving to the end, seconds at the wheel; None: any."""
+
+    stops: int | None = None
+    distance: int | None = None
+    duration: int | None = None
+    driving: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price.
 
@@ -442,6 +453,7 @@ class Shift:
     end_location: Location | None
     overtime: int = 0
     locked: bool = False
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from routing.model import (
     Costs,
     Depot,
     Driver,
+    Limits,
     Location,
     Order,
     OrderKind,
@@ -30,7 +31,7 @@ from routing.model import (
     Vehicle,
 )
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Hours, Problem, build, with_locks
+from routing.solve.problem import Crew, Hours, Problem, build, with_locks
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -134,7 +135,16 @@ def rich_problem(seed: int, **size: int) -> Problem:
     crews = [replace(crew, setup=tasks[crew.frozen[0]].setup_time if crew.serving and maybe() else 0) for crew in crews]
     policy = replace(problem.policy, near=int(rng.choice([1, 7200])), max_moves_per_driver=1 if maybe() else None)
     crews = [replace(crew, locked=not crew.absent and bool(rng.random() < 0.15)) for crew in crews]
+    if maybe():
+        crews = [_limited(rng, crew) for crew in crews]
     return replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy)
+
+
+def _limited(rng: np.random.Generator, crew: Crew) -> Crew:
+    some = lambda low, high: int(rng.integers(low, high)) if rng.random() < 0.5 else None  # noqa: E731
+    limits = Limits(some(1, 8), some(5000, 40_000), some(HOUR, 5 * HOUR), some(HOUR // 6, HOUR))
+    driven = (int(rng.integers(0, 10_000)), int(rng.integers(0, 1000))) if crew.departed else (0, 0)
+    return replace(crew, limits=limits, driven=driven, left_at=crew.ready - int(rng.integers(0, HOUR)) if crew.departed else None)
 
 
 def _position(rng: np.random.Generator) -> Turn | int:

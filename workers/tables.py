@@ -104,6 +104,7 @@ SHIFTS: dict[str, Column] = {
     "id": Column(("id",), _text), "driver_id": Column(("driver_id",), _text), "vehicle_id": Column(("vehicle_id",), _text),
     "start": Column(("start",), _moment), "end": Column(("end",), _moment), "overtime": Column(("overtime",), _whole),
     "open_end": Column(("open_end",), _truth),
+    **{f"max_{name}": Column(("limits", name), _whole) for name in ("stops", "distance", "duration", "driving")},
     "start_lat": Column(("start_location", "lat"), _number), "start_lon": Column(("start_location", "lon"), _number),
     "end_lat": Column(("end_location", "lat"), _number), "end_lon": Column(("end_location", "lon"), _number),
 }  # fmt: skip

@@ -19,6 +19,7 @@ from routing.solve.evaluation import bars, evaluate, unassigned_price
 from routing.solve.problem import Problem, Solution, Task
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held
+from routing.solve.rules.limits import limited, room
 from routing.solve.rules.pins import rank as rank_of
 from routing.solve.rules.windows import late_weight, promise_weight
 from routing.solve.stopping import Stop, Stopped, never, slices
@@ -69,7 +70,8 @@ class Arrays:
         self.mixed = {OrderKind.COLLECTION, OrderKind.DELIVERY} <= kinds
         self.window: list[tuple[int, int]] = []
         self._tasks(tasks, axes)
-        self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes), np.int64)
+        self.limited = any(limited(crew) for crew in problem.crews)
+        self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes + k.LIMITS * self.limited), np.int64)
         places = self._crews(axes)
         self._owners()
         self.bar = bars(problem, self.tasks)
@@ -84,12 +86,12 @@ class Arrays:
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
             bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), bool((self.price[:, k.NUMBER] % k.END).any()),
-            self.kinds, self.matrix, self.price,
+            self.limited, self.kinds, self.matrix, self.price,
             np.array([*self.window, (0, -1)], np.int32), self.bar, self.keys, near, around)  # fmt: skip
         size = n + 2 * crews
         self.live = k.Live(
             self.node, self.crew, np.zeros(k.SPARE + self.kinds, np.int64), np.zeros((7, size), np.int32),
-            np.zeros((size, 9), np.int32), np.zeros((crews, 3 + axes), np.int64), np.zeros(size),
+            np.zeros((size, 9), np.int32), np.zeros((crews, 5 + axes), np.int64), np.zeros(size),
             np.zeros((size if self.mixed else 0, axes, 3), np.int32), np.ones(1, np.uint64))  # fmt: skip
 
     def _tasks(self, tasks: Sequence[Task], axes: int) -> None:
@@ -180,7 +182,10 @@ class Arrays:
             self.crew[v, k.BEHIND] = len(crew.done) + len(crew.frozen)
             self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
             loads = after_prefix(problem, crew)
-            self.crew[v, k.AMOUNTS + axes :] = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
+            if self.limited:
+                self.crew[v, [k.MOST_STOPS - k.LIMITS, k.MOST - k.LIMITS, k.MOST + 1 - k.LIMITS]] = room(problem, crew)
+            space = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
+            self.crew[v, k.AMOUNTS + axes : k.AMOUNTS + 2 * axes] = space
         return places
 
     def _owners(self) -> None:
@@ -207,7 +212,7 @@ class Arrays:
         where, seconds, metres = np.array(places, np.int64), problem.matrix.seconds, problem.matrix.metres
         if problem.hours is not None:
             seconds, metres = self._at_their_hours(tasks, where)
-        self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 4), np.int32)
+        self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 6 if self.limited else 4), np.int32)
         for (per_hour, per_km), number in profiles.items():
             if stop():
                 raise Stopped

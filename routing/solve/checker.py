@@ -115,10 +115,13 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
     """What a crew would do, from the facts."""
     stops: list[Passed] = []
     at, clock = crew.place, crew.ready
-    must_end = crew.shift_end + crew.overtime
+    must_end, bare = crew.shift_end + crew.overtime, (0, 0)
+    if crew.limits.duration is not None:
+        must_end = min(must_end, crew.limits.duration + (crew.ready if crew.left_at is None else crew.left_at))
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
-            must_end = max(must_end, clock + _leg(problem, at, crew.end_place, clock)[0])
+            bare = _leg(problem, at, crew.end_place, clock)
+            must_end = max(must_end, clock + bare[0])
         if position == len(ahead):
             break
         task, planned = ahead[position]
@@ -145,7 +148,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         stops.append(Passed(task, seconds, metres, reached, begun, left, late, planned.late_by))
         at, clock = task.place, left
     home = _leg(problem, at, crew.end_place, clock)
-    return Way(problem, crew, tuple(stops), home, clock + home[0], must_end)
+    return Way(problem, crew, tuple(stops), home, clock + home[0], must_end, bare)
 
 
 def _leg(problem: Problem, a: int, b: int | None, at: int) -> tuple[int, int]:

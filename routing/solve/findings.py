@@ -35,7 +35,7 @@ class Way:
     """What is ahead of a crew by a plan.
 
     `home` are seconds and metres of the way back, `over` when it is done. `must_end` is the end of what the shift allows, or
-    of what nobody could change.
+    of what nobody could change. `bare` is the way back from what is frozen.
     """
 
     problem: Problem
@@ -44,6 +44,7 @@ class Way:
     home: tuple[int, int]
     over: int
     must_end: int
+    bare: tuple[int, int]
 
     @property
     def free(self) -> tuple[Passed, ...]:

@@ -11,7 +11,8 @@ What holds between calls
     For each node of a route: `LEAVE` is when it is left, `LATEST` the latest arrival that keeps every hard limit from here
     on, `SLACK` the latest that adds no lateness, `COST` and `DRIVE` those of the leg to the next node, prices for
     changing the plan in force included. In a problem where loads both rise and fall, `load` has for each node what is on
-    board after it, and the most before and from there on. `LATENESS` of a crew is what its lateness and overtime cost.
+    board after it, and the most before and from there on. `LATENESS` of a crew is what its lateness and overtime cost,
+    and in a limited problem it has the metres and seconds of all its legs.
     `total[COSTS]` is the price of everything: legs, lateness, fixed costs, and of each task in no route.
 
 In each function, `fixed` is the problem (`Fixed`), `live` the state of the search (`Live`). The search allocates nothing; see
@@ -40,6 +41,11 @@ FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING, BEHIND = 5, 6, 7, 8, 9, 10
 kind of ending (crews that may take over each other's tails), stops made or frozen."""
 AMOUNTS = 13
 
+MOST, MOST_STOPS = 2, 4
+"""In a `limited` problem a crew has more columns, behind the amounts and the room for them (see `far`): metres and seconds of its
+legs, which change, then the bounds of both, and that of `STOPS`."""
+LIMITS = 5
+
 LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Columns of `price`, a row per node: prices (of one second for LATE and SHIFTED), the moments they count from, the
 other half of a pair (or -1), 1 for the delivery of one, and the position it is pinned to (0: none, `END`: last). For each
@@ -62,15 +68,16 @@ NO = 1 << 60
 LATE_CAP = 5_000_000
 
 Fixed = namedtuple(
-    "Fixed", "n crews dimensions soft mixed stable barred pairs numbered kinds matrix price window bar key near around"
+    "Fixed", "n crews dimensions soft mixed stable barred pairs numbered limited kinds matrix price window bar key near around"
 )
-"""What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back; near (n, k, 3); around (n, k)."""
+"""What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back, and where there are limits (P, L, L, 6)
+with metres and seconds on the road; near (n, k, 3); around (n, k)."""
 Live = namedtuple("Live", "node crew total lists saved saved_crew rank load random")
 """What a search changes."""
 
 _I4, _I8, _F8, _U1, _U8 = types.int32, types.int64, types.float64, types.uint8, types.uint64
 FIXED_TYPE = types.NamedTuple(
-    (*(_I8,) * 3, *(types.boolean,) * 6, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
+    (*(_I8,) * 3, *(types.boolean,) * 7, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
      write(_I4, 3), write(_I4, 2)), Fixed)  # fmt: skip
 LIVE_TYPE = types.NamedTuple(
     (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_F8), write(_I4, 3), write(_U8)),
@@ -272,6 +279,22 @@ def pass_backward(fixed, live, x, force):
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
+def within_limits(fixed, live, v):
+    """Whether a route that has stops comes to no more than it may."""
+    crew, far = live.crew, AMOUNTS + 2 * fixed.dimensions
+    return crew[v, STOPS] == 0 or (crew[v, STOPS] <= crew[v, far + MOST_STOPS] and crew[v, far] <= crew[v, far + MOST]
+                                   and crew[v, far + 1] <= crew[v, far + MOST + 1])  # fmt: skip
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8)
+def stretch(fixed, live, v, i, j, sign):
+    """Add the leg from i to j to what a crew drives, or take it off."""
+    a, b, far = live.node[i, LOC], live.node[j, LOC], AMOUNTS + 2 * fixed.dimensions
+    live.crew[v, far] += sign * fixed.matrix[0, a, b, 4]
+    live.crew[v, far + 1] += sign * fixed.matrix[0, a, b, 5]
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
 def retime(fixed, live, v):
     """Times, lateness and loads of a whole route, again. False if it breaks a hard limit."""
     node = live.node
@@ -300,6 +323,8 @@ def retime(fixed, live, v):
         x = np.int64(node[x, PREV])
     if fixed.soft:
         price_lateness(fixed, live, v)
+    if fixed.limited and not within_limits(fixed, live, v):
+        return False
     return price_loads(fixed, live, v) if fixed.mixed else True
 
 
@@ -316,6 +341,8 @@ def connect(fixed, live, i, j):
         cost += change_price(fixed.n, node, fixed.price, v, i, j)
     node[i, COST] = cost
     node[i, DRIVE] = fixed.matrix[p, a, b, 2]
+    if fixed.limited:
+        stretch(fixed, live, v, i, j, 1)
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8)
@@ -333,6 +360,8 @@ def touch(fixed, live, v):
     live.saved_crew[row, 2] = crew[v, MOVES]
     for k in range(fixed.dimensions):
         live.saved_crew[row, 3 + k] = crew[v, AMOUNTS + k]
+    for r in range(2 if fixed.limited else 0):
+        live.saved_crew[row, 3 + fixed.dimensions + r] = crew[v, AMOUNTS + 2 * fixed.dimensions + r]
     saved, b = live.saved, total[SAVED]
     x, e = fixed.n + v, fixed.n + fixed.crews + v
     while True:
@@ -362,6 +391,9 @@ def unlink(fixed, live, u):
     node, crew, total = live.node, live.crew, live.total
     v, i, j = np.int64(node[u, CREW]), np.int64(node[u, PREV]), np.int64(node[u, NEXT])
     before = np.int64(node[i, COST]) + node[u, COST]
+    if fixed.limited:
+        stretch(fixed, live, v, i, u, -1)
+        stretch(fixed, live, v, u, j, -1)
     connect(fixed, live, i, j)
     count(fixed, live, v, -1)
     if crew[v, STOPS] == 0:
@@ -381,6 +413,8 @@ def join(fixed, live, u, i):
     node, crew, total = live.node, live.crew, live.total
     v, j = np.int64(node[i, CREW]), np.int64(node[i, NEXT])
     before = np.int64(node[i, COST])
+    if fixed.limited:
+        stretch(fixed, live, v, i, j, -1)
     node[u, CREW] = v
     connect(fixed, live, i, u)
     connect(fixed, live, u, j)
@@ -423,6 +457,8 @@ def restore(fixed, live):
         crew[v, MOVES] = live.saved_crew[row, 2]
         for k in range(fixed.dimensions):
             crew[v, AMOUNTS + k] = live.saved_crew[row, 3 + k]
+        for r in range(2 if fixed.limited else 0):
+            crew[v, AMOUNTS + 2 * fixed.dimensions + r] = live.saved_crew[row, 3 + fixed.dimensions + r]
         if fixed.mixed:
             price_loads(fixed, live, v)
 
@@ -449,6 +485,39 @@ def excess(fixed, live, u, i, j, v):
         if over > 0:
             return over
     return np.int64(0)
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=types.boolean)
+def too_much(fixed, live, v, i, u, j):
+    """Whether u between i and j makes a route come to more than it may."""
+    node, crew, legs, far = live.node, live.crew, fixed.matrix[0], AMOUNTS + 2 * fixed.dimensions
+    if crew[v, STOPS] >= crew[v, far + MOST_STOPS]:
+        return True
+    li, lu, lj = node[i, LOC], node[u, LOC], node[j, LOC]
+    for r in range(2):
+        whole = crew[v, far + r] - legs[li, lj, 4 + r] + legs[li, lu, 4 + r] + np.int64(legs[lu, lj, 4 + r])
+        if whole > crew[v, far + MOST + r]:
+            return True
+    return False
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
+def too_much_of_both(fixed, live, v, i, u, x, w):
+    """As `too_much`, for u after i and w after x, which is u itself where w follows at once."""
+    node, crew, legs, far = live.node, live.crew, fixed.matrix[0], AMOUNTS + 2 * fixed.dimensions
+    if crew[v, STOPS] + 2 > crew[v, far + MOST_STOPS]:
+        return True
+    li, lu, lw, lj = node[i, LOC], node[u, LOC], node[w, LOC], node[node[i, NEXT], LOC]
+    for r in range(2):
+        whole = crew[v, far + r] - legs[li, lj, 4 + r] + np.int64(legs[li, lu, 4 + r])
+        if x == u:
+            whole += legs[lu, lw, 4 + r] + np.int64(legs[lw, lj, 4 + r])
+        else:
+            lx, ly = node[x, LOC], node[node[x, NEXT], LOC]
+            whole += legs[lu, lj, 4 + r] - legs[lx, ly, 4 + r] + legs[lx, lw, 4 + r] + np.int64(legs[lw, ly, 4 + r])
+        if whole > crew[v, far + MOST + r]:
+            return True
+    return False
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=types.boolean)
@@ -546,6 +615,8 @@ def insertion(fixed, live, u, i, v, best):
     if onward > node[j, LATEST]:
         return np.int64(NO)
     if not allowed(fixed, live, u, v) or excess(fixed, live, u, i, j, v) > 0:
+        return np.int64(NO)
+    if fixed.limited and too_much(fixed, live, v, i, u, j):
         return np.int64(NO)
     if fixed.numbered and not in_their_places(fixed, live, v, i, u, -1, -1):
         return np.int64(NO)
@@ -710,7 +781,8 @@ def scan_route_pair(fixed, live, u, v, best):
                                     d += lateness(price, w, at_w)
                                 if onward > node[y, SLACK] or onward < np.int64(node[y, LEAVE] - node[y, SERVICE]):
                                     d = added_lateness(fixed, live, y, onward, d, best)
-                            if d < best and not (fixed.numbered and not in_their_places(fixed, live, v, i, u, x, w)):
+                            if (d < best and not (fixed.numbered and not in_their_places(fixed, live, v, i, u, x, w))
+                                    and not (fixed.limited and too_much_of_both(fixed, live, v, i, u, x, w))):  # fmt: skip
                                 best, first, second = d, i, x
                 # on to y with the goods on board
                 if y >= n:
@@ -947,6 +1019,8 @@ def rebuild(fixed, live, v):
     s, e = fixed.n + v, fixed.n + fixed.crews + v
     good = True
     stops = np.int64(0)
+    for r in range(2 if fixed.limited else 0):
+        crew[v, AMOUNTS + 2 * fixed.dimensions + r] = 0
     for k in range(fixed.dimensions):
         crew[v, AMOUNTS + k] = 0
     i = s
@@ -1173,6 +1247,9 @@ def clear(fixed, live):
         crew[v, STAMP] = 0
         crew[v, MOVES] = 0
         crew[v, TRIED] = 0
+        if fixed.limited:
+            crew[v, AMOUNTS + 2 * fixed.dimensions] = crew[v, AMOUNTS + 2 * fixed.dimensions + 1] = 0
+            stretch(fixed, live, v, s, e, 1)
         for k in range(fixed.dimensions):
             crew[v, AMOUNTS + k] = 0
         total[COSTS] += crew[v, BASE]
@@ -1428,10 +1505,11 @@ def shortfalls(fixed, live, u, out):
 
 @kernel(read(_I4, 2), read(_I4, 2), read(_I8), read(_I8), read(_I8), _I8, _I8, _I8, write(_I4, 3))
 def legs(seconds, metres, places, setup, rank, per_hour, per_km, unreachable, out):
-    """Cost and seconds of each leg, out and back in one row; an open end (place -1) costs and takes nothing.
+    """Cost and seconds of each leg, out and back in one row, and with limits metres and seconds; an open end (place -1) has none.
 
     Setting up at another place counts as driving there; tasks of a lower `rank` cannot follow those of a higher.
     """
+    limited = out.shape[2] > 4
     size, block = len(places), 64  # rows and columns that stay in the cache while both directions are written
     hourly, km = np.float64(per_hour), np.float64(per_km)  # floats are faster, and as exact
     for first in range(0, size, block):
@@ -1440,6 +1518,9 @@ def legs(seconds, metres, places, setup, rank, per_hour, per_km, unreachable, ou
                 for b in range(second, min(second + block, size)):
                     x, y = places[a], places[b]
                     cost, drive = np.int64(0), np.int64(0)
+                    if limited:
+                        out[a, b, 4] = metres[x, y] if x >= 0 and y >= 0 else 0
+                        out[a, b, 5] = seconds[x, y] if x >= 0 and y >= 0 else 0
                     if x >= 0 and y >= 0:
                         drive = np.int64(seconds[x, y])
                         cost = np.int64(drive * hourly / 3600.0) + np.int64(metres[x, y] * km / 1000.0)

@@ -20,11 +20,15 @@ from routing.model import OrderKind
 from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.capacity import after_prefix
+from routing.solve.rules.limits import limited, room
 from routing.solve.rules.pins import rank
 from routing.solve.rules.prices import LIBRARY_PRICE
 from routing.solve.rules.windows import late_weight
 from routing.solve.stopping import Stop, never
 from routing.solve.tour import deadline, walk
+
+MOST = 1 << 40
+"""As good as no limit."""
 
 SLICE_S = 0.4
 """The solver holds the interpreter lock while it runs: short slices let the lease be renewed and a newer plan seen."""
@@ -81,6 +85,7 @@ class Model:
         self.manager = pywrapcp.RoutingIndexManager(count + 2 * crews, crews, starts, ends)
         self.routing = pywrapcp.RoutingModel(self.manager)
         self._costs_and_times()
+        self._limits()
         self._loads()
         self._choices()
         self._pairs()
@@ -116,6 +121,7 @@ class Model:
             routing.SetArcCostEvaluatorOfVehicle(tables[like], number)
             if not (crew.departed or crew.frozen):
                 routing.SetFixedCostOfVehicle(crew.costs.fixed, number)
+        self.legs = (metres, seconds.copy())
         seconds[: len(self.tasks)] += service[:, None]
         seconds[:, : len(self.tasks)] += setup * (places[:, None] != places[None, : len(self.tasks)])
         transit = routing.RegisterTransitMatrix(seconds.tolist())
@@ -130,6 +136,18 @@ class Model:
             ready = (visits[-1].leave if visits else crew.ready) - self.zero
             self.times.CumulVar(routing.Start(number)).SetRange(ready, ready)
             self.times.CumulVar(routing.End(number)).SetMax(max(ready, ends[number] - self.zero))
+
+    def _limits(self) -> None:
+        """Stops, metres and seconds at the wheel that a crew may come to."""
+        routing, crews = self.routing, self.problem.crews
+        if not any(limited(crew) for crew in crews):
+            return
+        rooms = [[min(most, MOST) for most in room(self.problem, crew)] for crew in crews]
+        ones = [1] * len(self.tasks) + [0] * (2 * len(crews))
+        transits = [routing.RegisterUnaryTransitVector(ones)]
+        transits += [routing.RegisterTransitMatrix(table.tolist()) for table in self.legs]
+        for name, transit, most in zip(("stops", "metres", "driving"), transits, zip(*rooms, strict=True), strict=True):
+            routing.AddDimensionWithVehicleCapacity(transit, 0, list(most), True, name)
 
     def _owners(self) -> NDArray[np.int64]:
         """The crew on the road that has each task now, or -1."""

@@ -20,6 +20,7 @@ from routing.model import (
     TERMINAL,
     Costs,
     Dispatch,
+    Limits,
     Order,
     OrderKind,
     Place,
@@ -39,6 +40,9 @@ from routing.roads.travel import UNREACHABLE, Matrix
 
 STANDARD = Costs()
 """What vehicles cost that say nothing else."""
+
+ANY = Limits()
+"""None at all."""
 
 MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times between places; never raises for places off the map, which are `UNREACHABLE`."""
@@ -95,7 +99,8 @@ class Crew:
     `ready` is when it leaves `place` (for a stop in progress: when it arrived there). `done` are the stop
     ids behind it; `frozen` indexes the tasks ahead that no plan may touch, the first of which is being
     driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now. `overtime` are
-    the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is.
+    the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is. `limits` are what its whole shift
+    may come to; of that `driven` (metres, seconds) is behind it, as far as a limit asks for it. `left_at` is when it left.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -120,6 +125,9 @@ class Crew:
     costs: Costs = STANDARD
     setup: int = 0
     locked: bool = False
+    limits: Limits = ANY
+    driven: tuple[int, int] = (0, 0)
+    left_at: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,14 +243,33 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     tasks = _tasks(orders, snapshot, places)
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
+    behind = [_behind(shift, snapshot, places) for shift in shifts]
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
         tasks=with_locks(tasks, crews), crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
         hours=hours_of(list(places), max((crew.shift_end + crew.overtime for crew in crews), default=now)) if hours_of else None,
     )  # fmt: skip
+    driven = [_driven(problem.matrix, path) for path in behind]
+    problem = replace(problem, crews=tuple(replace(crew, driven=done) for crew, done in zip(crews, driven, strict=True)))
     problem = _reopen_cut_legs(problem, list(places), free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
+
+
+def _behind(shift: Shift, snapshot: Snapshot, places: dict[Place, int]) -> list[int]:
+    """The places that a crew has driven through, where a limit asks for that, and the one it is at."""
+    progress = snapshot.progress.get(shift.id, Progress())
+    if progress.departed_at is None or (shift.limits.distance is None and shift.limits.driving is None):
+        return []
+    made = [place_of(snapshot, stop.stop_id) for stop in progress.trail if stop.arrived is not None]
+    here = _whereabouts(shift, progress, snapshot, progress.departed_at)[0]
+    return [_place(places, place) for place in [Place(shift.start_location), *made, here] if place is not None]
+
+
+def _driven(matrix: Matrix, path: Sequence[int]) -> tuple[int, int]:
+    """Metres and seconds along a path on today's roads; a leg that they no longer have counts for nothing."""
+    legs = [leg for leg in zip(path, path[1:], strict=False) if matrix.seconds[leg] < UNREACHABLE]
+    return sum(int(matrix.metres[leg]) for leg in legs), sum(int(matrix.seconds[leg]) for leg in legs)
 
 
 def with_locks(tasks: Sequence[Task], crews: Sequence[Crew]) -> tuple[Task, ...]:
@@ -333,7 +360,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
                    and snapshot.held.get(tasks[task].order_id, shift.driver_id) == shift.driver_id),
         locked=shift.locked and not absent,  # who is away cannot keep what others could take
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
-        costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price),
+        costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price), limits=shift.limits,
+        left_at=progress.departed_at,
     )  # fmt: skip
 
 

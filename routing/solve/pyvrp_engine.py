@@ -22,6 +22,7 @@ from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.repair import complete
 from routing.solve.rules.capacity import after_prefix
+from routing.solve.rules.limits import limited
 from routing.solve.rules.prices import LIBRARY_PRICE
 from routing.solve.stopping import Stop, never
 from routing.solve.tour import deadline, walk
@@ -36,7 +37,7 @@ MOST = 20_000_000
 
 
 def fits(problem: Problem) -> bool:
-    """Whether PyVRP can express a problem: no promises, no positions, single windows of pairs, not too many kinds of crews.
+    """Whether PyVRP can express a problem: no promises, positions or limits, single windows of pairs, not too many kinds of crews.
 
     What it cannot express exactly is judged afterwards: prices of changes are left out, all hours count as the present one,
     and soft windows are hard where the plan that came in keeps them, and none elsewhere.
@@ -44,7 +45,7 @@ def fits(problem: Problem) -> bool:
     if not problem.crews or any(task.promised is not None or task.position is not None
                                 or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
         return False
-    return legs(problem) <= MOST
+    return not any(limited(crew) for crew in problem.crews) and legs(problem) <= MOST
 
 
 def legs(problem: Problem) -> int:

@@ -89,8 +89,17 @@ def tour(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | N
 
 
 def deadline(problem: Problem, crew: Crew) -> int:
-    """The end of shift and overtime, or, where the frozen prefix already breaks it, the earliest end still possible."""
-    return max(crew.shift_end + crew.overtime, _home(problem, crew, walk(problem, crew, crew.frozen))[1])
+    """When a shift may last no longer, or, where the frozen prefix already breaks that, the earliest end still possible."""
+    return max(ends_at(crew)[0], _home(problem, crew, walk(problem, crew, crew.frozen))[1])
+
+
+def ends_at(crew: Crew) -> tuple[int, ReasonCode]:
+    """The end of shift and overtime, or of the most that it may last, if that is sooner; and which of them it is."""
+    ends, limit = crew.shift_end + crew.overtime, crew.limits.duration
+    left = crew.ready if crew.left_at is None else crew.left_at
+    if limit is not None and left + limit < ends:
+        return left + limit, ReasonCode.MAX_DURATION
+    return ends, ReasonCode.SHIFT_END
 
 
 def _home(problem: Problem, crew: Crew, visits: Sequence[Visit]) -> tuple[tuple[int, int], int]:

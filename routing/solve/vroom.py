@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from routing.errors import BadProblem
-from routing.model import Costs, Location, OrderKind, Place, Policy, TimeWindow
+from routing.model import Costs, Limits, Location, OrderKind, Place, Policy, TimeWindow
 from routing.roads.travel import Matrix
 from routing.solve import wellformed
 from routing.solve.evaluation import evaluate
 from routing.solve.problem import Crew, Problem, Solution, Task
-from routing.solve.tour import walk
+from routing.solve.tour import ends_at, walk
 
 MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times and distances between places."""
@@ -30,7 +30,7 @@ EVER = 7 * 86_400
 """So long (s) lasts the day of a vehicle that has no time window, from the first moment that the problem names."""
 
 REFUSED = {
-    "vehicles": ("breaks", "max_tasks", "max_travel_time", "max_distance", "steps", "volume", "profiles", "matrices_by_type"),
+    "vehicles": ("breaks", "steps", "volume", "profiles", "matrices_by_type"),
     "jobs": ("service_per_type", "setup_per_type"),
 }
 """Of vehicles and of jobs: what no rule of ours says."""
@@ -81,6 +81,9 @@ class _Vehicle(msgspec.Struct, frozen=True):
     time_window: tuple[int, int] | None = None
     costs: _Costs = _Costs()
     speed_factor: float = 1.0
+    max_tasks: int | None = None
+    max_travel_time: int | None = None
+    max_distance: int | None = None
 
 
 class _Matrices(msgspec.Struct, frozen=True):
@@ -249,6 +252,7 @@ def _crew(vehicle: _Vehicle, places: _Places, now: int, width: int) -> Crew:
         capacity=_amount(vehicle.capacity, width), load=(0,) * width, skills=frozenset(map(str, vehicle.skills)), departed=False,
         absent=False, serving=False, done=(), frozen=(), base=(), revisions={},
         costs=Costs(fixed=vehicle.costs.fixed, per_km=vehicle.costs.per_km, per_hour=vehicle.costs.per_hour),
+        limits=Limits(vehicle.max_tasks, vehicle.max_distance, driving=vehicle.max_travel_time),
     )  # fmt: skip
 
 
@@ -287,13 +291,24 @@ def write(problem: Problem) -> dict[str, Any]:
             shipments.append(halves | {"amount": list(task.demand)} | more)
     vehicles = [
         {"id": v, "description": crew.driver_id, "profile": "car", "start_index": crew.place, "capacity": list(crew.capacity),
-         "skills": [number[name] for name in sorted(crew.skills)] + [PINNED + v], "time_window": [crew.ready, crew.shift_end],
+         "skills": [number[name] for name in sorted(crew.skills)] + [PINNED + v], "time_window": _hours(crew),
          "costs": {"fixed": crew.costs.fixed, "per_hour": crew.costs.per_hour, "per_km": crew.costs.per_km}}
-        | ({"end_index": crew.end_place} if crew.end_place is not None else {})
+        | ({"end_index": crew.end_place} if crew.end_place is not None else {}) | _limits(crew)
         for v, crew in enumerate(problem.crews) if not crew.absent
     ]  # fmt: skip
     matrices = {"durations": problem.matrix.seconds.tolist(), "distances": problem.matrix.metres.tolist()}
     return {"vehicles": vehicles, "jobs": jobs, "shipments": shipments, "matrices": {"car": matrices}}
+
+
+def _hours(crew: Crew) -> list[int]:
+    return [crew.ready, max(crew.ready, min(crew.shift_end, ends_at(crew)[0]))]
+
+
+def _limits(crew: Crew) -> dict[str, int]:
+    """What is left of a crew's limits. VROOM has none of how long a shift may last: its window ends sooner."""
+    left = {"max_tasks": (crew.limits.stops, len(crew.done)), "max_distance": (crew.limits.distance, crew.driven[0]),
+            "max_travel_time": (crew.limits.driving, crew.driven[1])}  # fmt: skip
+    return {name: max(0, most - gone) for name, (most, gone) in left.items() if most is not None}
 
 
 def _located(problem: Problem, place: int) -> dict[str, Any]:

@@ -130,5 +130,13 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
         yield "ready or shift_end are before 1970"
     if any(abs(moment - problem.now) > LONGEST for moment in (crew.ready, crew.shift_end)) or not 0 <= crew.overtime <= LONGEST:
         yield "ready, shift_end or overtime are years away"
+    for name in ("stops", "distance", "duration", "driving"):
+        limit = getattr(crew.limits, name)
+        if limit is not None and not 0 <= limit <= LARGEST:
+            yield f"limits.{name} is {limit}, not a number from 0 on"
+    if len(crew.driven) != 2 or any(not 0 <= amount <= LARGEST for amount in crew.driven):
+        yield f"driven is {crew.driven}, not metres and seconds from 0 on"
+    if crew.left_at is not None and abs(crew.left_at - problem.now) > LONGEST:
+        yield "left_at is years away"
     if any(not 0 <= price <= LARGEST for price in (crew.costs.fixed, crew.costs.per_km, crew.costs.per_hour)):
         yield f"costs {crew.costs} are not prices from 0 on"

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.settings import ROOT
-from routing.model import OrderKind, TimeWindow
+from routing.model import Limits, OrderKind, TimeWindow
 from routing.solve import improve, kernel, ortools_engine, pyvrp_engine, quote, repair, wellformed
 from routing.solve.arrays import Arrays
 from routing.solve.checker import check
@@ -116,8 +116,8 @@ def test_pyvrp_prices_as_the_evaluator(seed: int) -> None:
     """At the depot, with vehicle costs, overtime, set-up times, transports and whom a stop may not go to; and back again."""
     problem = fitting(rich_problem(seed))
     tasks = tuple(replace(task, goods_on=None) for task in problem.tasks)
-    crews = tuple(replace(crew, departed=False, serving=False, frozen=(), base=crew.frozen + crew.base, done=(), load=(0,))
-                  for crew in problem.crews)  # fmt: skip
+    crews = tuple(replace(crew, departed=False, serving=False, frozen=(), base=crew.frozen + crew.base, done=(), load=(0,),
+                          driven=(0, 0), left_at=None) for crew in problem.crews)  # fmt: skip
     problem = replace(problem, tasks=tasks, crews=crews)
     start = repair.repair(problem)
     model = pyvrp_engine.Model(problem, start)
@@ -131,9 +131,10 @@ def test_pyvrp_prices_as_the_evaluator(seed: int) -> None:
 
 def fitting(problem: Problem) -> Problem:
     """The same without what PyVRP cannot express."""
-    return replace(problem, tasks=tuple(
-        replace(task, promised=None, position=None, windows=task.windows[:1] if task.pair is not None else task.windows)
-        for task in problem.tasks))  # fmt: skip
+    tasks = (replace(task, promised=None, position=None, windows=task.windows[:1] if task.pair is not None else task.windows)
+             for task in problem.tasks)  # fmt: skip
+    crews = (replace(crew, limits=Limits(duration=crew.limits.duration)) for crew in problem.crews)
+    return replace(problem, tasks=tuple(tasks), crews=tuple(crews))
 
 
 def test_a_search_stops_when_it_is_told() -> None:

@@ -14,7 +14,23 @@ from hypothesis import strategies as st
 from routing import __main__ as command
 from routing import codec
 from routing.errors import BadProblem
-from routing.model import Costs, Location, Place, Plan, PlannedStop, Position, Reason, ReasonCode, Route, TimeWindow, Unassigned
+from routing.model import (
+    Costs,
+    Limits,
+    Location,
+    Place,
+    Plan,
+    PlannedStop,
+    Position,
+    Progress,
+    Reason,
+    ReasonCode,
+    Route,
+    StopProgress,
+    StopState,
+    TimeWindow,
+    Unassigned,
+)
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve import engines, ortools_engine, repair
 from routing.solve.checker import check
@@ -136,6 +152,39 @@ def test_each_reason_comes_with_its_shortfall(change: dict[str, Any], reason: Re
     assert plan_of(problem, repair.repair(problem)).unassigned[0].reasons == (reason,)
 
 
+@pytest.mark.parametrize(("limits", "reason"), [
+    (Limits(stops=1), Reason(ReasonCode.OUTPRIORITISED, "d.a", 1, "stops")),
+    (Limits(distance=9_000), Reason(ReasonCode.MAX_DISTANCE, "d.a", 7_000, "metres")),
+    (Limits(driving=1_500), Reason(ReasonCode.MAX_DRIVING, "d.a", 100, "seconds")),
+    (Limits(duration=1_500), Reason(ReasonCode.MAX_DURATION, "d.a", 160, "seconds")),
+])  # fmt: skip
+def test_a_shift_keeps_its_limits(limits: Limits, reason: Reason) -> None:
+    """Four stops near by are served, as many as may be; the one that is too far says by how much."""
+    situation = Situation().add(order("near", 0, 1, priority=50), order("far", 0, 8))
+    situation.shifts = {name: replace(shift, limits=limits) for name, shift in situation.shifts.items()}
+    problem = situation.problem()
+    for engine in ("repair", "improve", "ortools"):
+        plan = plan_of(problem, engines.ENGINES[engine](problem, budget=0.3, stop=lambda: False))
+        assert check(problem, plan) == []
+        assert plan.unassigned == (Unassigned("d.far", (reason,)),)
+
+
+def test_what_is_behind_a_driver_counts_for_limits() -> None:
+    """Four kilometres to a stop that is made, one to the next, which is driven to whatever the limit, and one more to a third."""
+    situation = Situation(open_end=True).add(order("next", 0, 5), order("back", 0, 4, "service"))
+    situation.changes["closed"] = {"d.made": order("made", 0, 4)}
+    situation.on_the_road("a", ["d.made.delivery", "d.next.delivery"], done=())
+    made = StopProgress("d.made.delivery", StopState.COMPLETED, T0 + 400, T0 + 460)
+    situation.changes["progress"]["d.day-a"] = Progress(T0, False, (made, StopProgress("d.next.delivery", StopState.EN_ROUTE)))
+    for metres, left in ((4500, 1), (5500, 1), (6000, 0)):
+        situation.shifts = {name: replace(shift, limits=Limits(distance=metres)) for name, shift in situation.shifts.items()}
+        problem = situation.problem(now=T0 + 470)
+        assert problem.crews[0].driven == (4000, 400)
+        plan = plan_of(problem, repair.repair(problem))
+        assert check(problem, plan) == []
+        assert len(plan.unassigned) == left, metres
+
+
 def test_a_full_van_outprioritises_an_order_that_would_fit_alone() -> None:
     """Two orders of six in a van of ten: the one with less priority is left, and told why."""
     problem = Situation().add(order("low", 0, 1, demand=(6,)), order("top", 0, 1, demand=(6,), priority=90)).problem()
@@ -230,6 +279,13 @@ def test_several_windows_are_met_in_the_gaps() -> None:
     assert (stop.arrive, stop.begin, stop.late_by) == (T0 + 100, T0 + 500, 0)
 
 
+def limited(limits: Limits) -> Situation:
+    """Two orders, two kilometres out and back, and a driver with limits."""
+    situation = Situation().add(order("o", 0, 1), order("p", 0, 2))
+    situation.shifts = {name: replace(shift, limits=limits) for name, shift in situation.shifts.items()}
+    return situation
+
+
 def broken(problem: Problem, plan: Plan) -> dict[str, Plan]:
     """One plan for each rule that it breaks."""
     first, *rest = plan.routes
@@ -269,6 +325,10 @@ def test_the_checker_sees_what_is_wrong_with_a_plan(code: str) -> None:
     ("shift_end", Situation(hours=0.01).add(order("o", 0, 9)), ((0,),), T0),
     ("time_window", Situation().add(order("o", 0, 1, hard=True, windows=(TimeWindow(T0, T0),))), ((0,),), T0),
     ("goods", Situation(2).add(order("o", 0, 1), order("p", 0, 1)).on_the_road("a", ["d.o.delivery"]), ((0, 1), ()), T0),
+    ("max_stops", limited(Limits(stops=1)), ((0, 1),), T0),
+    ("max_distance", limited(Limits(distance=3000)), ((0, 1),), T0),
+    ("max_driving", limited(Limits(driving=300)), ((0, 1),), T0),
+    ("shift_end", limited(Limits(duration=400)), ((0, 1),), T0),
     ("absent", Situation(2).add(order("o", 0, 1)), ((), (0,)), T0),
     ("declined", Situation(2).add(order("o", 0, 1)), ((0,), ()), T0),
 ])  # fmt: skip

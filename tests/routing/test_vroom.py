@@ -70,7 +70,7 @@ def test_a_problem_of_theirs_is_solved_and_answered_as_theirs() -> None:
     ("change", "text"),
     [
         ({"vehicles": [SMALL["vehicles"][0] | {"breaks": []}]}, "breaks"),
-        ({"vehicles": [SMALL["vehicles"][0] | {"max_tasks": 3}]}, "max_tasks"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"max_tasks": -3}]}, "limits.stops is -3"),
         ({"vehicles": [{"id": 1, "end_index": 0}]}, "no start"),
         ({"vehicles": [SMALL["vehicles"][0]] * 2}, "same id"),
         ({"vehicles": [SMALL["vehicles"][0] | {"profile": "bike"}]}, "no matrix"),

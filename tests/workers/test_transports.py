@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.store import readers
+from routing.model import Limits
 from tests.conftest import SPOTS, Shop
 from tests.workers.test_commit import repair, route
 from tests.workers.test_reports import service, status, still_plans
@@ -160,14 +161,16 @@ def test_costs_and_overtime_reach_the_plan(shop: Shop) -> None:
     shop.depot()
     shop.made("/v1/drivers", {"depot_id": "hel", "id": "anna"})
     shop.made("/v1/vehicles", {"depot_id": "hel", "id": "dear", "capacity": {"parcels": 10}, "costs": {"fixed": 9000}})
-    shop.made("/v1/shifts", {"depot_id": "hel", "id": "day", "driver_id": "hel.anna", "vehicle_id": "hel.dear", "overtime": 600,
-                             "start": "2030-01-01T08:00:00Z", "end": "2030-01-01T16:00:00Z"})  # fmt: skip
+    shop.made("/v1/shifts", {"depot_id": "hel", "id": "day", "driver_id": "hel.anna", "vehicle_id": "hel.dear",
+                             "overtime": 600, "limits": {"stops": 9}, "start": "2030-01-01T08:00:00Z",
+                             "end": "2030-01-01T16:00:00Z"})  # fmt: skip
     shop.crew("bo")
     made = service(shop, 0)
     repair(shop)
     snapshot = readers.snapshot(shop.store, "hel")
     assert snapshot is not None
     assert snapshot.shifts["hel.day"].overtime == 600
+    assert snapshot.shifts["hel.day"].limits == Limits(stops=9)
     assert made["stop_id"] not in snapshot.sequences["hel.day"]
     still_plans(shop)
 

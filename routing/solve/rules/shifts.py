@@ -1,20 +1,19 @@
-"""No stop that could have been left out makes a shift longer than its overtime allows; overtime has a price."""
+"""No stop that could have been left out makes a shift longer than its overtime or its limit allows; overtime has a price."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routing.model import ReasonCode
 from routing.solve.findings import Violation, Way
 from routing.solve.rules.prices import LATE_CAP
-from routing.solve.tour import Breach, Tour
+from routing.solve.tour import Breach, Tour, ends_at
 
 
 def breach(tour: Tour) -> Breach | None:
     """Whether the tour ends after all that is allowed."""
     over = tour.home - tour.ends_by
     if over > 0 and len(tour.visits) > len(tour.crew.frozen):
-        return Breach(ReasonCode.SHIFT_END, over, "seconds", len(tour.visits) - 1)
+        return Breach(ends_at(tour.crew)[1], over, "seconds", len(tour.visits) - 1)
     return None
 
 
