@@ -671,6 +671,12 @@ class StreetQuery(_Body):
     lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
 
 
+class ExplanationQuery(_Body):
+    """How much is to be explained."""
+
+    relax: bool = Field(default=False, description="Whether to look for what would let the order be served, which takes longer")
+
+
 class TileQuery(_Body):
     """Of which edition a tile is to be."""
 

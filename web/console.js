@@ -5,7 +5,7 @@ import { Actions } from "/web/actions.js";
 import { DONE, Depot, WAITING, finished, lateness, linesOf } from "/web/depot.js";
 import { $, el, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
-import { each, inShort } from "/web/reasons.js";
+import { each, givesWay, inShort } from "/web/reasons.js";
 import { Timelines } from "/web/timelines.js";
 import { changes, disturbed, minutes, showVersions, why } from "/web/versions.js";
 
@@ -259,12 +259,29 @@ function showOrder(id, stopId) {
   ], over || !order ? [] : [
     el("button", { onclick: () => actions.pin(order).then(() => refresh(id)) }, "Pin…"),
     el("button", { class: "danger", onclick: () => actions.cancel(order) }, "Cancel order…"),
-  ], reasons?.length ? [el("details", { open: true }, el("summary", {}, "Why nobody takes it"), el("ul", {}, each(reasons, name).map((text) => el("li", {}, text))))] : []);
+  ], reasons?.length ? [el("details", { open: true }, el("summary", {}, "Why nobody takes it"), el("ul", {}, each(reasons, name).map((text) => el("li", {}, text)))), ...fitting(id)] : []);
   if (found) {
     chosen = found.driver;
     view.choose(chosen);
     later();
   }
+}
+
+/** What would make an order fit: looked for when it is asked for. */
+function fitting(id) {
+  if (past) return [];
+  const list = el("ul", { "aria-live": "polite" });
+  const stop = (stopId) => label(depot.orders.get(stopId.slice(0, stopId.lastIndexOf("."))), stopId);
+  const ask = el("button", { onclick: async () => {
+    ask.disabled = true;
+    const { verdict, relaxations = [] } = await get(`/v1/orders/${id}/explanation?relax=true`);
+    const lines = relaxations.map((one) => givesWay(one, name, stop));
+    const none = verdict ? "No single rule that gives way would do." : "It can be served as all is; a plan is on its way.";
+    list.replaceChildren(...(lines.length ? lines : [none]).map((text) => el("li", {}, text)));
+    if (verdict === "impossible") list.prepend(el("li", {}, "No driver could serve it, even without other orders."));
+    ask.disabled = false;
+  } }, "What would make it fit?");
+  return [ask, list];
 }
 
 async function refresh(id) {

@@ -17,6 +17,22 @@ function missing({ shortfall, unit }) {
   return unit === "s" ? ` (${Math.ceil(shortfall / 60)} min)` : ` (${shortfall} ${unit ?? ""})`.replace(" )", ")");
 }
 
+const min = (amount) => `${Math.ceil(amount / 60)} min`;
+
+const GIVES_WAY = {
+  time_window: ({ amount }) => `its window ${min(amount)} wider`, capacity: ({ amount, unit }) => `room for ${amount} ${unit} more`,
+  shift_end: ({ amount }) => `${min(amount)} of overtime`, max_stops: ({ amount }) => `${amount} more stops`,
+  max_distance: ({ amount }) => `${(amount / 1000).toFixed(1)} km more`, max_duration: ({ amount }) => `a shift ${min(amount)} longer`,
+  max_driving: ({ amount }) => `${min(amount)} more at the wheel`, skill: ({ skills }) => `without ${skills.join(", ")}`,
+};
+
+/** What would let an order be served, in words; `name` and `stop` give those of drivers and stops. */
+export function givesWay(relaxation, name, stop) {
+  const { code, driver_id, cost, stop_id, to_driver_id } = relaxation;
+  const what = code === "moved" ? `${stop(stop_id)} given to ${name(to_driver_id)}` : GIVES_WAY[code]?.(relaxation) ?? say(code);
+  return `${name(driver_id)}: ${what} (${cost < 0 ? "" : "+"}${Math.round(cost / 60)} min)`;
+}
+
 /** One line for a list: the commonest reason, and how many drivers it stops. */
 export function inShort(reasons) {
   if (!reasons.length) return "not planned yet";

@@ -287,6 +287,22 @@ class TimelineView(TypedDict):
     events: list[OrderEventView]
 
 
+class RelaxationView(TypedDict):
+    """What would let an order be served: a rule that gives way, and by how much; or `moved`: a stop that goes to another driver.
+
+    `cost` is what the plan would cost more, in seconds of driving.
+    """
+
+    code: str
+    driver_id: NotRequired[str]
+    cost: NotRequired[int]
+    amount: NotRequired[int]
+    unit: NotRequired[str]
+    skills: NotRequired[list[str]]
+    stop_id: NotRequired[str]
+    to_driver_id: NotRequired[str]
+
+
 class ExplanationView(TypedDict):
     """Why an order is where it is; `codes` counts reasons, of the 25 drivers who come nearest to taking it."""
 
@@ -297,6 +313,8 @@ class ExplanationView(TypedDict):
     codes: dict[str, int]
     summary: str
     reasons: list[ReasonView]
+    verdict: NotRequired[Literal["impossible", "outprioritised"]]
+    relaxations: NotRequired[list[RelaxationView]]
 
 
 class EventView(TypedDict):

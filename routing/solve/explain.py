@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.model import Flag, Reason, ReasonCode, Unassigned
 from routing.roads.travel import UNREACHABLE
@@ -15,10 +16,13 @@ from routing.solve.evaluation import barred, closed, evaluate
 from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.repair import begin
 from routing.solve.rules import BREACHES
-from routing.solve.tour import Breach, tour
+from routing.solve.tour import Breach, ends_at, tour
 
 MANY = 25
 """So many drivers are named for an order at most: those who come nearest to taking it."""
+
+ALONE = frozenset({ReasonCode.OUTPRIORITISED, ReasonCode.SOLVER_TIMEOUT, ReasonCode.DISRUPTION_BUDGET})
+"""Reasons of a driver who could serve the order, were there no others."""
 
 WALKED = 40_000
 """So many stops are walked past at most to measure what is missing: of many orders, or in long routes, fewer drivers each. Where
@@ -56,7 +60,7 @@ def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
     for crew, route in zip(problem.crews, solution.routes, strict=True):
         if not crew.frozen:
             continue
-        prefix, whole = (replace(tour(problem, crew, stops), crew=replace(crew, frozen=()), ends_by=crew.shift_end + crew.overtime)
+        prefix, whole = (replace(tour(problem, crew, stops), crew=replace(crew, frozen=()), ends_by=ends_at(crew)[0])
                          for stops in (crew.frozen, route))  # fmt: skip
         breaches = [breach for rule in BREACHES if (breach := rule(prefix)) and rule(whole)]  # a pickup's delivery may follow
         wrong = [(breach.position, _as_reason(breach, breach.code, crew.driver_id)) for breach in breaches]
@@ -67,15 +71,12 @@ def flags(problem: Problem, solution: Solution) -> tuple[Flag, ...]:
 
 
 def _reasons(arrays: Arrays, solution: Solution, task: int, many: int, *, measured: bool) -> tuple[Reason, ...]:
-    problem = arrays.problem
-    least = np.empty((len(problem.crews), 2), np.int64)
-    u = arrays.number[task]
-    kernel.shortfalls(arrays.constants, arrays.live, u, least)
-    bars = [closed(problem, crew, task) for crew in problem.crews]
-    nearest = sorted(range(len(problem.crews)), key=lambda v: (bars[v] is not None, least[v, 0]))[:many]
+    problem, u = arrays.problem, arrays.number[task]
+    least, bars = shortfalls(arrays, task), [closed(problem, crew, task) for crew in problem.crews]
+    order = sorted(range(len(problem.crews)), key=lambda v: (bars[v] is not None, least[v, 0]))
     cut_off = _cut_off(problem, task)
     reasons = []
-    for v in nearest:
+    for v in order[:many]:
         crew, bar = problem.crews[v], bars[v]
         if bar is None and cut_off:
             bar = ReasonCode.CLOSED_ROAD
@@ -89,6 +90,13 @@ def _reasons(arrays: Arrays, solution: Solution, task: int, many: int, *, measur
         if reasons[-1].code is ReasonCode.SOLVER_TIMEOUT and not kernel.allowed(arrays.constants, arrays.live, u, v):
             reasons[-1] = Reason(ReasonCode.DISRUPTION_BUDGET, crew.driver_id)
     return tuple(reasons)
+
+
+def shortfalls(arrays: Arrays, task: int) -> NDArray[np.int64]:
+    """(V, 2): by how much a task does not fit into each crew's route as the kernel has it, and after which of its nodes."""
+    least = np.empty((len(arrays.problem.crews), 2), np.int64)
+    kernel.shortfalls(arrays.constants, arrays.live, arrays.number[task], least)
+    return least
 
 
 def _reason(problem: Problem, solution: Solution, v: int, task: int, position: int | None) -> Reason:

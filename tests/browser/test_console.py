@@ -132,6 +132,8 @@ def test_a_driver_is_taken_off_duty_and_back(screen: Screen, town: Town) -> None
     page.wait_for_selector("#unassigned button:has-text('is off duty')")
     page.click("#unassigned button")
     assert "Why nobody takes it" in page.inner_text("#detail")
+    page.click("#detail button:has-text('What would make it fit')")
+    page.wait_for_selector("#detail li:has-text('No driver could serve it')")
     page.locator("body").press("Escape")
     page.fill("#search", "anna")
     page.click("#found button")
@@ -178,7 +180,8 @@ def test_it_is_worked_without_a_mouse(screen: Screen, town: Town) -> None:
     """An order where the map's cross is, a street closed and found in the list again; the focus goes into details and back."""
     page = open_console(screen, town)
     town.settled()
-    page.evaluate("(at) => import('/web/console.js').then((console) => { console.state().view.map.setView(at, 16); })", SPOTS[3])
+    look = "(at) => import('/web/console.js').then((console) => { console.state().view.map.setView(at, 16, { animate: false }); })"
+    page.evaluate(look, SPOTS[3])
     page.keyboard.press("n")
     page.keyboard.press("Space")
     page.wait_for_selector("dialog[open]")

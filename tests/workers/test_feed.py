@@ -164,7 +164,28 @@ def test_an_explanation_says_who_was_tried_and_what_is_missing(shop: Shop) -> No
     assert {reason["driver_id"] for reason in all_["reasons"]} == {"hel.anna", "hel.bo"}
     fine = shop.order(SPOTS[1])
     repair(shop)
-    assert shop.call("GET", f"/v1/orders/{fine['id']}/explanation", key=shop.shipper).json["summary"] == "The order is planned."
+    for path in (f"/v1/orders/{fine['id']}/explanation", f"/v1/orders/{fine['id']}/explanation?relax=true"):
+        assert shop.call("GET", path, key=shop.shipper).json["summary"] == "The order is planned."
+
+
+def test_what_would_let_an_order_be_served(shop: Shop) -> None:
+    """With room for three more, or without asking for a crane; shippers are told what concerns their order, and no names."""
+    shop.depot()
+    shop.crew("anna")
+    shop.crew("bo", skills=["crane"])
+    full = shop.order(demand={"parcels": 13}, skills=["crane"])
+    unable = shop.order(SPOTS[1], skills=["wings"])
+    repair(shop)
+    path = f"/v1/orders/{full['id']}/explanation"
+    told, mine = (shop.call("GET", f"{path}?relax=true", key=key).json for key in (shop.operator, shop.shipper))
+    bare = shop.call("GET", path).json
+    assert "verdict" not in bare
+    assert (told["verdict"], [row["code"] for row in told["relaxations"]]) == ("impossible", ["capacity"])
+    assert told["relaxations"][0].items() >= {"driver_id": "hel.bo", "amount": 3, "unit": "parcels"}.items()
+    assert told["relaxations"][0]["cost"] > 0
+    assert mine["relaxations"] == [{"code": "capacity", "amount": 3, "unit": "parcels"}]
+    (waived,) = shop.call("GET", f"/v1/orders/{unable['id']}/explanation?relax=true").json["relaxations"]
+    assert (waived["code"], waived["skills"]) == ("skill", ["wings"])
 
 
 @one_server

@@ -15,7 +15,7 @@ from ingest.openapi import describe
 from ingest.orders import standings, without_drivers
 from ingest.parsing import body, checked, query
 from ingest.problems import ApiProblem, not_found
-from ingest.schemas import EventsQuery, TileQuery, TrackingIn, iso, window_view
+from ingest.schemas import EventsQuery, ExplanationQuery, TileQuery, TrackingIn, iso, window_view
 from ingest.store import keys, readers
 from ingest.views import MapView, TileView
 from routing import codec
@@ -76,15 +76,24 @@ def _may_see(event: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/v1/orders/<order_id>/explanation")
 @allow(Role.OPERATOR, Role.SHIPPER)
-@describe({200: ExplanationView})
+@describe({200: ExplanationView}, query=ExplanationQuery)
 def explanation(order_id: str) -> dict[str, Any]:
-    """Why an order is where it is: the drivers who were tried, what stands in each one's way, and how much is missing."""
+    """Why an order is where it is: the drivers who were tried, what stands in each one's way, and how much is missing.
+
+    With `relax` also whether any driver could serve it were there no other orders (`verdict`), and of each rule the least that
+    would have to give way, the cheapest first: seconds of a window, room, overtime, a skill, one stop given to another driver.
+    """
     depot, order = my_record("orders", order_id)
-    standing = standings(store(), depot, [order])[0]
-    reasons = standing.get("reasons", [])
-    if len(reasons) >= MANY:  # the plan names those who come nearest; here everybody counts
-        reasons = explanations.reasons(store(), services().settings, order, at=context.now()) or reasons
-        standing = standing | {"reasons": reasons}
+    standing, relax = standings(store(), depot, [order])[0], query(ExplanationQuery).relax
+    reasons, more = standing.get("reasons", []), dict[str, Any]()
+    if relax or len(reasons) >= MANY:  # the plan names those who come nearest; here everybody counts
+        found = explanations.explanation(store(), services().settings, order, at=context.now(), relax=relax)
+        if found is not None:
+            reasons = [codec.builtins(reason) for reason in found.reasons]
+            standing = standing | {"reasons": reasons}
+            operator = caller().role is Role.OPERATOR
+            told = [one for one in found.relaxations if operator or one.code in explanations.OWN]
+            more = {"verdict": found.verdict, "relaxations": [explanations.shown(one, operator=operator) for one in told]}
     counts = Counter(str(reason["code"]) for reason in reasons)
     nearest = {code: min((reason for reason in reasons if reason["code"] == code), key=lambda reason: reason.get("shortfall") or 0)
                for code in counts}  # fmt: skip
@@ -93,7 +102,7 @@ def explanation(order_id: str) -> dict[str, Any]:
         "order_id": order.id, "status": standing["status"], "plan_version": readers.plan_version(store(), depot.id),
         "drivers_tried": len({reason["driver_id"] for reason in reasons if reason.get("driver_id")}),
         "codes": dict(counts), "summary": _summary(standing["status"], counts, nearest), "reasons": shown.get("reasons", []),
-    }  # fmt: skip
+    } | (more if relax else {})  # fmt: skip
 
 
 def _summary(status: str, counts: Counter[str], nearest: dict[str, dict[str, Any]]) -> str:
