@@ -21,6 +21,9 @@ from routing.roads.traffic import Overlay
 NAMES = ("anna", "bo", "carla", "dmitri", "elin", "farid", "greta", "hugo", "ines", "jonas", "kaisa", "leo")
 HOUR = 3600
 OPENS = "T08:00:00+00:00"
+PARCELS = 16
+"""A van holds so few that it takes most of the fleet to serve the day."""
+
 WARM_UP_S = 180
 """Depot seconds between the depot's making and the start of the shifts."""
 
@@ -73,13 +76,13 @@ class World:
         key = self.api.post("/v1/keys", {"role": "shipper", "name": "corner shop", "depots": [self.depot_id]})["key"]
         self.shipper = Api(self.url, key)
         for _ in range(self.orders):
-            self.order("delivery" if self.random.random() < 0.8 else "collection")
+            self.order("delivery" if self.random.random() < 0.8 else "collection", early=True)
 
     def _hire(self, number: int, name: str) -> str:
         """One driver with van, shift and token."""
         depot = {"depot_id": self.depot_id}
         self.api.post("/v1/drivers", depot | {"id": name, "name": name.title(), "skills": ["repair"] if number % 2 else []})
-        self.api.post("/v1/vehicles", depot | {"id": f"van-{number + 1}", "capacity": {"parcels": 40, "kg": 600}})
+        self.api.post("/v1/vehicles", depot | {"id": f"van-{number + 1}", "capacity": {"parcels": PARCELS, "kg": 600}})
         self.api.post("/v1/shifts", depot | {
             "id": f"{self.day}-{name}", "driver_id": f"{self.depot_id}.{name}", "vehicle_id": f"{self.depot_id}.van-{number + 1}",
             "start": iso(self.begin), "end": iso(self.begin + 8 * HOUR),
@@ -87,10 +90,10 @@ class World:
         token = self.api.post("/v1/keys", {"role": "driver", "driver_id": f"{self.depot_id}.{name}"})["key"]
         return str(token)
 
-    def order(self, kind: str) -> str:
-        """A shipper posts an order."""
+    def order(self, kind: str, *, early: bool = False) -> str:
+        """A shipper posts an order; of `early` ones most may be served as soon as the day begins."""
         now = max(self.clock.now(), self.begin)
-        opens = now + self.random.choice([0, 0, 0.5, 1, 2]) * HOUR
+        opens = now + self.random.choice([0, 0, 0, 0, 0, 0.5, 1, 2] if early else [0, 0, 0.5, 1, 2]) * HOUR
         body: dict[str, Any] = {
             "depot_id": self.depot_id, "kind": kind, "location": _json(self._somewhere()),
             "windows": [{"from": iso(opens), "to": iso(opens + self.random.choice([1.5, 3, 4]) * HOUR)}],

@@ -480,6 +480,7 @@ class SessionIn(_Body):
     model_config = _shown({"key": "ll_operator_…"})
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
+    role: Literal["operator", "driver"] | None = Field(default=None, description="Open none if the key is of another")
 
 
 class ProofIn(_Body):

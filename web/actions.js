@@ -1,6 +1,6 @@
 // What a dispatcher does: each by one call of the public API.
 
-import { call, get, iso, points } from "/web/api.js";
+import { call, get, iso, points, uuid } from "/web/api.js";
 import { ask, choice, colour, el, note } from "/web/dom.js";
 import { L } from "/web/map.js";
 
@@ -35,7 +35,7 @@ export class Actions {
     const depot = this.depot();
     this.view.sketch(L.circleMarker([location.lat, location.lon], { radius: 9, color: colour("accent"), interactive: false }));
     const now = depot.clock.now();
-    const once = crypto.randomUUID(); // sent again, it is the same order
+    const once = uuid(); // sent again, it is the same order
     const amounts = Object.fromEntries(depot.about.dimensions.map((name) => [`${name[0].toUpperCase()}${name.slice(1)}`, number(`of ${name}`, name === depot.about.dimensions[0] ? 1 : 0)]));
     const made = await ask("New order", {
       Kind: choice("kind", [["collection", "Collection"], ["delivery", "Delivery"], ["service", "Service"]]),
@@ -68,6 +68,7 @@ export class Actions {
     } catch (problem) {
       return note(problem.text);
     }
+    if (this.mode !== "close" || document.querySelector("dialog[open]")) return; // something else is being done by now
     this.view.sketch(L.polyline(points(street.points), { color: colour("bad"), weight: 8, interactive: false }));
     const made = await ask("Close this street", {
       "For (min)": number("minutes", 45, { min: 1 }), "Reason": el("input", { name: "reason", maxlength: 200, autocomplete: "off" }),
@@ -126,7 +127,7 @@ export class Actions {
 
   async duty(driver, type) {
     const depot = this.depot();
-    await tried(() => call("POST", `/v1/drivers/${driver}/events`, { event_id: crypto.randomUUID(), type, occurred_at: iso(depot.clock.now()) }),
+    await tried(() => call("POST", `/v1/drivers/${driver}/events`, { event_id: uuid(), type, occurred_at: iso(depot.clock.now()) }),
       type === "off_duty" ? "Off duty: what is not on the vehicle goes to others." : "On duty.");
   }
 

@@ -8,9 +8,9 @@ export class Problem extends Error {
     this.told = told;
   }
 
-  /** Whether asking again would change nothing: the server has said no. */
+  /** Whether asking again would change nothing: our server has said no, and not somebody on the way to it. */
   get final() {
-    return this.status < 500 && this.status !== 408 && this.status !== 429;
+    return Boolean(this.code) && this.status < 500 && this.status !== 408 && this.status !== 429;
   }
 
   /** For people: what is wrong, each fault, and what to do. */
@@ -28,9 +28,9 @@ export async function session(role) {
   return told.session && begun(told.session);
 }
 
-/** Open a session with a key. */
-export async function signIn(key) {
-  return begun(await call("POST", "/v1/sessions", { key }));
+/** Open a session of a role with a key; a Problem if it is another role's. */
+export async function signIn(key, role) {
+  return begun(await call("POST", "/v1/sessions", { key, role }));
 }
 
 function begun(told) {
@@ -43,18 +43,27 @@ export function resume(kept) {
   token = kept;
 }
 
-/** Call; the JSON of the answer (null if it has none). Throws a Problem, or a TypeError where nobody answers. */
+/** So long an answer may take: a network that is as good as none is none. */
+const PATIENCE_MS = 20_000;
+
+/** A new name for something that may be sent twice; `crypto.randomUUID` is there over HTTPS only. */
+export function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Call; the JSON of the answer (null if it has none). Throws a Problem, or another error where our server does not answer. */
 export async function call(method, path, body, headers = {}) {
-  const sent = { method, headers: { "X-CSRF-Token": token, ...headers } };
+  const sent = { method, headers: { "X-CSRF-Token": token, ...headers }, signal: AbortSignal.timeout(PATIENCE_MS) };
   if (!token) delete sent.headers["X-CSRF-Token"];
   if (body !== undefined) {
     sent.body = JSON.stringify(body);
     sent.headers["Content-Type"] = "application/json";
   }
   const answer = await fetch(path, sent);
-  const told = answer.status === 204 || answer.status === 304 ? null : await answer.json().catch(() => ({}));
-  if (!answer.ok && answer.status !== 304) throw new Problem(answer.status, told ?? {});
-  return told;
+  if (answer.status === 204 || answer.status === 304) return null;
+  if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
+  return answer.json(); // an error where it is none: a page of whoever keeps the network
 }
 
 export const get = (path) => call("GET", path);

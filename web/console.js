@@ -1,13 +1,18 @@
 // The dispatcher's console. Everything it shows and does goes through the public API: it is also an example of how to use it.
 
-import { Problem, call, get, hhmm, seconds, session, signIn } from "/web/api.js";
+import { call, get, hhmm, seconds, session, signIn } from "/web/api.js";
 import { Actions } from "/web/actions.js";
 import { DONE, Depot, WAITING, finished, lateness, linesOf } from "/web/depot.js";
-import { $, el, note, otherTheme, theme } from "/web/dom.js";
+import { $, el, fill, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
 import { each, givesWay, inShort } from "/web/reasons.js";
 import { Timelines } from "/web/timelines.js";
 import { changes, disturbed, minutes, showVersions, why } from "/web/versions.js";
+
+const AGAIN_MS = 3000;
+
+/** So many of what was found are shown. */
+const FOUND = 30;
 
 let depot = null;
 let view = null;
@@ -18,7 +23,8 @@ let past = null; // the version shown, or null for what is in force
 let wanted = null; // the version that was asked for last
 let compared = false; // whether a proposal is drawn over the map
 let opener = null; // what had the focus before details were shown
-let locking = null; // the driver whose details say which of his routes are locked
+let showing = null; // what draws the details that are open
+let scrubbing = false;
 let settings = {};
 let waiting = false;
 
@@ -28,24 +34,26 @@ start();
 async function start() {
   window.addEventListener("unhandledrejection", (event) => failed(event.reason));
   const key = location.hash.slice(1);
+  const error = $("login").querySelector(".error");
   if (key.startsWith("ll_")) {
     history.replaceState(null, "", location.pathname); // the key of a link does not stay in the address
-    if (await signIn(key).then((opened) => opened.role === "operator", () => false)) return enter();
+    const failed = await signIn(key, "operator").then(() => null, (problem) => problem);
+    if (!failed) return patiently(enter);
+    error.textContent = failed.text ?? "The server does not answer.";
+    error.hidden = false;
   }
-  const told = await session("operator");
-  if (told) return enter();
+  const told = await patiently(() => session("operator"));
+  if (told) return patiently(enter);
   $("login").hidden = false;
   $("login").querySelector("input").focus();
   $("login").querySelector("form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const error = $("login").querySelector(".error");
     error.hidden = true;
     try {
-      const opened = await signIn(new FormData(event.target).get("key").trim());
-      if (opened.role !== "operator") throw new Problem(403, { detail: "This is a driver's key.", remedy: "Its page is /driver." });
+      await signIn(new FormData(event.target).get("key").trim(), "operator");
       event.target.reset();
       $("login").hidden = true;
-      enter();
+      patiently(enter);
     } catch (problem) {
       error.textContent = problem.text ?? "The server does not answer.";
       error.hidden = false;
@@ -53,17 +61,31 @@ async function start() {
   });
 }
 
+/** Try until the server answers. */
+async function patiently(step) {
+  for (;;) {
+    try {
+      return await step();
+    } catch (problem) {
+      if (problem.final) throw problem;
+      note("The server does not answer; trying again.");
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
 async function enter() {
   $("app").hidden = false;
   settings = await get("/web/settings.json");
+  const { depots } = await get("/v1/depots");
   view = new MapView("map", { onStop: showStop, onDriver: showDriver, onRoad: showRoad, onPlace: (place) => actions.at(place) });
   actions = new Actions(view, { depot: () => depot, onMode: showMode });
   timelines = new Timelines({ onChoose: (id) => (chosen === id ? chooseDriver(null) : showDriver(id)) });
   wire();
-  const { depots } = await get("/v1/depots");
   $("depot").replaceChildren(...depots.map((one) => el("option", { value: one.id }, one.name || one.id)));
-  const wanted = location.hash.slice(1);
-  const first = depots.find((one) => one.id === wanted) ?? depots[depots.length - 1];
+  const named = () => depots.find((one) => one.id === location.hash.slice(1));
+  window.addEventListener("hashchange", () => named() && named().id !== depot.id && open(named().id));
+  const first = named() ?? depots[depots.length - 1];
   if (!first) return note("There is no depot yet: make one with POST /v1/depots.");
   $("depot").value = first.id;
   open(first.id);
@@ -73,19 +95,20 @@ function open(id) {
   depot?.close();
   document.body.classList.remove("history");
   $("live").setAttribute("aria-pressed", "true");
-  $("detail").hidden = $("proposal").hidden = true;
+  $("detail").hidden = $("proposal").hidden = $("found").hidden = true;
   $("feed").replaceChildren();
   view.clear();
-  depot = new Depot(id);
-  chosen = past = null;
+  const opened = (depot = new Depot(id));
+  chosen = past = wanted = showing = null;
+  $("depot").value = id;
   location.hash = id;
   depot.addEventListener("all", async () => {
-    await view.base(`/v1/maps/${depot.about.map}`, settings);
+    await patiently(() => view.base(`/v1/maps/${opened.about.map}`, settings));
+    if (opened !== depot) return;
     view.roads(depot.roads);
     later();
   });
-  for (const type of ["plan", "order", "etas"]) depot.addEventListener(type, later);
-  depot.addEventListener("shift", () => locking && quietly(() => showDriver(locking)));
+  for (const type of ["plan", "order", "etas", "shift"]) depot.addEventListener(type, later);
   depot.addEventListener("proposal", showProposal);
   depot.addEventListener("roads", () => {
     if (view.street) view.roads(depot.roads);
@@ -114,7 +137,7 @@ function later() {
   waiting = true;
   setTimeout(async () => {
     waiting = false;
-    for (const part of [drawMap, drawTimelines, drawLists, drawCounts]) {
+    for (const part of [drawMap, drawTimelines, drawLists, drawCounts, drawDetail]) {
       if (!depot.ready) return; // another depot has been opened
       part();
       await new Promise((resolve) => setTimeout(resolve));
@@ -161,7 +184,7 @@ function drawLists() {
   const slider = $("version");
   slider.min = depot.versions[0]?.version ?? 0;
   slider.max = depot.version;
-  if (past === null) slider.value = depot.version;
+  if (past === null && !scrubbing) slider.value = depot.version;
   $("version-told").textContent = past ? `v${past.version} of v${depot.version}` : `v${depot.version}, now`;
 }
 
@@ -171,7 +194,7 @@ function list(element, rows, onChoose, none) {
   if (told === element.told) return;
   element.told = told;
   const items = rows.map(([id, what, more]) => el("li", {}, el("button", { onclick: () => onChoose(id) }, el("strong", {}, what), el("br"), el("span", { class: "dim" }, more))));
-  element.replaceChildren(...(items.length ? items : [el("li", { class: "empty" }, none)]));
+  fill(element, items.length ? items : el("li", { class: "empty" }, none));
 }
 
 function drawCounts() {
@@ -192,27 +215,34 @@ const label = (order, id) => order?.recipient?.name || order?.external_id || `${
 
 // Details, and what can be done about what they show.
 
-function detail(title, rows, buttons, more = []) {
+function detail(title, rows, buttons, more = [], again = null) {
   const heading = el("h2", { tabindex: "-1" }, title);
   const focused = document.activeElement;
-  locking = null;
-  $("detail").replaceChildren(
+  showing = again;
+  const told = el("div", {},
     el("button", { class: "close", "aria-label": "Close details", onclick: () => chooseDriver(null) }, "×"),
     heading,
     el("dl", {}, rows.filter(([, value]) => value).flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)])),
     ...more, el("div", { class: "row" }, buttons));
+  if (drawing && told.innerHTML === $("detail").firstChild?.innerHTML) return;
+  fill($("detail"), told);
+  if (drawing) return;
   if ($("detail").hidden) opener = focused;
   $("detail").hidden = false;
   if (focused !== $("version")) heading.focus({ preventScroll: true }); // who scrubs goes on scrubbing
 }
 
-/** Show anew what has changed under somebody's eyes: the focus stays where it is. */
-function quietly(step) {
-  const focused = document.activeElement;
-  step();
-  if (focused.isConnected) return focused.focus({ preventScroll: true });
-  const buttons = [...$("detail").querySelectorAll("button")];
-  (buttons.find((button) => button.textContent === focused.textContent) ?? buttons.find((button) => button.ariaPressed))?.focus();
+let drawing = false;
+
+/** Details as things are now: the focus and what is chosen stay, and nothing moves under a pointer that is down. */
+function drawDetail() {
+  if ($("detail").hidden || !showing || $("detail").querySelector(":active, details:not([open])")) return;
+  drawing = true;
+  try {
+    showing();
+  } finally {
+    drawing = false;
+  }
 }
 
 /** Let a driver's route stand out; with null none does, and details are closed. */
@@ -222,7 +252,7 @@ function chooseDriver(id) {
   if (id === null && !$("detail").hidden) {
     const within = $("detail").contains(document.activeElement);
     $("detail").hidden = true;
-    locking = null;
+    showing = null;
     if (within && opener?.isConnected) opener.focus({ preventScroll: true });
   }
   later();
@@ -259,8 +289,8 @@ function showOrder(id, stopId) {
   ], over || !order ? [] : [
     el("button", { onclick: () => actions.pin(order).then(() => refresh(id)) }, "Pin…"),
     el("button", { class: "danger", onclick: () => actions.cancel(order) }, "Cancel order…"),
-  ], reasons?.length ? [el("details", { open: true }, el("summary", {}, "Why nobody takes it"), el("ul", {}, each(reasons, name).map((text) => el("li", {}, text)))), ...fitting(id)] : []);
-  if (found) {
+  ], reasons?.length ? [el("details", { open: true }, el("summary", {}, "Why nobody takes it"), el("ul", {}, each(reasons, name).map((text) => el("li", {}, text)))), ...fitting(id)] : [], () => showOrder(id, stopId));
+  if (found && !drawing) {
     chosen = found.driver;
     view.choose(chosen);
     later();
@@ -270,19 +300,19 @@ function showOrder(id, stopId) {
 /** What would make an order fit: looked for when it is asked for. */
 function fitting(id) {
   if (past) return [];
-  const list = el("ul", { "aria-live": "polite" });
   const stop = (stopId) => label(depot.orders.get(stopId.slice(0, stopId.lastIndexOf("."))), stopId);
-  const ask = el("button", { onclick: async () => {
-    ask.disabled = true;
+  const ask = async () => {
     const { verdict, relaxations = [] } = await get(`/v1/orders/${id}/explanation?relax=true`);
-    const lines = relaxations.map((one) => givesWay(one, name, stop));
     const none = verdict ? "No single rule that gives way would do." : "It can be served as all is; a plan is on its way.";
-    list.replaceChildren(...(lines.length ? lines : [none]).map((text) => el("li", {}, text)));
-    if (verdict === "impossible") list.prepend(el("li", {}, "No driver could serve it, even without other orders."));
-    ask.disabled = false;
-  } }, "What would make it fit?");
-  return [ask, list];
+    const lines = relaxations.length ? relaxations.map((one) => givesWay(one, name, stop)) : [none];
+    fits = { id, lines: verdict === "impossible" ? ["No driver could serve it, even without other orders.", ...lines] : lines };
+    drawDetail();
+  };
+  return [el("button", { onclick: () => ask().catch(failed) }, "What would make it fit?"),
+    el("ul", { "aria-live": "polite" }, (fits.id === id ? fits.lines : []).map((text) => el("li", {}, text)))];
 }
+
+let fits = {}; // what has been found for an order
 
 async function refresh(id) {
   const order = await get(`/v1/orders/${id}`);
@@ -295,7 +325,7 @@ function showDriver(id) {
   const stops = (shown().routes.get(id) ?? []).flatMap((shift) => shift.stops);
   const open = stops.filter((stop) => !finished(stop));
   const away = driver?.state === "off_duty" || driver?.state === "broken_down";
-  chooseDriver(id);
+  if (!drawing) chooseDriver(id);
   const shifts = [...depot.shifts.values()].filter((shift) => shift.driver_id === id && seconds(shift.end) > depot.clock.now());
   detail(name(id), [
     ["State", driver?.state?.replace("_", " ")], ["Stops", `${stops.length - open.length} of ${stops.length} done`],
@@ -306,8 +336,7 @@ function showDriver(id) {
     ...shifts.map((shift) => lockButton(shift, shifts.length > 1)),
     away ? el("button", { onclick: () => actions.duty(id, "on_duty") }, "On duty") : el("button", { class: "danger", onclick: () => actions.duty(id, "off_duty") }, "Off duty"),
   ], [el("ol", {}, open.slice(0, 30).map((stop) => el("li", {}, el("button", { onclick: () => showStop(stop.stop_id) },
-    `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))]);
-  locking = id;
+    `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))], () => showDriver(id));
 }
 
 /** Lock a shift's route, so that plans leave it alone; or unlock it. What comes of it is told by the depot's stream. */
@@ -318,10 +347,10 @@ function lockButton(shift, several) {
 
 function showRoad(id) {
   const event = depot.roads.find((one) => one.id === id);
-  if (!event) return;
+  if (!event) return drawing ? chooseDriver(null) : null; // it is open again
   detail(event.kind === "close" ? "Closed street" : "Slow street", [
     ["Reason", event.reason], ["Until", hhmm(event.end, zone())], ["Speed", event.factor && `${Math.round(100 / event.factor)} %`],
-  ], [el("button", { onclick: () => actions.reopen(id).then(() => chooseDriver(null)) }, "Open it again")]);
+  ], [el("button", { onclick: () => actions.reopen(id) }, "Open it again")], [], () => showRoad(id));
 }
 
 // A plan that waits for a yes.
@@ -330,8 +359,7 @@ function showProposal() {
   const panel = $("proposal");
   const told = depot.proposal;
   const within = panel.contains(document.activeElement);
-  if (compared) view.sketch(); // of a proposal that is no longer this one
-  compared = false;
+  uncompare(); // it was of a proposal that is no longer this one
   panel.hidden = !told;
   if (!told) {
     panel.replaceChildren();
@@ -340,6 +368,8 @@ function showProposal() {
   }
   const plan = told.plan;
   const answer = async (how) => {
+    for (const button of panel.querySelectorAll("button")) button.disabled = true;
+    if (holds(panel)) panel.firstChild.focus();
     try {
       await call("POST", `/v1/depots/${depot.id}/proposals/${told.proposal_id}/${how}`);
       note(how === "accept" ? "The plan is in force." : "The plan is discarded.");
@@ -361,6 +391,14 @@ function showProposal() {
   if (within) panel.firstChild.focus(); // not the button: another plan is to be read first
 }
 
+const holds = (element) => element.contains(document.activeElement);
+
+/** Take away what a proposal would change, unless something is drawn there now. */
+function uncompare() {
+  if (compared && !actions.mode) view.sketch();
+  compared = false;
+}
+
 // The day's versions.
 
 async function showVersion(version) {
@@ -368,6 +406,7 @@ async function showVersion(version) {
   if (version >= depot.version && !depot.versions.some((plan) => plan.version === version)) return live();
   const listed = depot.versions.find((plan) => plan.version === version);
   const [now, before] = await Promise.all([depot.past(version), version > 1 ? depot.past(version - 1).catch(() => null) : null]);
+  scrubbing = false;
   if (wanted !== asked) return; // something else was asked for meanwhile
   past = { version, at: seconds(now.plan.created_at), routes: now.routes, lines: now.lines, unassigned: new Map(now.plan.unassigned.map((row) => [row.order_id, row.reasons])) };
   document.body.classList.add("history");
@@ -386,6 +425,7 @@ async function showVersion(version) {
 
 function live() {
   past = wanted = null;
+  scrubbing = false;
   document.body.classList.remove("history");
   $("live").setAttribute("aria-pressed", "true");
   view.sketch();
@@ -400,6 +440,7 @@ const HINTS = {
 };
 
 function showMode(mode) {
+  compared = false; // what is being pointed at is drawn in its place
   for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
   $("hint").textContent = HINTS[mode] ?? "";
 }
@@ -417,18 +458,32 @@ function search(text) {
         showOrder(order.id);
         view.goTo(order.location);
       }]),
-  ].slice(0, 30);
-  $("found").replaceChildren(...rows.map(([told, act]) => el("li", {}, el("button", { onclick: () => {
-    act();
+  ];
+  const shown = rows.slice(0, FOUND).map(([told, act]) => el("li", {}, el("button", { onclick: () => {
     $("found").hidden = true;
-  } }, told))));
-  $("found").hidden = !rows.length;
+    act();
+  } }, told)));
+  if (rows.length > FOUND) shown.push(el("li", { class: "empty" }, `and ${rows.length - FOUND} more`));
+  if (wanted && !rows.length) shown.push(el("li", { class: "empty" }, "Nothing is called so."));
+  $("found").replaceChildren(...shown);
+  $("found").hidden = !wanted;
+}
+
+/** From the field to what was found by the arrow keys, and by Enter to the first. */
+function searchKey(event) {
+  const rows = [...$("found").querySelectorAll("button")];
+  const at = rows.indexOf(document.activeElement);
+  const to = { ArrowDown: rows[at + 1], ArrowUp: at > 0 ? rows[at - 1] : $("search") }[event.key];
+  if (event.key === "Enter" && at < 0) rows[0]?.click();
+  else if (!to) return;
+  else to.focus();
+  event.preventDefault();
 }
 
 const KEYS = {
   "/": ["Search", () => $("search").focus()], n: ["Add an order by clicking the map", () => actions.aim("order")],
   c: ["Close a street", () => actions.aim("close")], z: ["Draw a slow zone", () => actions.aim("slow")], r: ["Re-solve now", () => actions.resolve()],
-  l: ["Back to now", live], "[": ["The plan version before", () => step(-1)], "]": ["The plan version after", () => step(1)],
+  l: ["Back to now", () => live()], "[": ["The plan version before", () => step(-1)], "]": ["The plan version after", () => step(1)],
   t: ["Light or dark", () => toggleTheme()], "?": ["This list", () => showKeys()],
 };
 
@@ -449,6 +504,7 @@ function step(by) {
 
 function toggleTheme() {
   otherTheme();
+  if (!depot?.ready) return;
   view.theme();
   view.roads(depot.roads);
   later();
@@ -457,7 +513,7 @@ function toggleTheme() {
 function wire() {
   for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => actions.aim(button.dataset.mode));
   view.map.on("dblclick", () => actions.finish());
-  $("resolve").addEventListener("click", () => actions.resolve());
+  $("resolve").addEventListener("click", () => depot && actions.resolve());
   $("theme").addEventListener("click", toggleTheme);
   $("help").addEventListener("click", showKeys);
   $("live").addEventListener("click", live);
@@ -466,10 +522,13 @@ function wire() {
   $("version").addEventListener("input", (event) => {
     clearTimeout(scrubbed);
     const to = Number(event.target.value);
+    scrubbing = true;
     $("version-told").textContent = `v${to}`;
     scrubbed = setTimeout(() => (to >= depot.version ? live() : showVersion(to)), 120);
   });
   $("search").addEventListener("input", (event) => depot?.ready && search(event.target.value));
+  $("search").closest(".search").addEventListener("keydown", searchKey);
+  document.addEventListener("click", (event) => $("found").contains(event.target) || event.target === $("search") || ($("found").hidden = true));
   $("sign-out").addEventListener("click", async () => {
     await call("DELETE", "/v1/sessions/current");
     location.reload();
@@ -477,8 +536,10 @@ function wire() {
   document.addEventListener("keydown", (event) => {
     if ($("dialog").open) return;
     if (event.key === "Escape") {
+      if (holds($("found"))) $("search").focus();
       $("found").hidden = true;
       if (actions.mode) return actions.aim(actions.mode);
+      uncompare();
       return chooseDriver(null);
     }
     if (event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !depot?.ready) return;
@@ -486,7 +547,7 @@ function wire() {
       event.preventDefault();
       return actions.at(view.map.getCenter());
     }
-    if (event.key === "Enter" && actions.mode === "slow") {
+    if (event.key === "Enter" && actions.mode === "slow" && !event.target.closest("button")) {
       event.preventDefault(); // else it answers the dialog as well
       return actions.finish();
     }

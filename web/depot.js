@@ -13,6 +13,9 @@ const AGAIN_MS = 3000;
 /** Statuses of orders that nobody has in a route yet, in words. */
 export const WAITING = { accepted: "waits for a plan", reserved: "reserved, waits for a plan", matching: "a driver is looked for", offered: "offered to a driver" };
 
+/** After all versions: what is told then is only which is in force. */
+const LAST = 1e12;
+
 /** So many versions are listed by one call. */
 const PAGE = 100;
 
@@ -48,8 +51,14 @@ export class Depot extends EventTarget {
   open() {
     this.source = new EventSource(`/v1/depots/${this.id}/stream${this.heard ? `?last_event_id=${this.heard}` : ""}`);
     const json = (apply) => (event) => this.later(() => apply.call(this, JSON.parse(event.data)));
-    this.source.addEventListener("hello", () => this.later(() => (this.ready ? this.readRoads() : this.read())));
-    this.source.addEventListener("reset", () => this.later(() => this.read()));
+    this.source.addEventListener("hello", (event) => {
+      this.heard ??= Number(event.lastEventId);
+      this.later(() => (this.ready ? this.readAgain() : this.read()));
+    });
+    this.source.addEventListener("reset", (event) => {
+      this.heard = Number(event.lastEventId);
+      this.later(() => this.read());
+    });
     this.source.addEventListener("feed", (event) => {
       this.heard = Number(event.lastEventId);
       this.later(() => this.happened(JSON.parse(event.data)));
@@ -88,13 +97,23 @@ export class Depot extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  async read() {
+  /** What may have changed during an outage, and no event tells of; and the time: a computer that slept has missed some. */
+  async readAgain() {
+    await Promise.all([this.readAbout(), this.readRoads()]);
+  }
+
+  async readAbout() {
     this.about = await get(`/v1/depots/${this.id}`);
     this.clock = new Clock(this.about.clock);
+  }
+
+  async read() {
+    await this.readAbout();
     await Promise.all([this.readFleet(), this.readOrders(), this.readRoads(), this.readPlan(), this.readProposal()]);
     for (const order of this.orders.values()) {
       if (order.status === "unassigned" && !this.unassigned.has(order.id)) this.unassigned.set(order.id, order.reasons ?? []); // by other means than a plan
     }
+    if (this.closed) return;
     this.ready = true;
     this.tell("all");
     this.later(() => this.readEarlier());
@@ -124,8 +143,8 @@ export class Depot extends EventTarget {
 
   /** The plan in force, whole. */
   async readPlan() {
-    const plan = await find(`/v1/depots/${this.id}/plan`);
-    if (!plan) return;
+    if ((await get(`/v1/depots/${this.id}/plans?after=${LAST}`)).version === 0) return; // there is none yet
+    const plan = await get(`/v1/depots/${this.id}/plan`);
     const [listed, lines] = await Promise.all([
       get(`/v1/depots/${this.id}/plans?after=${Math.max(0, plan.version - PAGE)}`), get(`/v1/depots/${this.id}/plans/${plan.version}/lines`)]);
     this.versions = [...this.versions.filter((known) => known.version <= plan.version - PAGE), ...listed.plans];

@@ -2,7 +2,7 @@
 
 export const $ = (id) => document.getElementById(id);
 
-const something = (children) => children.flat().filter((child) => child || child === 0);
+const something = (children) => children.flat(Infinity).filter((child) => child || child === 0);
 
 /** An element with attributes and children; text is text, never markup. */
 export function el(name, attributes = {}, ...children) {
@@ -17,9 +17,15 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Put these in place of what an element has; what is nothing is left out. */
+/** Put these in place of what an element has; what is nothing is left out. The focus stays on what says the same, or in that place. */
 export function fill(element, ...children) {
+  const focusable = () => [...element.querySelectorAll("button, a, input, select, summary")];
+  const before = document.activeElement;
+  const place = element.contains(before) ? focusable().indexOf(before) : -1;
   element.replaceChildren(...something(children));
+  if (place < 0 || before.isConnected) return;
+  const now = focusable();
+  (now.find((one) => one.textContent === before.textContent) ?? now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
 }
 
 let hiding = 0;
@@ -39,6 +45,7 @@ export function note(text) {
  */
 export function ask(title, fields, { ok = "OK", danger = false, text = "", send = async () => {} } = {}) {
   const dialog = $("dialog");
+  if (dialog.open) return Promise.resolve(null); // what is being answered comes first
   const error = el("p", { class: "error", role: "alert", hidden: true });
   const form = el(
     "form", { method: "dialog" },

@@ -16,7 +16,8 @@ self.addEventListener("fetch", (event) => {
     const cache = await caches.open(NAME);
     try {
       const answer = await fetch(event.request);
-      if (answer.ok) await cache.put(pathname, answer.clone());
+      if (!answer.ok) throw new TypeError(`the server answers ${answer.status}`);
+      await cache.put(pathname, answer.clone());
       return answer;
     } catch (error) {
       const known = await cache.match(pathname);

@@ -1,13 +1,14 @@
 // The driver's page: the next stop, the sequence, what changed and why; and reports that reach the server sooner or later.
 // An example of what docs/driver-app.md promises: facts wait in a queue, intentions may be refused, one version number.
 
-import { Problem, call, hhmm, iso, resume, session, signIn } from "/web/api.js";
+import { call, hhmm, iso, resume, session, signIn, uuid } from "/web/api.js";
 import { $, ask, choice, el, fill, note, theme } from "/web/dom.js";
 import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
 import { trigger } from "/web/words.js";
 
 const PING_S = 10;
-const WAIT_S = 25;
+const WAIT_S = 15;
+const SETTLE_MS = 600;
 const AGAIN_MS = 2000;
 const ENDED = new Set(["completed", "failed", "cancelled", "moved"]);
 
@@ -24,6 +25,7 @@ let told = new Map(); // calls that have been answered, and wait for the route a
 let online = true;
 let pings = [];
 let seq = 0;
+let card = { of: "", since: 0 }; // which stop is shown large, and since when
 let refused = new Set(); // stops that were declined here, until the next route
 
 theme();
@@ -34,6 +36,7 @@ async function start() {
     event.preventDefault();
     await tryKey(new FormData(event.target).get("key").trim());
   });
+  window.addEventListener("unhandledrejection", (event) => note(event.reason?.text ?? `Something failed: ${event.reason?.message ?? event.reason}`));
   navigator.serviceWorker?.register("/driver-worker.js", { scope: "/driver" });
   const token = location.hash.slice(1);
   if (token) {
@@ -56,9 +59,12 @@ async function start() {
 async function tryKey(key) {
   const error = $("login").querySelector(".error");
   try {
-    const told = await signIn(key);
-    if (told.role !== "driver") throw new Problem(403, { detail: "This is not a driver's token.", remedy: "The console is at /." });
-    if ((await kept("me"))?.driver_id !== told.driver_id) await forget();
+    const told = await signIn(key, "driver");
+    if ((await kept("me"))?.driver_id !== told.driver_id) {
+      await forget();
+      route = clock = profile = null;
+      pings = [];
+    }
     await signedIn(told);
     tag = "";
     $("login").hidden = true;
@@ -112,14 +118,16 @@ async function follow() {
       await flush();
       await readSelf();
       const headers = { "X-CSRF-Token": me.csrf_token, ...(tag ? { "If-None-Match": tag } : {}) };
-      const answer = await fetch(`/v1/drivers/me/route?wait=${tag ? WAIT_S : 0}`, { headers });
-      if (answer.status === 401) return signedOut();
+      const answer = await fetch(`${own()}/route?wait=${tag ? WAIT_S : 0}`, { headers, signal: AbortSignal.timeout((WAIT_S + 20) * 1000) });
+      if (round !== rounds) return;
       if (answer.ok) {
-        tag = answer.headers.get("ETag");
         await take(await answer.json());
-      } else if (answer.status !== 304) throw new TypeError(`${answer.status}`);
+        tag = answer.headers.get("ETag");
+      } else if (answer.status !== 304) throw Object.assign(new Error("no route"), { status: answer.status });
+      else await take(await call("GET", `${own()}/route`)); // what others say of stops has no version
       reached(true);
-    } catch {
+    } catch (problem) {
+      if (round !== rounds || await gone(problem)) return;
       reached(false);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
@@ -128,7 +136,7 @@ async function follow() {
 
 /** Who he is and whether he is on duty: others may have said so. And what time it is there: phones' clocks drift. */
 async function readSelf() {
-  const [driver, depot] = await Promise.all([call("GET", "/v1/drivers/me"), call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`)]);
+  const [driver, depot] = await Promise.all([call("GET", own()), call("GET", `/v1/depots/${me.driver_id.split(".")[0]}`)]);
   profile = { name: driver.name, state: driver.state };
   clock = { now: Date.parse(depot.clock.now) / 1000, at: Date.now(), scale: depot.clock.scale, zone: depot.timezone };
   await Promise.all([keep("profile", profile), keep("clock", clock)]);
@@ -149,7 +157,24 @@ function reached(yes) {
   }
 }
 
-async function signedOut() {
+/** By name and not as `me`: a session of somebody else on this phone reaches nothing of his. */
+const own = () => `/v1/drivers/${me.driver_id}`;
+
+/** Whether the server refuses because this session is over, or is somebody else's: then one signs in again, and nothing is lost. */
+async function gone(problem) {
+  if (![401, 403, 404].includes(problem.status)) return false;
+  const told = await session("driver").catch(() => undefined);
+  if (told === undefined) return false;
+  if (told?.driver_id === me.driver_id) {
+    await signedIn(told); // in another tab, maybe
+    return false;
+  }
+  signedOut();
+  return true;
+}
+
+function signedOut() {
+  rounds += 1;
   $("app").hidden = true;
   $("login").hidden = false;
   note("Sign in again; what has not been sent is kept.");
@@ -158,22 +183,23 @@ async function signedOut() {
 // Reports: into the queue first, then to the server, the oldest first.
 
 async function report(path, body, more = {}) {
-  const event = { event_id: crypto.randomUUID(), occurred_at: iso(now()), ...body };
-  await push({ path, body: event, ...more });
+  const event = { event_id: uuid(), occurred_at: iso(now()), ...(path.startsWith("/v1/stops/") ? { driver_id: me.driver_id } : {}), ...body };
+  await push({ driver: me.driver_id, path, body: event, ...more });
   draw();
   flush();
 }
 
 async function flush() {
   sending ??= (async () => {
-    const calls = await waiting();
+    if ($("app").hidden) return; // nobody is signed in
+    const mine = me.driver_id;
+    const calls = await waiting(mine);
     for (const [key, { path, body }] of calls) {
       if (told.has(key)) continue;
       try {
         await call("POST", path, body);
       } catch (problem) {
-        if (!problem.final) throw problem;
-        if (problem.status === 401) return signedOut();
+        if (!problem.final || await gone(problem) || me.driver_id !== mine || [401, 403].includes(problem.status)) throw problem;
         note(problem.status === 409 ? "That stop is no longer yours." : problem.text);
         if (body.type === "declined") refused = new Set(); // they are his after all
       }
@@ -181,7 +207,7 @@ async function flush() {
     }
     if (!calls.length) return;
     await readSelf();
-    await take(await call("GET", "/v1/drivers/me/route")); // states have no version: nobody would be woken by them
+    await take(await call("GET", `${own()}/route`)); // states have no version: nobody would be woken by them
     for (const [key] of calls) await sent(key); // only now: until then they are shown as they were reported
     for (const [key] of calls) told.delete(key);
     reached(true);
@@ -198,6 +224,7 @@ const DUTY = { on_duty: "available", off_break: "available", on_break: "on_break
 function states(queue) {
   const found = new Map();
   for (const [, { path, body }] of queue) {
+    if (body.type === "returned") found.set("home", true);
     if (body.type in DUTY) found.set("me", DUTY[body.type]);
     const stop = /^\/v1\/stops\/(.+)\/events$/.exec(path)?.[1];
     const state = { arrived: "arrived", completed: "completed", failed: "failed", declined: "moved", skipped: "moved" }[body.type];
@@ -211,21 +238,23 @@ function states(queue) {
 function locate() {
   navigator.geolocation?.watchPosition((seen) => {
     const { latitude, longitude, accuracy, speed, heading } = seen.coords;
-    seq += 1;
+    if (profile?.state === "off_duty") return; // where he is then is his own business
+    seq = Math.max(seq + 1, Date.now()); // a new phone goes on where the old one was
     const ping = { lat: latitude, lon: longitude, recorded_at: iso(now()), seq, accuracy_m: accuracy };
     if (speed !== null && speed >= 0) ping.speed = speed;
     if (heading !== null && heading >= 0) ping.heading = heading;
     pings = [...pings, ping].slice(-1000);
   }, () => {}, { enableHighAccuracy: true, maximumAge: 5000 });
   setInterval(async () => {
-    if (!pings.length || profile?.state === "off_duty") return;
+    if (!pings.length || $("app").hidden) return;
     const batch = pings;
+    const mine = me.driver_id;
     pings = [];
     await keep("seq", seq);
     try {
-      await call("POST", "/v1/drivers/me/pings", batch);
+      await call("POST", `${own()}/pings`, batch);
     } catch (problem) {
-      if (!problem.final || problem.status === 401) pings = [...batch, ...pings].slice(-1000);
+      if ((!problem.final || [401, 403, 404].includes(problem.status)) && me.driver_id === mine) pings = [...batch, ...pings].slice(-1000);
     }
   }, PING_S * 1000);
 }
@@ -239,7 +268,7 @@ function draw() {
 }
 
 async function show() {
-  const queue = await waiting();
+  const queue = await waiting(me.driver_id);
   const queued = states(queue);
   const count = queue.length;
   $("network").textContent = online ? (count ? `sending ${count}` : "connected") : count ? `no network · ${count} to send` : "no network";
@@ -250,10 +279,11 @@ async function show() {
   showOffer();
   showNews();
   showNext(next, stops);
-  showDuty(queued.get("me") ?? profile?.state, left, stops);
+  showDuty(queued.get("me") ?? profile?.state, left, stops, queued.has("home"));
+  $("insecure").hidden = isSecureContext;
   $("who").textContent = profile?.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
-  $("later").replaceChildren(...left.filter((stop) => stop !== next).map((stop) => el("li", {},
+  fill($("later"), ...left.filter((stop) => stop !== next).map((stop) => el("li", {},
     el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
   $("later-title").hidden = left.length < 2;
 }
@@ -273,17 +303,24 @@ function showNext(stop, stops) {
   const { lat, lon } = stop.location ?? {};
   const window = stop.windows?.map((one) => `${time(one.from)}–${time(one.to)}`).join(", ");
   const path = `/v1/stops/${stop.stop_id}/events`;
+  const of = `${stop.stop_id} ${there}`;
+  if (card.of !== of) { // a second tap is not meant for what takes the first one's place
+    card = { of, since: performance.now() };
+    setTimeout(draw, SETTLE_MS);
+  }
+  const settled = () => performance.now() - card.since >= SETTLE_MS - 10;
+  const button = (text, act, more = {}) => el("button", { ...more, "aria-disabled": settled() ? null : "true", onclick: () => settled() && act() }, text);
+  const tell = (type) => () => report(path, { type, plan_version_seen: route.route_version });
   fill($("next"),
     el("p", { class: "dim" }, there ? "You are at" : "Next stop"), el("h2", {}, title(stop)),
     el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${time(stop.eta?.p50 ?? stop.arrive)}`),
     window && el("p", {}, `Window ${window}`), stop.recipient?.note && el("p", { class: "place" }, stop.recipient.note),
     stop.recipient?.phone && el("p", {}, el("a", { href: `tel:${stop.recipient.phone.replace(/[^+\d]/g, "")}` }, stop.recipient.phone)),
     el("div", { class: "actions" },
-      there ? el("button", { class: "main", onclick: () => report(path, { type: "completed", plan_version_seen: route.route_version }) }, "Done")
-        : el("button", { class: "main", onclick: () => report(path, { type: "arrived", plan_version_seen: route.route_version }) }, "Arrived"),
+      there ? button("Done", tell("completed"), { class: "main" }) : button("Arrived", tell("arrived"), { class: "main" }),
       lat !== undefined && el("a", { class: "button", href: mapLink(lat, lon) }, "Navigate"),
-      el("button", { onclick: () => failed(stop, path) }, "Failed…"),
-      !there && el("button", { onclick: () => declined(stop, path) }, "Decline…")));
+      button("Failed…", () => failed(stop, path)),
+      !there && button("Decline…", () => declined(stop, path))));
 }
 
 /** What opens the phone's navigation. */
@@ -314,14 +351,14 @@ function showNews() {
   const what = [part(gained, "new stop", "new stops"), part(lost, "stop gone", "stops gone"), part(reordered, "stop moved", "stops moved"),
     part(updated, "stop changed", "stops changed")].filter(Boolean).join(", ") || "your route";
   const why = [...new Set((route.triggers ?? []).map(({ kind }) => trigger(kind)))].join(", ");
-  card.replaceChildren(el("strong", {}, `Changed: ${what}`), el("p", { class: "dim" }, why ? `Because: ${why}` : "A better sequence was found."),
+  fill(card, el("strong", {}, `Changed: ${what}`), el("p", { class: "dim" }, why ? `Because: ${why}` : "A better sequence was found."),
     el("button", { class: "main", onclick: acknowledge }, "OK"));
 }
 
 async function acknowledge() {
   acknowledged = route.route_version;
   await keep("acknowledged", acknowledged);
-  await push({ path: "/v1/drivers/me/acks", body: { route_version: acknowledged } });
+  await push({ driver: me.driver_id, path: `${own()}/acks`, body: { route_version: acknowledged } });
   draw();
   flush();
 }
@@ -335,18 +372,18 @@ function showOffer() {
     route.offer = null;
     report(`/v1/stops/${offer.stop_id}/events`, { type });
   };
-  $("offer").replaceChildren(el("h2", {}, offer.emergency ? "Emergency" : "Can you take this?"),
+  fill($("offer"), el("h2", {}, offer.emergency ? "Emergency" : "Can you take this?"),
     el("p", {}, `${offer.kind}, ${Math.round(offer.wait / 60)} min away`),
     el("div", { class: "actions" }, el("button", { class: "main", onclick: () => answer("accepted") }, "Accept"), el("button", { onclick: () => answer("declined") }, "Decline")));
 }
 
-function showDuty(state, left, stops) {
-  const tell = (type, more = {}) => report("/v1/drivers/me/events", { type, ...more });
+function showDuty(state, left, stops, home) {
+  const tell = (type, more = {}) => report(`${own()}/events`, { type, ...more });
   const away = state === "off_duty" || state === "broken_down";
   const begun = stops.some((stop) => stop.state !== "open");
   fill($("duty"),
     !begun && left.length > 0 && !away && state !== "on_break" && el("button", { class: "main", onclick: () => tell("departed") }, "Leave the depot"),
-    begun && !left.length && el("button", { class: "main", onclick: () => tell("returned") }, "Back at the depot"),
+    begun && !left.length && !home && el("button", { class: "main", onclick: () => tell("returned") }, "Back at the depot"),
     state === "on_break" ? el("button", { onclick: () => tell("off_break") }, "End break")
       : !away && el("button", { onclick: () => tell("on_break", { until: iso(now() + 1800) }) }, "Break (30 min)"),
     away ? el("button", { onclick: () => tell("on_duty") }, "On duty") : el("button", { onclick: () => tell("off_duty") }, "Off duty"));

@@ -35,9 +35,12 @@ export class MapView {
     this.chosen = null;
   }
 
+  /** Put a map of streets under everything; one that is there already stays, and so does what is looked at. */
   async base(path, settings) {
+    if (this.street?.path === path) return;
+    const street = await basemap(this.map, path, settings);
     this.street?.layer.remove();
-    this.street = await basemap(this.map, path, settings);
+    this.street = { ...street, path };
     this.map.fitBounds(this.street.bounds, { animate: false });
   }
 

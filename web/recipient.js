@@ -7,7 +7,7 @@ import { $, colour, theme } from "/web/dom.js";
 const EVERY_MS = 15_000;
 const TITLES = {
   accepted: "Your order is being planned", matching: "Your order is being planned", offered: "Your order is being planned", reserved: "Your order is reserved",
-  planned: "Your delivery is planned", unassigned: "Your delivery is being planned anew", picked_up: "Your delivery is on its way", en_route: "The driver is on the way to you",
+  planned: "Your order is planned", unassigned: "Your order is being planned anew", picked_up: "Your order is on its way", en_route: "The driver is on the way to you",
   arrived: "The driver is there", completed: "Done", failed: "It could not be done", cancelled: "Cancelled",
 };
 
@@ -38,9 +38,9 @@ async function look() {
   const window = told.windows.map((one) => `${time(one.from)} – ${time(one.to)}`).join(", ");
   $("when").textContent = over ? (told.left_at ? `at ${time(told.left_at)}` : "")
     : told.eta ? between(time(told.eta.p50), time(told.eta.p80)) : window ? `between ${window}` : "";
-  $("progress").textContent = over || told.stops_before === undefined ? ""
+  $("progress").textContent = over || told.status === "arrived" || told.stops_before === undefined ? ""
     : told.stops_before === 0 ? "You are next." : `${told.stops_before} ${told.stops_before === 1 ? "stop" : "stops"} before you.`;
-  await place(told, over);
+  await place(told, over).catch(() => {}); // the words are what matters; the map is tried again
 }
 
 const between = (from, to) => (from === to ? `about ${from}` : `${from} – ${to}`);
@@ -50,11 +50,17 @@ async function place(told, over) {
   $("map").hidden = over;
   if (over) return;
   if (!map) {
-    map = L.map("map", { attributionControl: true });
-    map.attributionControl.setPrefix("");
     const settings = await get("/web/settings.json");
-    map.setView(at, 16);
-    await basemap(map, `${path}/map`, settings);
+    const fresh = L.map("map", { attributionControl: true });
+    fresh.attributionControl.setPrefix("");
+    fresh.setView(at, 16);
+    try {
+      await basemap(fresh, `${path}/map`, settings);
+    } catch (problem) {
+      fresh.remove(); // and made anew next time
+      throw problem;
+    }
+    map = fresh;
     L.circleMarker(at, { radius: 10, color: colour("panel"), fillColor: colour("accent"), fillOpacity: 1, weight: 3 }).addTo(map);
   }
   if (told.vehicle) {

@@ -22,15 +22,17 @@ async function run(store, mode, step) {
 
 export const kept = (name) => run("kept", "readonly", (store) => store.get(name));
 export const keep = (name, value) => run("kept", "readwrite", (store) => store.put(value, name));
-export const forget = () => Promise.all(["kept", "queue"].map((name) => run(name, "readwrite", (store) => store.clear())));
 
-/** Put a call at the end of what is to be sent. */
+/** Forget what is kept, but not what is to be sent: that waits for whose it is. */
+export const forget = () => run("kept", "readwrite", (store) => store.clear());
+
+/** Put a call of a driver, {driver, path, body}, at the end of what is to be sent. */
 export const push = (call) => run("queue", "readwrite", (store) => store.add(call));
 
-/** What is to be sent, the oldest first: [key, call]. */
-export async function waiting() {
+/** What is to be sent for a driver, the oldest first: [key, call]. */
+export async function waiting(driver) {
   const [keys, calls] = await Promise.all([run("queue", "readonly", (store) => store.getAllKeys()), run("queue", "readonly", (store) => store.getAll())]);
-  return keys.map((key, number) => [key, calls[number]]);
+  return keys.map((key, number) => [key, calls[number]]).filter(([, call]) => call.driver === driver);
 }
 
 export const sent = (key) => run("queue", "readwrite", (store) => store.delete(key));

@@ -25,12 +25,17 @@ SECURE = "X-Forwarded-Proto"
 
 
 @blueprint.post("/v1/sessions")
-@describe({201: SessionView}, body=SessionIn, problems=(401,))
+@describe({201: SessionView}, body=SessionIn, problems=(401, 403))
 def begin() -> tuple[Response, int]:
     """Open a session with a key; the answer sets its cookie. Shippers have no pages, and no sessions."""
     if request.mimetype != "application/json":  # which no other site's form can send
         raise ApiProblem(400, "malformed_json", "The body is not sent as JSON.", "Send `Content-Type: application/json`.")
-    opened = auth.open_session(store(), checked(SessionIn, body()).key)
+    asked = checked(SessionIn, body())
+    principal = auth.principal_of(store(), asked.key)
+    if principal is not None and asked.role is not None and principal.role != asked.role:
+        what = "a driver's token" if principal.role is Role.DRIVER else f"a key of the role {principal.role}"
+        raise ApiProblem(403, "forbidden", f"This is {what}.", f"Sign in with one of the role {asked.role}.")
+    opened = auth.open_session(store(), asked.key)
     if opened is None:
         raise ApiProblem(401, "unauthorized", "This key opens no session.", "Use an operator's key, or a driver's token.")
     cookie, principal = opened

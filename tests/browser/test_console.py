@@ -228,6 +228,86 @@ def test_what_others_do_is_seen(screen: Screen, town: Town) -> None:
     page.wait_for_selector("#detail button:has-text('Lock route')")
 
 
+def test_details_follow_what_happens(screen: Screen, town: Town) -> None:
+    """Of a driver who goes off duty, an order that is cancelled, and a street that somebody else opens again."""
+    page = open_console(screen, town)
+    town.settled()
+    page.click("#routes li:has-text('Bo') button")
+    page.click("#detail button:has-text('Off duty')")
+    page.wait_for_selector("#detail button:has-text('On duty')")
+    assert page.evaluate("document.activeElement.textContent") == "On duty"
+    page.click("#detail button:has-text('On duty')")
+    page.wait_for_selector("#detail button:has-text('Off duty')")
+    order = town.order(2, skills=["anna"], recipient={"name": "Fleeting " * 8})
+    wait_for(lambda: state(page, f"depot.orders.has('{order}')"), what="the order on the screen")
+    page.fill("#search", "fleeting")
+    page.press("#search", "Enter")
+    page.wait_for_selector("#detail dd:has-text('planned')")
+    assert page.evaluate("document.querySelector('#detail').scrollWidth <= document.querySelector('#detail').clientWidth")
+    town.api.call("DELETE", f"/v1/orders/{order}").raise_for_status()
+    page.wait_for_selector("#detail dd:has-text('cancelled')")
+    assert page.locator("#detail button:has-text('Cancel order')").count() == 0
+    event = town.api.post("/v1/road-events", {"depot_id": town.depot, "kind": "close", "disc": {"centre": SPOTS[0], "radius_m": 30},
+                                              "end": "2040-01-01T00:00:00Z"})  # fmt: skip
+    page.click("#roads button:has-text('Closed')")
+    page.wait_for_selector("#detail h2:has-text('Closed street')")
+    town.api.call("DELETE", f"/v1/road-events/{event['id']}").raise_for_status()
+    page.wait_for_selector("#detail", state="hidden")
+
+
+def test_the_search_is_worked_by_keys(screen: Screen, town: Town) -> None:
+    """Down from the field to what was found and back; what is called otherwise is told."""
+    page = open_console(screen, town)
+    page.keyboard.press("/")
+    page.keyboard.type("recipient")
+    page.keyboard.press("ArrowDown")
+    assert "Recipient" in page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.fill("#search", "nobody's")
+    page.wait_for_selector("#found:has-text('Nothing is called so')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#found", state="hidden")
+
+
+def test_a_depot_without_a_plan_is_looked_at(screen: Screen, stack: Any) -> None:
+    """An empty one, from its first moment: no errors, no routes, and what comes then."""
+    town = Town(stack, drivers=(), orders=0)
+    page = screen.sign_in(f"{town.stack.url}/#{town.depot}", town.stack.operator_key)
+    page.wait_for_selector("#routes .empty")
+    page.wait_for_selector("#unassigned .empty")
+    town.hire("zoe")
+    town.order(0)
+    page.wait_for_selector("#routes li:has-text('Zoe')")
+
+
+def test_what_is_refused_at_first_is_tried_again(screen: Screen, town: Town) -> None:
+    """The server is starting while the page is opened, and while its stream begins anew: nothing is missing afterwards."""
+    page, refused = screen.page, list[str]()
+
+    def starting(route: Any) -> None:
+        if len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=503, json={"detail": "The server is starting."})
+        else:
+            route.continue_()
+
+    page.route("**/v1/sessions/current*", starting)
+    page.goto(f"{town.stack.url}/#{town.depot}")
+    page.wait_for_selector("#login:not([hidden])")
+    page.unroute("**/v1/sessions/current*")
+    page = open_console(screen, town)
+    town.settled()
+    page.evaluate("import('/web/console.js').then((console) => { console.state().depot.source.close(); })")
+    order = town.order(1, skills=["anna"])
+    town.settled()
+    page.evaluate("import('/web/console.js').then((console) => { console.state().depot.open(); })")
+    planned = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.order_id)"
+    wait_for(lambda: order in state(page, planned), what="what happened meanwhile")
+    town.api.call("DELETE", f"/v1/orders/{order}").raise_for_status()
+    screen.complaints = [text for text in screen.complaints if "503" not in text]
+
+
 def test_nothing_is_left_of_another_depot(screen: Screen, town: Town, stack: Any) -> None:
     """Routes, drivers and plans are those of the depot that is chosen; its name is in the address."""
     other = Town(stack, drivers=("zoe",), orders=2)
@@ -246,12 +326,12 @@ def test_who_is_signed_out_sees_nothing(screen: Screen, town: Town) -> None:
     """A wrong key is told; a driver's is none for this page; signing out ends the session."""
     page = screen.page
     page.goto(town.stack.url)
-    for key, text in (("wrong", "opens no session"), (town.tokens["anna"], "driver's key")):
+    for key, text in (("wrong", "opens no session"), (town.tokens["anna"], "driver's token")):
         page.fill("input[name=key]", key)
         page.click("#login button")
         page.wait_for_selector(f"#login .error:has-text(\"{text}\")")
-    screen.complaints = [text for text in screen.complaints if "401" not in text]  # of the wrong key
-    page.context.clear_cookies()
+    screen.complaints = [text for text in screen.complaints if "401" not in text and "403" not in text]  # of the wrong keys
+    assert page.context.cookies() == [], "no session is opened with a key of another role"
     page = open_console(screen, town)
     page.click("#sign-out")
     page.wait_for_selector("#login:not([hidden])")

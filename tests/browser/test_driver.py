@@ -96,6 +96,86 @@ def test_what_changed_is_told_and_acknowledged(stack: Any, phone: Screen) -> Non
     page.wait_for_selector("#duty button:has-text('Break (30 min)')")
 
 
+def test_drivers_who_share_a_phone_report_for_themselves(stack: Any, phone: Screen) -> None:
+    """What one has not sent waits for that one; a tab that is still open does nothing in the other's name."""
+    town = Town(stack, drivers=("anna", "bo"), orders=4)
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#who:text-is('Anna')")
+    town.settled()
+    first = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"][0]["stops"][0]
+    page.route("**/events", lambda route: route.abort())
+    page.click("#next button:has-text('Arrived')")
+    page.wait_for_selector("#network:has-text('1 to send')")
+    other = phone.context.new_page()
+    other.goto(f"{stack.url}/driver#{town.tokens['bo']}")
+    other.wait_for_selector("#who:text-is('Bo')")
+    page.unroute("**/events")
+    page.wait_for_selector("#login:not([hidden])", timeout=30_000)
+    assert town.status(first["order_id"]) == "planned"
+    assert {town.api.get(f"/v1/drivers/{town.depot}.{name}")["state"] for name in ("anna", "bo")} == {"available"}
+    page.fill("#login input[name=key]", stack.operator_key)
+    page.click("#login button")
+    page.wait_for_selector("#login .error:has-text('role operator')")
+    page.fill("#login input[name=key]", town.tokens["anna"])
+    page.click("#login button")
+    page.wait_for_selector("#who:text-is('Anna')")
+    page.wait_for_selector("#network:has-text('connected')")
+    assert town.status(first["order_id"]) == "arrived"
+    other.close()
+    told = ("401", "403", "404", "ERR_FAILED")  # what browsers write of answers that are no success
+    phone.complaints = [text for text in phone.complaints if not any(code in text for code in told)]
+
+
+def test_a_network_that_answers_for_itself_swallows_nothing(stack: Any, phone: Screen) -> None:
+    """A page of whoever keeps the network, with 200 or 403; and when the session is over and nothing waits, one signs in."""
+    town = Town(stack, drivers=("anna",), orders=2)
+    page, answers = phone.page, [200, 403]
+
+    def portal(route: Any) -> None:
+        if answers:
+            route.fulfill(status=answers.pop(0), content_type="text/html", body="<h1>Welcome</h1>")
+        else:
+            route.continue_()
+
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#who:text-is('Anna')")
+    town.settled()
+    first = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"][0]["stops"][0]
+    page.route("**/v1/stops/*/events", portal)
+    page.click("#next button:has-text('Arrived')")
+    page.wait_for_selector("#next p:has-text('You are at')")
+    page.wait_for_selector("#network:has-text('connected')", timeout=30_000)
+    assert answers == []
+    assert town.status(first["order_id"]) == "arrived"
+    page.unroute("**/v1/stops/*/events")
+    phone.context.clear_cookies()
+    page.wait_for_selector("#login:not([hidden])", timeout=30_000)
+    phone.complaints = [text for text in phone.complaints if "401" not in text and "403" not in text]
+
+
+def test_a_second_tap_is_not_for_what_takes_the_place_of_the_first(stack: Any, phone: Screen) -> None:
+    """And what another device, or the depot, says of a stop is on the page before long; the focus stays on the page."""
+    town = Town(stack, drivers=("anna",), orders=3)
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#next button:not([aria-disabled]):has-text('Arrived')")
+    town.settled()
+    first, second, _ = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"][0]["stops"]
+    page.evaluate("document.querySelector('#next button').click()")
+    page.wait_for_selector("#next p:has-text('You are at')")
+    page.evaluate("document.querySelector('#next button').click()")
+    page.wait_for_selector("#network:has-text('connected')")
+    assert town.status(first["order_id"]) == "arrived"
+    page.focus("#next button:has-text('Done')")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.activeElement.textContent") == "Done"
+    done = {"event_id": "elsewhere", "type": "completed", "occurred_at": datetime.now(UTC).isoformat()}
+    done |= {"driver_id": f"{town.depot}.anna"}
+    town.api.post(f"/v1/stops/{first['stop_id']}/events", done)
+    page.wait_for_selector(f"#next h2:has-text('{second['recipient']['name']}')", timeout=30_000)
+
+
 def test_duty_is_what_the_depot_knows(stack: Any, phone: Screen) -> None:
     """A dispatcher takes her off duty; what she declines is hers no more, and the page does not call it done."""
     town = Town(stack, drivers=("anna",), orders=1)
