@@ -24,14 +24,14 @@ from ingest.problems import ApiProblem, from_core, render
 from ingest.settings import Settings
 from ingest.store.connection import AWAY, RETRY_AFTER_S, away, check_schema, connect, unable
 from routing.errors import LastlegError
-from workers.endpoints import bulk, following, health, live, metrics, near, plans, proposals, quotes, routes, webhooks
+from workers.endpoints import bulk, following, health, live, metrics, near, plans, proposals, quotes, routes, webhooks, whatif
 from workers.front import Front
 
 log = logging.getLogger(__name__)
 
 
-MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, proposals, live, near, roads, maps, fleet, bulk, depots,
-           access, sessions, health, metrics, reference, pages)  # fmt: skip
+MODULES = (orders, quotes, following, webhooks, drivers, routes, plans, proposals, whatif, live, near, roads, maps, fleet, bulk,
+           depots, access, sessions, health, metrics, reference, pages)  # fmt: skip
 """Of the endpoints, in the order in which the interface is described."""
 
 

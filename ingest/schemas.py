@@ -602,6 +602,32 @@ class RoadEventIn(_Body):
         return self
 
 
+class WhatIfIn(_Body):
+    """Changes to try, all together: each is what would be asked for by itself; with `budget` (s) the plans are improved, too."""
+
+    model_config = _shown(
+        {
+            "off_duty": ["hel.anna"],
+            "road_events": [
+                {
+                    "depot_id": "hel",
+                    "kind": "close",
+                    "disc": {"centre": {"lat": 60.1668, "lon": 24.937}, "radius_m": 60},
+                    "end": "2099-01-01T00:00:00Z",
+                }
+            ],
+        }
+    )
+
+    orders: list[OrderIn] = Field(default_factory=list, max_length=50)
+    cancel: list[str] = Field(default_factory=list, max_length=50)
+    road_events: list[RoadEventIn] = Field(default_factory=list, max_length=50)
+    reopen: list[str] = Field(default_factory=list, max_length=50)
+    off_duty: list[str] = Field(default_factory=list, max_length=50)
+    on_duty: list[str] = Field(default_factory=list, max_length=50)
+    budget: StrictInt | StrictFloat = Field(default=0, ge=0, le=2)
+
+
 class DepotQuery(_Body):
     """Of which depot."""
 

@@ -3,6 +3,7 @@
 import { call, get, iso, points, uuid } from "/web/api.js";
 import { ask, choice, colour, el, note } from "/web/dom.js";
 import { L } from "/web/map.js";
+import { outcome } from "/web/versions.js";
 
 const number = (name, value, more = {}) => el("input", { name, type: "number", value, min: 0, step: 1, required: true, ...more });
 
@@ -37,6 +38,14 @@ export class Actions {
     const now = depot.clock.now();
     const once = uuid(); // sent again, it is the same order
     const amounts = Object.fromEntries(depot.about.dimensions.map((name) => [`${name[0].toUpperCase()}${name.slice(1)}`, number(`of ${name}`, name === depot.about.dimensions[0] ? 1 : 0)]));
+    const wanted = (told) => {
+      const demand = Object.fromEntries(depot.about.dimensions.map((name) => [name, Number(told[`of ${name}`])]).filter(([, amount]) => amount));
+      return {
+        depot_id: depot.id, kind: told.kind, location, service_time: Number(told.service), priority: Number(told.priority),
+        windows: [{ from: iso(now), to: iso(now + 60 * Number(told.within)) }],
+        ...(told.kind === "service" ? {} : { demand }), ...(told.recipient ? { recipient: { name: told.recipient } } : {}),
+      };
+    };
     const made = await ask("New order", {
       Kind: choice("kind", [["collection", "Collection"], ["delivery", "Delivery"], ["service", "Service"]]),
       ...amounts,
@@ -44,17 +53,8 @@ export class Actions {
       "Service (s)": number("service", 120),
       "Priority": number("priority", 0, { max: 100 }),
       "Recipient": el("input", { name: "recipient", maxlength: 100, autocomplete: "off" }),
-    }, {
-      ok: "Add order",
-      send: (told) => {
-        const demand = Object.fromEntries(depot.about.dimensions.map((name) => [name, Number(told[`of ${name}`])]).filter(([, amount]) => amount));
-        return call("POST", "/v1/orders", {
-          depot_id: depot.id, kind: told.kind, location, service_time: Number(told.service), priority: Number(told.priority),
-          windows: [{ from: iso(now), to: iso(now + 60 * Number(told.within)) }],
-          ...(told.kind === "service" ? {} : { demand }), ...(told.recipient ? { recipient: { name: told.recipient } } : {}),
-        }, { "Idempotency-Key": once });
-      },
-    });
+    }, { ok: "Add order", send: (told) => call("POST", "/v1/orders", wanted(told), { "Idempotency-Key": once }),
+         look: (told) => this.look({ orders: [wanted(told)] }) });
     this.view.sketch();
     if (made) note("The order is accepted.");
     this.aim(null);
@@ -73,7 +73,8 @@ export class Actions {
     const made = await ask("Close this street", {
       "For (min)": number("minutes", 45, { min: 1 }), "Reason": el("input", { name: "reason", maxlength: 200, autocomplete: "off" }),
     }, { ok: "Close street", danger: true, text: `${street.metres} m of ${street.kind.replace("_", " ")}, both ways.`,
-         send: (told) => this.event(told, { kind: "close", edges: street.edges }) });
+         send: (told) => this.report(this.event(told, { kind: "close", edges: street.edges })),
+         look: (told) => this.look({ road_events: [this.event(told, { kind: "close", edges: street.edges })] }) });
     this.view.sketch();
     if (made) note("The street is closed.");
     this.aim(null);
@@ -93,14 +94,25 @@ export class Actions {
     const made = await ask("Slow zone", {
       "Speed (%)": number("percent", 50, { min: 5, max: 95 }), "For (min)": number("minutes", 60, { min: 1 }),
       "Reason": el("input", { name: "reason", maxlength: 200, autocomplete: "off" }),
-    }, { ok: "Slow it down", send: (told) => this.event(told, { kind: "slow", factor: 100 / Number(told.percent), polygon }) });
+    }, { ok: "Slow it down", send: (told) => this.report(this.event(told, { kind: "slow", factor: 100 / Number(told.percent), polygon })),
+         look: (told) => this.look({ road_events: [this.event(told, { kind: "slow", factor: 100 / Number(told.percent), polygon })] }) });
     if (made) note("Traffic is slow there now.");
     this.aim(null);
   }
 
   event({ minutes, reason }, what) {
     const depot = this.depot();
-    return call("POST", "/v1/road-events", { depot_id: depot.id, end: iso(depot.clock.now() + 60 * Number(minutes)), ...(reason ? { reason } : {}), ...what });
+    return { depot_id: depot.id, end: iso(depot.clock.now() + 60 * Number(minutes)), ...(reason ? { reason } : {}), ...what };
+  }
+
+  report(event) {
+    return call("POST", "/v1/road-events", event);
+  }
+
+  /** What changes would come to, in lines: nothing is changed. */
+  async look(changes) {
+    const depot = this.depot();
+    return outcome(await call("POST", `/v1/depots/${depot.id}/what-if`, changes), (id) => depot.name(id));
   }
 
   async reopen(id) {
@@ -109,7 +121,7 @@ export class Actions {
 
   async cancel(order) {
     await ask("Cancel this order?", {}, { ok: "Cancel order", danger: true, text: order.recipient?.name ?? order.external_id ?? order.id,
-      send: () => call("DELETE", `/v1/orders/${order.id}`) });
+      send: () => call("DELETE", `/v1/orders/${order.id}`), look: () => this.look({ cancel: [order.id] }) });
   }
 
   async pin(order) {
@@ -127,8 +139,11 @@ export class Actions {
 
   async duty(driver, type) {
     const depot = this.depot();
-    await tried(() => call("POST", `/v1/drivers/${driver}/events`, { event_id: uuid(), type, occurred_at: iso(depot.clock.now()) }),
-      type === "off_duty" ? "Off duty: what is not on the vehicle goes to others." : "On duty.");
+    const event_id = uuid(); // sent again, it is the same event
+    const send = () => call("POST", `/v1/drivers/${driver}/events`, { event_id, type, occurred_at: iso(depot.clock.now()) });
+    if (type === "on_duty") return tried(send, "On duty.");
+    await ask(`Take ${depot.name(driver)} off duty?`, {}, { ok: "Off duty", danger: true, text: "What is not on the vehicle goes to others.", send,
+      look: () => this.look({ off_duty: [driver] }) });
   }
 
   async lock(shift) {

@@ -236,7 +236,7 @@ let drawing = false;
 
 /** Details as things are now: the focus and what is chosen stay, and nothing moves under a pointer that is down. */
 function drawDetail() {
-  if ($("detail").hidden || !showing || $("detail").querySelector(":active, details:not([open])")) return;
+  if ($("detail").hidden || !showing || $("dialog").open || $("detail").querySelector(":active, details:not([open])")) return;
   drawing = true;
   try {
     showing();

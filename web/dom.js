@@ -41,18 +41,36 @@ export function note(text) {
 
 /**
  * Ask in a dialog. `fields` are labelled inputs by name; resolves with their values, or null if it is dismissed.
- * `send(values)` is tried before it closes: what it throws is shown in the dialog.
+ * `send(values)` is tried before it closes: what it throws is shown in the dialog. `look(values)` tells, in lines, what would come of it.
  */
-export function ask(title, fields, { ok = "OK", danger = false, text = "", send = async () => {} } = {}) {
+export function ask(title, fields, { ok = "OK", danger = false, text = "", send = async () => {}, look = null } = {}) {
   const dialog = $("dialog");
   if (dialog.open) return Promise.resolve(null); // what is being answered comes first
   const error = el("p", { class: "error", role: "alert", hidden: true });
+  const found = el("ul", { "aria-live": "polite" });
+  const failed = (problem) => {
+    if (problem.status === 401) throw problem; // the session is over
+    error.textContent = problem.text ?? "The server does not answer.";
+    error.hidden = false;
+  };
+  const values = () => Object.fromEntries(new FormData(form));
+  const ahead = async () => {
+    error.hidden = true;
+    found.replaceChildren(el("li", {}, "…"));
+    try {
+      found.replaceChildren(...(await look(values())).map((line) => el("li", {}, line)));
+    } catch (problem) {
+      found.replaceChildren();
+      failed(problem);
+    }
+  };
   const form = el(
     "form", { method: "dialog" },
     text && el("p", { class: "dim" }, text),
     Object.entries(fields).map(([label, input]) => el("label", {}, label, input)),
-    error,
+    found, error,
     el("div", { class: "row end" },
+      look && el("button", { type: "button", onclick: ahead }, "What would happen?"),
       el("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
       el("button", { class: danger ? "danger" : "main" }, ok)),
   );
@@ -61,16 +79,14 @@ export function ask(title, fields, { ok = "OK", danger = false, text = "", send 
     let done = null;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const values = Object.fromEntries(new FormData(form));
       if (form.sending) return;
       form.sending = true;
       try {
-        done = (await send(values)) ?? values;
+        const told = values();
+        done = (await send(told)) ?? told;
         dialog.close("ok");
       } catch (problem) {
-        if (problem.status === 401) throw problem; // the session is over
-        error.textContent = problem.text ?? problem.message;
-        error.hidden = false;
+        failed(problem);
       } finally {
         form.sending = false;
       }

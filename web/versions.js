@@ -25,6 +25,16 @@ export function minutes(cost) {
   return `${Math.round((cost % 1e10) / 60)} min`;
 }
 
+/** What changes would come to, in lines for people. */
+export function outcome({ before, after, diff, disruption, unassigned }, name) {
+  const more = (count, what) => (count ? `${count > 0 ? "+" : "−"}${Math.abs(count)} ${what}` : "");
+  return [
+    changes({ diff }, name).join(", ") || "No route would change.",
+    [more(Math.round((after.cost - before.cost) / 60), "min of cost"), more(after.late - before.late, "late"), disturbed({ disruption })].filter(Boolean).join(" · "),
+    unassigned.length ? `Nobody could serve ${unassigned.length === 1 ? "one order" : `${unassigned.length} orders`}.` : "",
+  ].filter(Boolean);
+}
+
 export function disturbed({ disruption }) {
   const parts = [];
   if (disruption.moved) parts.push(`${disruption.moved} moved`);

@@ -55,7 +55,7 @@ def offers(client: Store, settings: Settings, order: Order, windows: Sequence[Ti
     snapshot = readers.snapshot(client, order.depot_id)
     if snapshot is None:
         raise LookupError(order.depot_id)
-    if _some_wait(snapshot):
+    if some_wait(snapshot):
         problem, _ = problem_of(settings, snapshot, at=at)
         solution = engines.ENGINES["repair"](problem, budget=REPAIR_BUDGET_S, stop=never)
         routes = {crew.shift_id: tuple(problem.tasks[task].stop_id for task in route)
@@ -68,7 +68,7 @@ def offers(client: Store, settings: Settings, order: Order, windows: Sequence[Ti
     return asked, quote(problem, task, asked), snapshot.revision
 
 
-def _some_wait(snapshot: Snapshot) -> bool:
+def some_wait(snapshot: Snapshot) -> bool:
     """Whether an order is in no route, and no plan has given it up."""
     known = {stop for sequence in snapshot.sequences.values() for stop in sequence}
     known |= {stop.stop_id for progress in snapshot.progress.values() for stop in progress.trail}

@@ -174,6 +174,27 @@ class FlagView(TypedDict):
     reason: ReasonView
 
 
+class SideView(TypedDict):
+    """A plan in figures: cost by part (s of driving; the sum without what is left out), stops that are late, orders in no route."""
+
+    cost: int
+    costs: dict[str, int]
+    late: int
+    unassigned: int
+
+
+class WhatIfView(TypedDict):
+    """What changes would come to, against the plan without them; `orders` are the ids given to those that were tried."""
+
+    version: int
+    before: SideView
+    after: SideView
+    diff: DiffView
+    disruption: DisruptionView
+    unassigned: list[UnassignedView]
+    orders: list[str]
+
+
 class PlanView(VersionView):
     """A whole plan."""
 

@@ -36,19 +36,23 @@ def close() -> tuple[dict[str, Any], int]:
     if wanted is None or depot is None:
         raise invalid(faults)
     now = context.now()
+    event = made(depot, wanted, faults, now)
+    if faults:
+        raise invalid(faults)
+    if not writers.put_road_event(store(), event, now=now, start=depot.clock.real(event.start), end=depot.clock.real(event.end)):
+        raise full(f"There are {depot.policy.max_records} road events at this depot.", "max_records")
+    return view(event, network_of(depot)), 201
+
+
+def made(depot: Depot, wanted: RoadEventIn, faults: list[Fault], now: float) -> RoadEvent:
+    """A road event as a request describes it at a real time (s); what is wrong with it comes to the faults."""
     start = seconds(wanted.start) if wanted.start else depot.clock.depot(now)
     if seconds(wanted.end) <= max(start, depot.clock.depot(now)):
         faults.append(Fault("inconsistent", "/end", "It is over already.", "Give a later end."))
-    arcs = _arcs(depot, wanted, faults)
-    if faults:
-        raise invalid(faults)
-    event = RoadEvent(
-        id=f"{depot.id}.r{secrets.token_hex(5)}", depot_id=depot.id, tenant=depot.tenant, arcs=arcs, start=start,
-        end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason, map=network_of(depot).fingerprint,
+    return RoadEvent(
+        id=f"{depot.id}.r{secrets.token_hex(5)}", depot_id=depot.id, tenant=depot.tenant, arcs=_arcs(depot, wanted, faults),
+        start=start, end=seconds(wanted.end), factor=wanted.factor, reason=wanted.reason, map=network_of(depot).fingerprint,
     )  # fmt: skip
-    if not writers.put_road_event(store(), event, now=now, start=depot.clock.real(start), end=depot.clock.real(event.end)):
-        raise full(f"There are {depot.policy.max_records} road events at this depot.", "max_records")
-    return view(event, network_of(depot)), 201
 
 
 def _arcs(depot: Depot, wanted: RoadEventIn, faults: list[Fault]) -> tuple[int, ...]:

@@ -126,6 +126,7 @@ def test_a_driver_is_taken_off_duty_and_back(screen: Screen, town: Town) -> None
     town.settled()
     page.click("#routes li:has-text('Anna') button")
     page.click("#detail button.danger")
+    page.click("dialog button.danger")
     wait_for(lambda: state(page, f"depot.drivers.get('{town.depot}.anna').state") == "off_duty", what="off duty")
     hers = f"(depot.routes.get('{town.depot}.anna') ?? []).flatMap((shift) => shift.stops).length"
     wait_for(lambda: state(page, hers) == 0, what="an empty route")
@@ -234,6 +235,9 @@ def test_details_follow_what_happens(screen: Screen, town: Town) -> None:
     town.settled()
     page.click("#routes li:has-text('Bo') button")
     page.click("#detail button:has-text('Off duty')")
+    page.click("dialog button:has-text('What would happen')")
+    page.wait_for_selector("dialog li:has-text('−')")
+    page.click("dialog button.danger")
     page.wait_for_selector("#detail button:has-text('On duty')")
     assert page.evaluate("document.activeElement.textContent") == "On duty"
     page.click("#detail button:has-text('On duty')")

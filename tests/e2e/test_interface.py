@@ -15,7 +15,7 @@ import requests
 
 from tests.conftest import Processes, order
 
-MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept", "/discard", "/lines")
+MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept", "/discard", "/lines", "/what-if")
 """How paths end that need more of a world, and have tests of their own."""
 
 CALLS = 10
