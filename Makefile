@@ -2,7 +2,7 @@
 # make run     the service alone
 # make test    all tests (TESTS=tests/routing for some)
 # make chaos   processes killed and frozen under load, and the history judged (8 minutes)
-# make check   lint, types, tests and docs: what CI runs
+# make check   lint, types, tests and docs, and what proves the tests themselves: what CI runs
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 WHOLE := tests/chaos tests/e2e tests/browser  #: what starts all processes has both cores for itself
 
-.PHONY: demo run test chaos check lint types docs bench clean
+.PHONY: demo run test slow chaos check lint types docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -46,9 +46,12 @@ test: $(VENV)/dev
 ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
 else
-	@$(BIN)/python -m pytest -n 2 $(foreach part,$(WHOLE),--ignore=$(part))
-	@$(BIN)/python -m pytest $(WHOLE)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" $(foreach part,$(WHOLE),--ignore=$(part))
+	@$(BIN)/python -m pytest -m "not slow" $(WHOLE)
 endif
+
+slow: $(VENV)/dev
+	@$(BIN)/python -m pytest -m slow
 
 chaos: $(VENV)/dev
 	@$(BIN)/python -m tests.chaos --verbose $(CHAOS_ARGS)
@@ -59,7 +62,7 @@ lint: $(VENV)/dev
 types: $(VENV)/dev
 	@$(BIN)/mypy .
 
-check: lint types test
+check: lint types test slow
 
 clean:
 	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -420,7 +420,15 @@ async function showVersion(version) {
     ["Cost", minutes(plan.cost)], ["Before", before && minutes(before.plan.cost)], ["Disruption", disturbed(plan)],
     ["Unassigned", plan.diff.newly_unassigned.map((id) => label(depot.orders.get(id), id)).join(", ")],
     ["Engine", plan.engine], ["Solved in", plan.timings.solve !== undefined ? `${Math.round(plan.timings.solve)} ms` : ""],
-  ], [el("button", { onclick: live }, "Back to now")], [el("p", { class: "dim" }, "Dashed: before. Solid: after.")]);
+  ], [el("button", { onclick: live }, "Back to now")], [el("p", { class: "dim" }, "Dashed: before. Solid: after."), stopsOf(plan)]);
+}
+
+/** The stops that a version changed, by driver. */
+function stopsOf(plan) {
+  const stop = (id) => label(depot.orders.get(id.slice(0, id.lastIndexOf("."))), id.slice(0, id.lastIndexOf(".")));
+  const part = (sign, ids) => (ids.length ? ` ${sign} ${ids.map(stop).join(", ")}` : "");
+  return el("ul", {}, plan.diff.routes.map((route) => el("li", {}, el("strong", {}, name(route.driver_id)),
+    part("+", route.gained) + part("−", route.lost) + part("↻", route.reordered) + part("~", route.updated))));
 }
 
 function live() {
@@ -487,9 +495,12 @@ const KEYS = {
   t: ["Light or dark", () => toggleTheme()], "?": ["This list", () => showKeys()],
 };
 
+const LEGEND = ["Large with a dark rim: a driver; dashed rim: off duty, on a break or silent", "Dot: a stop, in its driver's colour; larger: being driven to or served; red ring: late",
+  "Small and hollow: done; hollow red: nobody takes it; hollow blue: waits for a plan", "Street dotted red: closed; dashed: slow"];
+
 function showKeys() {
   const dialog = $("dialog");
-  dialog.replaceChildren(el("h2", { id: "dialog-title" }, "Keyboard"), el("p", { class: "keys" }, Object.entries(KEYS).flatMap(([key, [text]]) => [el("kbd", {}, key), el("span", {}, text)]),
+  dialog.replaceChildren(el("h2", {}, "On the map"), el("ul", {}, LEGEND.map((text) => el("li", {}, text))), el("h2", { id: "dialog-title" }, "Keyboard"), el("p", { class: "keys" }, Object.entries(KEYS).flatMap(([key, [text]]) => [el("kbd", {}, key), el("span", {}, text)]),
     el("kbd", {}, "Esc"), el("span", {}, "Stop what is being done"), el("kbd", {}, "Space"), el("span", {}, "Point at the middle of the map"), el("kbd", {}, "Enter"), el("span", {}, "Finish an area")),
     el("div", { class: "row end" }, el("button", { onclick: () => dialog.close() }, "Close")));
   dialog.onclose = null;

@@ -7,7 +7,7 @@ import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
 import { trigger } from "/web/words.js";
 
 const PING_S = 10;
-const WAIT_S = 15;
+const WAIT_S = 10;
 const SETTLE_MS = 600;
 const AGAIN_MS = 2000;
 const ENDED = new Set(["completed", "failed", "cancelled", "moved"]);

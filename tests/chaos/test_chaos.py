@@ -18,6 +18,7 @@ def test_nothing_is_lost_while_processes_die(tmp_path: Path) -> None:
     assert figures["orders_accepted"] >= 15
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("safeguard", "faults", "noticed"), [
     ("cas", ["freeze at commit_sent", "3"], {"stale_commits_published"}),

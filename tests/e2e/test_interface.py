@@ -18,7 +18,7 @@ from tests.conftest import Processes, order
 MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept", "/discard", "/lines", "/what-if")
 """How paths end that need more of a world, and have tests of their own."""
 
-CALLS = 10
+CALLS = 5
 """So many calls of each kind to each endpoint."""
 
 CONFIG = """

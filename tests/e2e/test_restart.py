@@ -163,8 +163,12 @@ def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch:
     wait_for(lambda: requests.get(f"{stack.url}/readyz", timeout=9).status_code == 200, what="the store")
     environment = os.environ | rq_environment() | {"LASTLEG_STATE": str(stack.settings.state), "PYTHONPATH": str(ROOT)}
     command = [str(Path(sys.executable).with_name("rq")), "info"]
-    wait_for(lambda: f"{len(keys.DUE)} workers" in subprocess.check_output(command, env=environment, text=True, cwd=ROOT),
-             what="all workers, back at the store")  # fmt: skip
+
+    def back() -> bool:
+        stack.watch()  # who has given up in between is started again, as the supervisor does each moment
+        return f"{len(keys.DUE)} workers" in subprocess.check_output(command, env=environment, text=True, cwd=ROOT)
+
+    wait_for(back, seconds=30, what="all workers, back at the store")
     assert 'lastleg_workers{queue="repair"} 1.0' in requests.get(f"{stack.url}/metrics", timeout=5).text
 
 

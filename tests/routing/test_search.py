@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -177,6 +178,7 @@ def test_vans_that_are_alike_never_swap_routes_for_nothing() -> None:
     assert [set(route) for route in found.routes] == [set(crew.base) for crew in problem.crews]
 
 
+@pytest.mark.slow
 def test_kernels_do_the_same_when_they_count_references() -> None:
     """Numba's switch is private: without it the search is slower, and no different."""
     script = (
