@@ -2,7 +2,7 @@
 # make run     the service alone
 # make test    all tests (TESTS=tests/routing for some)
 # make chaos   processes killed and frozen under load, and the history judged (8 minutes)
-# make check   lint, types, tests and docs, and what proves the tests themselves: what CI runs
+# make check   lint, types, all tests, the slow ones too, and docs: what CI runs
 
 PYTHON ?= python3
 VENV := .venv

@@ -141,7 +141,9 @@ def rich_problem(seed: int, **size: int) -> Problem:
 
 
 def _limited(rng: np.random.Generator, crew: Crew) -> Crew:
-    some = lambda low, high: int(rng.integers(low, high)) if rng.random() < 0.5 else None  # noqa: E731
+    def some(low: int, high: int) -> int | None:
+        return int(rng.integers(low, high)) if rng.random() < 0.5 else None
+
     limits = Limits(some(1, 8), some(5000, 40_000), some(HOUR, 5 * HOUR), some(HOUR // 6, HOUR))
     driven = (int(rng.integers(0, 10_000)), int(rng.integers(0, 1000))) if crew.departed else (0, 0)
     return replace(crew, limits=limits, driven=driven, left_at=crew.ready - int(rng.integers(0, HOUR)) if crew.departed else None)

@@ -139,8 +139,8 @@ export class Actions {
 
   async duty(driver, type) {
     const depot = this.depot();
-    const event_id = uuid(); // sent again, it is the same event
-    const send = () => call("POST", `/v1/drivers/${driver}/events`, { event_id, type, occurred_at: iso(depot.clock.now()) });
+    let event = null; // sent again, it is the same one
+    const send = () => call("POST", `/v1/drivers/${driver}/events`, (event ??= { event_id: uuid(), type, occurred_at: iso(depot.clock.now()) }));
     if (type === "on_duty") return tried(send, "On duty.");
     await ask(`Take ${depot.name(driver)} off duty?`, {}, { ok: "Off duty", danger: true, text: "What is not on the vehicle goes to others.", send,
       look: () => this.look({ off_duty: [driver] }) });

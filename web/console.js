@@ -24,6 +24,8 @@ let wanted = null; // the version that was asked for last
 let compared = false; // whether a proposal is drawn over the map
 let opener = null; // what had the focus before details were shown
 let showing = null; // what draws the details that are open
+let drawing = false; // whether details are drawn anew under somebody's eyes
+let fits = {}; // what would make an order fit: {id, lines}
 let scrubbing = false;
 let settings = {};
 let waiting = false;
@@ -38,12 +40,12 @@ async function start() {
   if (key.startsWith("ll_")) {
     history.replaceState(null, "", location.pathname); // the key of a link does not stay in the address
     const failed = await signIn(key, "operator").then(() => null, (problem) => problem);
-    if (!failed) return patiently(enter);
+    if (!failed) return enter();
     error.textContent = failed.text ?? "The server does not answer.";
     error.hidden = false;
   }
   const told = await patiently(() => session("operator"));
-  if (told) return patiently(enter);
+  if (told) return enter();
   $("login").hidden = false;
   $("login").querySelector("input").focus();
   $("login").querySelector("form").addEventListener("submit", async (event) => {
@@ -53,7 +55,7 @@ async function start() {
       await signIn(new FormData(event.target).get("key").trim(), "operator");
       event.target.reset();
       $("login").hidden = true;
-      patiently(enter);
+      enter();
     } catch (problem) {
       error.textContent = problem.text ?? "The server does not answer.";
       error.hidden = false;
@@ -76,8 +78,8 @@ async function patiently(step) {
 
 async function enter() {
   $("app").hidden = false;
-  settings = await get("/web/settings.json");
-  const { depots } = await get("/v1/depots");
+  settings = await patiently(() => get("/web/settings.json"));
+  const { depots } = await patiently(() => get("/v1/depots"));
   view = new MapView("map", { onStop: showStop, onDriver: showDriver, onRoad: showRoad, onPlace: (place) => actions.at(place) });
   actions = new Actions(view, { depot: () => depot, onMode: showMode });
   timelines = new Timelines({ onChoose: (id) => (chosen === id ? chooseDriver(null) : showDriver(id)) });
@@ -232,8 +234,6 @@ function detail(title, rows, buttons, more = [], again = null) {
   if (focused !== $("version")) heading.focus({ preventScroll: true }); // who scrubs goes on scrubbing
 }
 
-let drawing = false;
-
 /** Details as things are now: the focus and what is chosen stay, and nothing moves under a pointer that is down. */
 function drawDetail() {
   if ($("detail").hidden || !showing || $("dialog").open || $("detail").querySelector(":active, details:not([open])")) return;
@@ -311,8 +311,6 @@ function fitting(id) {
   return [el("button", { onclick: () => ask().catch(failed) }, "What would make it fit?"),
     el("ul", { "aria-live": "polite" }, (fits.id === id ? fits.lines : []).map((text) => el("li", {}, text)))];
 }
-
-let fits = {}; // what has been found for an order
 
 async function refresh(id) {
   const order = await get(`/v1/orders/${id}`);

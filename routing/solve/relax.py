@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -278,17 +279,17 @@ def _price(problem: Problem, solution: Solution) -> int:
     return sum(costs.values()) - costs["unassigned"]
 
 
-def with_task(problem: Problem, number: int, **changes: object) -> Problem:
+def with_task(problem: Problem, number: int, **changes: Any) -> Problem:
     """The problem with one task changed."""
     tasks = list(problem.tasks)
-    tasks[number] = replace(tasks[number], **changes)  # type: ignore[arg-type]
+    tasks[number] = replace(tasks[number], **changes)
     return replace(problem, tasks=tuple(tasks))
 
 
-def with_crew(problem: Problem, number: int, **changes: object) -> Problem:
+def with_crew(problem: Problem, number: int, **changes: Any) -> Problem:
     """The problem with one crew changed."""
     crews = list(problem.crews)
-    crews[number] = replace(crews[number], **changes)  # type: ignore[arg-type]
+    crews[number] = replace(crews[number], **changes)
     return replace(problem, crews=tuple(crews))
 
 

@@ -135,6 +135,17 @@ def open_console(screen: Screen, town: Town) -> Any:
     return page
 
 
+def answer_first(page: Any, pattern: str, *answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Let the first calls of a pattern get these answers, and all others the server's; those that are still to be given."""
+    left = list(answers)
+    page.route(pattern, lambda route: route.fulfill(**left.pop(0)) if left else route.continue_())
+    return left
+
+
+STARTING = {"status": 503, "json": {"detail": "The server is starting."}}
+"""How a server answers that is not ready."""
+
+
 def at(page: Any, place: dict[str, float]) -> tuple[float, float]:
     """Where a place is on the screen."""
     found = page.evaluate("""([lat, lon]) => import('/web/console.js').then((console) => {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Screen, Town, at, open_console, state
+from tests.browser.conftest import STARTING, Screen, Town, answer_first, at, open_console, state
 from tests.conftest import SPOTS, wait_for
 
 
@@ -91,23 +91,14 @@ def test_the_days_versions_are_scrubbed(screen: Screen, town: Town) -> None:
 def test_what_could_not_be_read_is_read_again(screen: Screen, town: Town) -> None:
     """The server stumbles while a new version's lines are asked for: version, route and line come together, later."""
     page, before = open_console(screen, town), town.settled()
-    failures: list[str] = []
-
-    def stumble(route: Any) -> None:
-        if len(failures) < 2:
-            failures.append(route.request.url)
-            route.fulfill(status=503, json={"detail": "The server is starting."})
-        else:
-            route.continue_()
-
-    page.route("**/lines*", stumble)
+    left = answer_first(page, "**/lines*", STARTING, STARTING)
     order = town.order(4, skills=["anna"])
     page.wait_for_selector("#toast:has-text('is starting')")
     assert state(page, "depot.version") == before, "of a version that is shown everything is there"
     planned = "[...depot.routes.values()].flat().flatMap((shift) => shift.stops).map((stop) => stop.order_id)"
     wait_for(lambda: order in state(page, planned), what="the order in its route")
     assert state(page, "depot.version") > before
-    assert len(failures) == 2
+    assert left == []
     town.api.call("DELETE", f"/v1/orders/{order}").raise_for_status()
     screen.complaints = [text for text in screen.complaints if "503" not in text]
 
@@ -287,18 +278,11 @@ def test_a_depot_without_a_plan_is_looked_at(screen: Screen, stack: Any) -> None
 
 def test_what_is_refused_at_first_is_tried_again(screen: Screen, town: Town) -> None:
     """The server is starting while the page is opened, and while its stream begins anew: nothing is missing afterwards."""
-    page, refused = screen.page, list[str]()
-
-    def starting(route: Any) -> None:
-        if len(refused) < 2:
-            refused.append(route.request.url)
-            route.fulfill(status=503, json={"detail": "The server is starting."})
-        else:
-            route.continue_()
-
-    page.route("**/v1/sessions/current*", starting)
+    page = screen.page
+    left = answer_first(page, "**/v1/sessions/current*", STARTING, STARTING)
     page.goto(f"{town.stack.url}/#{town.depot}")
     page.wait_for_selector("#login:not([hidden])")
+    assert left == []
     page.unroute("**/v1/sessions/current*")
     page = open_console(screen, town)
     town.settled()

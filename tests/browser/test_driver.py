@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Screen, Town
+from tests.browser.conftest import STARTING, Screen, Town, answer_first
 from tests.conftest import HOME, wait_for
 
 
@@ -130,23 +130,17 @@ def test_drivers_who_share_a_phone_report_for_themselves(stack: Any, phone: Scre
 def test_a_network_that_answers_for_itself_swallows_nothing(stack: Any, phone: Screen) -> None:
     """A page of whoever keeps the network, with 200 or 403; and when the session is over and nothing waits, one signs in."""
     town = Town(stack, drivers=("anna",), orders=2)
-    page, answers = phone.page, [200, 403]
-
-    def portal(route: Any) -> None:
-        if answers:
-            route.fulfill(status=answers.pop(0), content_type="text/html", body="<h1>Welcome</h1>")
-        else:
-            route.continue_()
-
+    page = phone.page
+    portal = {"content_type": "text/html", "body": "<h1>Welcome</h1>"}
     page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
     page.wait_for_selector("#who:text-is('Anna')")
     town.settled()
     first = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"][0]["stops"][0]
-    page.route("**/v1/stops/*/events", portal)
+    left = answer_first(page, "**/v1/stops/*/events", portal | {"status": 200}, portal | {"status": 403})
     page.click("#next button:has-text('Arrived')")
     page.wait_for_selector("#next p:has-text('You are at')")
     page.wait_for_selector("#network:has-text('connected')", timeout=30_000)
-    assert answers == []
+    assert left == []
     assert town.status(first["order_id"]) == "arrived"
     page.unroute("**/v1/stops/*/events")
     phone.context.clear_cookies()
@@ -198,21 +192,12 @@ def test_reports_outlast_a_server_that_stumbles_and_a_session_that_ends(stack: A
     page.wait_for_selector("#next h2:has-text('Recipient')")
     town.settled()
     (first, second) = [stop for shift in town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"] for stop in shift["stops"]]
-    answers: list[int] = []
-
-    def stumble(route: Any) -> None:
-        if answers:
-            route.continue_()
-        else:
-            answers.append(503)
-            route.fulfill(status=503, json={"detail": "The server is starting."})
-
-    page.route("**/v1/stops/*/events", stumble)
+    left = answer_first(page, "**/v1/stops/*/events", STARTING)
     page.click("#next button:has-text('Arrived')")
     page.wait_for_selector("#network:has-text('sending'), #network:has-text('to send')")
     page.wait_for_selector("#network:has-text('connected')")
     assert town.status(first["order_id"]) == "arrived"
-    assert answers == [503]
+    assert left == []
     page.unroute("**/v1/stops/*/events")
     page.context.clear_cookies()
     page.click("#next button:has-text('Done')")

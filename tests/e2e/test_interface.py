@@ -18,7 +18,7 @@ from tests.conftest import Processes, order
 MORE = ("/stream", "/try", "/{version}", "/plan", "/{message_id}/retry", "/accept", "/discard", "/lines", "/what-if")
 """How paths end that need more of a world, and have tests of their own."""
 
-CALLS = 5
+CALLS = 10
 """So many calls of each kind to each endpoint."""
 
 CONFIG = """
@@ -114,6 +114,7 @@ def test_every_example_is_accepted(world: World) -> None:
     assert tried > 30
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_undocumented(world: World, tmp_path: Path) -> None:
     """Whatever is sent, right or wrong: no status, media type or body that the description does not have, and no 5xx.

@@ -168,7 +168,7 @@ def test_a_store_that_does_not_come_up_is_started_again(stack: Any, monkeypatch:
         stack.watch()  # who has given up in between is started again, as the supervisor does each moment
         return f"{len(keys.DUE)} workers" in subprocess.check_output(command, env=environment, text=True, cwd=ROOT)
 
-    wait_for(back, seconds=30, what="all workers, back at the store")
+    wait_for(back, what="all workers, back at the store")
     assert 'lastleg_workers{queue="repair"} 1.0' in requests.get(f"{stack.url}/metrics", timeout=5).text
 
 

@@ -42,11 +42,14 @@ def test_what_is_told_is_enough_and_no_more_than_that(seed: int, by_the_hour: bo
 def served_with_less(problem: Problem, routes: tuple[tuple[int, ...], ...], task: int, told: Relaxation) -> bool:
     """Whether the same driver could serve it with a minute, or a unit, less of a relaxation of amounts."""
     v = next(number for number, crew in enumerate(problem.crews) if crew.driver_id == told.driver_id)
-    if told.code == "time_window" or told.unit is None or told.amount is None:
-        return False
+    assert told.unit is not None
+    assert told.amount is not None
     less = told.amount - (60 if told.unit == "seconds" else 1)
-    nearly = relax._given(problem, v, ReasonCode(told.code), less, told.unit)
-    return next(repair.insertions(nearly, held(problem), v, routes[v], task), None) is not None
+    nearly = [relax._given(problem, v, ReasonCode(told.code), less, told.unit)] if told.code != "time_window" else [
+        relax._with_window(problem, half, number, wider) for half in relax._halves(problem, task) if problem.tasks[half].hard
+        for number, window in enumerate(problem.tasks[half].windows)
+        for wider in (TimeWindow(window.start - less, window.end), TimeWindow(window.start, window.end + less))]  # fmt: skip
+    return any(next(repair.insertions(one, held(problem), v, routes[v], task), None) is not None for one in nearly)
 
 
 def only(situation: Situation, name: str = "d.late") -> dict[str, Relaxation]:
