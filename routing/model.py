@@ -427,12 +427,26 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a shift may come to: stops, metres driven, seconds from leaving to the end, seconds at the wheel; None: any."""
+    """The most that a shift may come to: stops, metres driven, seconds from leaving to the end, seconds at the wheel; None: any.
+
+    `stretch` are the seconds at the wheel without a rest of `rest` seconds in between.
+    """
 
     stops: int | None = None
     distance: int | None = None
     duration: int | None = None
     driving: int | None = None
+    stretch: int | None = None
+    rest: int = 2700
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A rest of `duration` seconds that begins between two depot times, anywhere; not needed where work is over by `latest`."""
+
+    earliest: int
+    latest: int
+    duration: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from routing.eta.forecast import Learned, Travel
 from routing.eta.service import Services
 from routing.model import (
+    Break,
     Costs,
     Depot,
     Driver,
@@ -137,6 +138,8 @@ def rich_problem(seed: int, **size: int) -> Problem:
     crews = [replace(crew, locked=not crew.absent and bool(rng.random() < 0.15)) for crew in crews]
     if maybe():
         crews = [_limited(rng, crew) for crew in crews]
+    if maybe():
+        crews = [_resting(rng, crew, now) if maybe() else crew for crew in crews]
     return replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy)
 
 
@@ -147,6 +150,17 @@ def _limited(rng: np.random.Generator, crew: Crew) -> Crew:
     limits = Limits(some(1, 8), some(5000, 40_000), some(HOUR, 5 * HOUR), some(HOUR // 6, HOUR))
     driven = (int(rng.integers(0, 10_000)), int(rng.integers(0, 1000))) if crew.departed else (0, 0)
     return replace(crew, limits=limits, driven=driven, left_at=crew.ready - int(rng.integers(0, HOUR)) if crew.departed else None)
+
+
+def _resting(rng: np.random.Generator, crew: Crew, now: int) -> Crew:
+    breaks, moment = [], now
+    for _ in range(int(rng.integers(0, 3))):
+        moment += int(rng.integers(-1800, HOUR))
+        breaks.append(Break(moment, moment + int(rng.integers(0, HOUR)), int(rng.choice([600, 1800, 2700]))))
+        moment = breaks[-1].latest + breaks[-1].duration
+    stretch = int(rng.integers(300, HOUR)) if rng.random() < 0.5 else None
+    return replace(crew, breaks=tuple(breaks), limits=replace(crew.limits, stretch=stretch, rest=int(rng.choice([300, 900]))),
+                   wheel=int(rng.integers(0, 600)) if crew.departed else 0)  # fmt: skip
 
 
 def _position(rng: np.random.Generator) -> Turn | int:

@@ -17,7 +17,7 @@ from ingest.store import keys
 from routing.model import ReasonCode
 
 DOCS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-UNUSED_REASONS = {"break", "unreachable", "locked_route", "invalid_location"}
+UNUSED_REASONS = {"unreachable", "locked_route", "invalid_location"}
 """In the closed list for rules that are not there yet."""
 
 

@@ -16,7 +16,8 @@ from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
 from routing.solve.alike import recognized
 from routing.solve.evaluation import bars, evaluate, unassigned_price
-from routing.solve.problem import Problem, Solution, Task
+from routing.solve.pauses import Wheel
+from routing.solve.problem import Crew, Problem, Solution, Task
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held
 from routing.solve.rules.limits import limited, room
@@ -49,7 +50,8 @@ class Arrays:
 
     def __init__(self, problem: Problem, *, neighbours: bool = True, stop: Stop = never) -> None:
         self.problem = problem
-        self.prefixes = [walk(problem, crew, crew.frozen) for crew in problem.crews]
+        self.wheels = [Wheel(crew) if crew.rests else None for crew in problem.crews]
+        self.prefixes = [walk(problem, crew, crew.frozen, wheel) for crew, wheel in zip(problem.crews, self.wheels, strict=True)]
         self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
         self.tasks = [number for number in range(len(problem.tasks)) if number not in problem.fixed]
         self.number = {task: u for u, task in enumerate(self.tasks)}
@@ -63,15 +65,17 @@ class Arrays:
         self.node = np.zeros((n + 2 * crews, 16), np.int32)
         self.price = np.zeros((n + 2 * crews, k.CHANGES + 2 * axes), np.int64)
         self.price[:, [k.LATE_FROM, k.PROMISE]] = k.BEYOND
-        self.price[:, k.PAIR] = -1
+        self.price[:, [k.PAIR, k.MATES]] = -1
         self.node[:, k.WINDOW] = self.node[:, k.OWNER] = self.node[:, k.BEFORE] = -1
         self.node[:, k.DUE] = k.BEYOND
         kinds = {task.kind for task in tasks if any(task.demand)}
         self.mixed = {OrderKind.COLLECTION, OrderKind.DELIVERY} <= kinds
-        self.window: list[tuple[int, int]] = []
+        self.rows: list[tuple[int, int]] = []
+        self.resting: dict[tuple[tuple[int, int], ...], int] = {}
         self._tasks(tasks, axes)
-        self.limited = any(limited(crew) for crew in problem.crews)
-        self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes + k.LIMITS * self.limited), np.int64)
+        self.rules = (k.LIMITED * any(limited(crew) or crew.rests for crew in problem.crews)
+                      + k.NUMBERED * bool((self.price[:, k.NUMBER] % k.END).any()))  # fmt: skip
+        self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes + k.LIMITS * bool(self.rules & k.LIMITED)), np.int64)
         places = self._crews(axes)
         self._owners()
         self.bar = bars(problem, self.tasks)
@@ -85,13 +89,13 @@ class Arrays:
         near, around = self._neighbours(stop) if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
-            bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()), bool((self.price[:, k.NUMBER] % k.END).any()),
-            self.limited, self.kinds, self.matrix, self.price,
-            np.array([*self.window, (0, -1)], np.int32), self.bar, self.keys, near, around)  # fmt: skip
+            bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()),
+            self.rules, self.kinds, self.matrix, self.price,
+            np.array([*self.rows, (0, -1)], np.int32), self.bar, near, around)  # fmt: skip
         size = n + 2 * crews
         self.live = k.Live(
             self.node, self.crew, np.zeros(k.SPARE + self.kinds, np.int64), np.zeros((7, size), np.int32),
-            np.zeros((size, 9), np.int32), np.zeros((crews, 5 + axes), np.int64), np.zeros(size),
+            np.zeros((size, 9), np.int32), np.zeros((crews, 5 + axes), np.int64),
             np.zeros((size if self.mixed else 0, axes, 3), np.int32), np.ones(1, np.uint64))  # fmt: skip
 
     def _tasks(self, tasks: Sequence[Task], axes: int) -> None:
@@ -154,8 +158,8 @@ class Arrays:
             return
         node[u, [k.OPEN, k.CLOSE]] = min(windows[0][0], k.BEYOND), windows[-1][1]
         if len(windows) > 1:
-            node[u, k.WINDOW] = len(self.window)
-            self.window += [*windows, (0, -1)]
+            node[u, k.WINDOW] = len(self.rows)
+            self.rows += [*windows, (0, -1)]
 
     def _crews(self, axes: int) -> list[int]:
         """Fill in starts and ends; returns the matrix place of each row of the kernel's matrix, -1 for an open end."""
@@ -182,11 +186,27 @@ class Arrays:
             self.crew[v, k.BEHIND] = len(crew.done) + len(crew.frozen)
             self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
             loads = after_prefix(problem, crew)
-            if self.limited:
+            if self.rules & k.LIMITED:
                 self.crew[v, [k.MOST_STOPS - k.LIMITS, k.MOST - k.LIMITS, k.MOST + 1 - k.LIMITS]] = room(problem, crew)
+                self.crew[v, k.RESTS - k.LIMITS] = self._rests(crew, self.wheels[v])
             space = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
             self.crew[v, k.AMOUNTS + axes : k.AMOUNTS + 2 * axes] = space
         return places
+
+    def _rests(self, crew: Crew, wheel: Wheel | None) -> int:
+        """The row of `rows` where a crew's rests stand, the same for all who have the same; -1 for none."""
+        if wheel is None:
+            return -1
+        stretch = k.BEYOND if crew.limits.stretch is None else crew.limits.stretch
+        rows = [(stretch, crew.limits.rest), (wheel.since, int(crew.end_place is not None))]
+        for one in crew.breaks[wheel.taken :]:
+            first, last = (min(max(moment - self.zero, 0), k.BEYOND) for moment in (one.earliest, one.latest))
+            rows += [(first, last), (one.duration, 0)]
+        key = tuple([*rows, (0, -1)])
+        if key not in self.resting:
+            self.resting[key] = len(self.rows)
+            self.rows += key
+        return self.resting[key]
 
     def _owners(self) -> None:
         """Who has what in the plan in force, where that binds: drivers on the road."""
@@ -212,7 +232,7 @@ class Arrays:
         where, seconds, metres = np.array(places, np.int64), problem.matrix.seconds, problem.matrix.metres
         if problem.hours is not None:
             seconds, metres = self._at_their_hours(tasks, where)
-        self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 6 if self.limited else 4), np.int32)
+        self.matrix = np.empty((max(1, len(profiles)), len(places), len(places), 6 if self.rules & k.LIMITED else 4), np.int32)
         for (per_hour, per_km), number in profiles.items():
             if stop():
                 raise Stopped
@@ -256,14 +276,14 @@ class Arrays:
         self.kinds = len(seen)
 
     def _keys(self, tasks: Sequence[Task]) -> NDArray[np.float64]:
-        """(5, n): demand, distance from where crews start, width of the window, its begin, its end."""
+        """(6, n): demand, distance from where crews start, width of the window, its begin, its end; and room to sort by them."""
         n = len(tasks)
         starts = np.unique(self.node[n : n + len(self.problem.crews), k.LOC])
         far = self.matrix[0][np.ix_(starts, np.arange(n))][:, :, 0].min(axis=0) if len(starts) and n else np.zeros(n)
         demand = np.abs(self.price[:n, k.CHANGES : k.CHANGES + len(self.problem.dimensions)]).sum(axis=1)
         ends = np.minimum(self.node[:n, k.CLOSE], self.node[:n, k.DUE]).astype(float)
         opens = self.node[:n, k.OPEN].astype(float)
-        return np.ascontiguousarray([demand, far, ends - opens, opens, ends], np.float64).reshape(5, n)
+        return np.ascontiguousarray([demand, far, ends - opens, opens, ends, np.zeros(n)], np.float64).reshape(6, n)
 
     def _neighbours(self, stop: Stop) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         n = len(self.tasks)

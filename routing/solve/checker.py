@@ -7,8 +7,9 @@ rule demands stands in its file in `routing.solve.rules`, beside what engines kn
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from routing.model import Plan, PlannedStop
 from routing.solve.findings import Passed, Violation, Way
@@ -118,16 +119,20 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
     must_end, bare = crew.shift_end + crew.overtime, (0, 0)
     if crew.limits.duration is not None:
         must_end = min(must_end, crew.limits.duration + (crew.ready if crew.left_at is None else crew.left_at))
+    rests = _Rests(crew)
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
             bare = _leg(problem, at, crew.end_place, clock)
-            must_end = max(must_end, clock + bare[0])
+            free = copy.deepcopy(rests)
+            must_end = max(must_end, free.home(clock, bare[0]) if crew.end_place is not None else clock)
         if position == len(ahead):
             break
         task, planned = ahead[position]
         seconds, metres = _leg(problem, at, task.place, clock)
-        reached = clock + seconds
         current = position == 0 and crew.departed and bool(crew.frozen)
+        wait = 0 if at == task.place else task.setup_time
+        reached = clock + seconds if current else rests.reach(position, clock, seconds, task, wait)
+        rests.wheel += seconds if current else 0
         if current and not crew.serving and reached < problem.now:
             reached = problem.now
         ready = reached
@@ -147,8 +152,61 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
             left = problem.now
         stops.append(Passed(task, seconds, metres, reached, begun, left, late, planned.late_by))
         at, clock = task.place, left
+        if position < len(crew.frozen):
+            rests.possible = left
     home = _leg(problem, at, crew.end_place, clock)
-    return Way(problem, crew, tuple(stops), home, clock + home[0], must_end, bare)
+    over = clock if crew.end_place is None else rests.home(clock, home[0], len(stops))
+    return Way(problem, crew, tuple(stops), home, over, must_end, bare, tuple(rests.taken))
+
+
+class _Rests:
+    """The breaks that a crew has to take and the rests it needs at the wheel, as it goes along its way."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.waiting, self.limits = list(crew.breaks), crew.limits
+        self.wheel, self.possible = crew.wheel, crew.ready
+        self.taken: list[tuple[int, int, int]] = []
+
+    def reach(self, position: int, clock: int, seconds: int, task: Task, wait: int) -> int:
+        """When a stop is reached that is driven to for so many seconds, and begun so long after that at the soonest."""
+
+        def open_at(moment: int) -> int:
+            moment = max(moment + wait, task.not_before if task.not_before is not None else 0)
+            later = [max(moment, window.start) for window in task.windows if window.end >= moment]
+            return later[0] if later else moment
+
+        return self._go(position, clock, seconds, open_at, task.service_time)
+
+    def home(self, clock: int, seconds: int, position: int = 0) -> int:
+        """When the way home is over."""
+        return self._go(position, clock, seconds, lambda moment: moment, 0)
+
+    def _go(self, position: int, clock: int, seconds: int, open_at: Callable[[int], int], service: int) -> int:
+        while self.waiting:
+            one = self.waiting[0]
+            begins = open_at(clock + seconds + self._standing(seconds))
+            rest = one.earliest if one.earliest > clock else clock
+            idle = rest <= one.latest and rest + one.duration + seconds <= begins
+            if not idle and begins + service <= one.latest:
+                break
+            self.waiting.pop(0)
+            self.taken.append((position, rest, max(one.latest, self.possible)))
+            clock = rest + one.duration
+            if rest == self.possible:
+                self.possible = clock
+            if one.duration >= self.limits.rest:
+                self.wheel = 0
+        clock += seconds + self._standing(seconds)
+        self.wheel += seconds
+        while self.limits.stretch is not None and self.wheel > self.limits.stretch:
+            self.wheel -= self.limits.stretch
+        return clock
+
+    def _standing(self, seconds: int) -> int:
+        wheel, stood = self.wheel + seconds, 0
+        while self.limits.stretch is not None and wheel > self.limits.stretch:
+            wheel, stood = wheel - self.limits.stretch, stood + self.limits.rest
+        return stood
 
 
 def _leg(problem: Problem, a: int, b: int | None, at: int) -> tuple[int, int]:

@@ -35,7 +35,8 @@ class Way:
     """What is ahead of a crew by a plan.
 
     `home` are seconds and metres of the way back, `over` when it is done. `must_end` is the end of what the shift allows, or
-    of what nobody could change. `bare` is the way back from what is frozen.
+    of what nobody could change. `bare` is the way back from what is frozen. `rests`
+    are the breaks: before which stop, when they begin, and by when they have to.
     """
 
     problem: Problem
@@ -45,6 +46,7 @@ class Way:
     over: int
     must_end: int
     bare: tuple[int, int]
+    rests: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def free(self) -> tuple[Passed, ...]:

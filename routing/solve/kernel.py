@@ -41,16 +41,26 @@ FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING, BEHIND = 5, 6, 7, 8, 9, 10
 kind of ending (crews that may take over each other's tails), stops made or frozen."""
 AMOUNTS = 13
 
-MOST, MOST_STOPS = 2, 4
-"""In a `limited` problem a crew has more columns, behind the amounts and the room for them (see `far`): metres and seconds of its
-legs, which change, then the bounds of both, and that of `STOPS`."""
-LIMITS = 5
+NUMBERED, LIMITED, RELATED = 1, 2, 4
+"""Bits of `rules`: stops pinned to a position; limits or rests; relations between tasks. Plain problems have none, and
+nothing to pay for them but to see that."""
 
-LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+MOST, MOST_STOPS, RESTS = 2, 4, 5
+"""With `LIMITED` a crew has more columns, behind the amounts and the room for them (see `far`): metres and seconds of its
+legs, which change, then the bounds of both, that of `STOPS`, and the row of `rows` where its rests are (-1: it has none). There
+stand the seconds at the wheel between two rests and how long these last; those since the last one, and whether it drives home; and
+of each break the first and the last moment it may begin at, and its length, up to a row (0, -1)."""
+LIMITS = 6
+
+LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """Columns of `price`, a row per node: prices (of one second for LATE and SHIFTED), the moments they count from, the
-other half of a pair (or -1), 1 for the delivery of one, and the position it is pinned to (0: none, `END`: last). For each
-dimension follow the change of the load there, and what joins at the start for it."""
-CHANGES = 10
+other half of a pair (or -1), 1 for the delivery of one, the position it is pinned to (0: none, `END`: last), and the row of its relations
+(-1: none). For each dimension follow the change of the load there, and what joins at the start for it."""
+CHANGES = 11
+
+TOGETHER, APART, AFTER, AHEAD, BEHIND_IT, IN_FRONT = 0, 1, 2, 3, 4, 5
+"""Relations: a row (relation, other task) each, up to (-1, -1). On the same crew or not; after or ahead of it there; right behind
+it, which may be the start node of a route; or right in front of it. All but `APART` and `TOGETHER` come with a `TOGETHER`."""
 
 END = 1 << 20
 
@@ -68,19 +78,19 @@ NO = 1 << 60
 LATE_CAP = 5_000_000
 
 Fixed = namedtuple(
-    "Fixed", "n crews dimensions soft mixed stable barred pairs numbered limited kinds matrix price window bar key near around"
+    "Fixed", "n crews dimensions soft mixed stable barred pairs rules kinds matrix price rows bar near around"
 )
-"""What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back, and where there are limits (P, L, L, 6)
-with metres and seconds on the road; near (n, k, 3); around (n, k)."""
-Live = namedtuple("Live", "node crew total lists saved saved_crew rank load random")
+"""What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back, and with `LIMITED` (P, L, L, 6)
+with metres and seconds on the road; `rows` (R, 2) of windows, rests and relations; near (n, k, 3); around (n, k)."""
+Live = namedtuple("Live", "node crew total lists saved saved_crew load random")
 """What a search changes."""
 
 _I4, _I8, _F8, _U1, _U8 = types.int32, types.int64, types.float64, types.uint8, types.uint64
 FIXED_TYPE = types.NamedTuple(
-    (*(_I8,) * 3, *(types.boolean,) * 7, _I8, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2), write(_F8, 2),
+    (*(_I8,) * 3, *(types.boolean,) * 5, *(_I8,) * 2, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2),
      write(_I4, 3), write(_I4, 2)), Fixed)  # fmt: skip
 LIVE_TYPE = types.NamedTuple(
-    (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_F8), write(_I4, 3), write(_U8)),
+    (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_I4, 3), write(_U8)),
     Live)  # fmt: skip
 _NODES, _PRICES, _WINDOWS = write(_I4, 2), write(_I8, 2), write(_I4, 2)
 _FOUND = types.UniTuple(_I8, 3)
@@ -246,7 +256,7 @@ def pass_forward(fixed, live, x, force):
     node = live.node
     while True:
         i = node[x, PREV]
-        at = begin(node, fixed.window, x, np.int64(node[i, LEAVE]) + node[i, DRIVE])
+        at = begin(node, fixed.rows, x, np.int64(node[i, LEAVE]) + node[i, DRIVE])
         leave = at + node[x, SERVICE]
         if leave == node[x, LEAVE] and not force:
             return
@@ -264,10 +274,10 @@ def pass_backward(fixed, live, x, force):
     while True:
         j = node[x, NEXT]
         onward = np.int64(node[x, DRIVE]) + node[x, SERVICE]
-        a = latest(node, fixed.window, x, node[j, LATEST] - onward)
+        a = latest(node, fixed.rows, x, node[j, LATEST] - onward)
         b = a
         if fixed.soft:
-            b = latest(node, fixed.window, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
+            b = latest(node, fixed.rows, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
         if a == node[x, LATEST] and b == node[x, SLACK] and not force:
             return
         node[x, LATEST] = a
@@ -295,35 +305,108 @@ def stretch(fixed, live, v, i, j, sign):
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
+def has_rests(fixed, live, v):
+    """Whether a crew has breaks to take, or to rest from driving."""
+    return (fixed.rules & LIMITED) > 0 and live.crew[v, AMOUNTS + 2 * fixed.dimensions + RESTS] >= 0
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, types.boolean, returns=_I8)
+def rest_along(fixed, live, v, i, u, k, w, keep):
+    """What the lateness of a route with rests costs, or -1 if it breaks a rule, with u after i and w after k (-1: neither).
+
+    As `routing.solve.pauses` has it. To `keep` the times of leaving is for the route as it is.
+    """
+    node, rows, matrix = live.node, fixed.rows, fixed.matrix
+    row = live.crew[v, AMOUNTS + 2 * fixed.dimensions + RESTS]
+    stretch, rest = np.int64(rows[row, 0]), np.int64(rows[row, 1])
+    since, home = np.int64(rows[row + 1, 0]), rows[row + 1, 1] > 0
+    row += 2
+    used = live.crew[v, STOPS] > 0 or u >= 0
+    p, x, following, late = live.crew[v, PROFILE], fixed.n + v, np.int64(-1), np.int64(0)
+    clock = np.int64(node[x, LEAVE])
+    floor = clock
+    while True:
+        y = np.int64(node[x, NEXT])
+        if x == i and u >= 0:
+            following, i, y = y, np.int64(-1), u
+        elif x == k and w >= 0:
+            if x != u:
+                following = y
+            k, y = np.int64(-1), w
+        elif following >= 0:
+            y, following = following, np.int64(-1)
+        a, b = node[x, LOC], node[y, LOC]
+        drive, seconds = np.int64(matrix[p, a, b, 2]), np.int64(matrix[0, a, b, 5])
+        if drive >= NEVER:
+            return np.int64(-1)
+        stands = max(np.int64(0), (since + seconds + stretch - 1) // stretch - 1) if y < fixed.n or home else np.int64(0)
+        while rows[row, 1] >= 0 and (y < fixed.n or home):
+            first, last, length = np.int64(rows[row, 0]), np.int64(rows[row, 1]), np.int64(rows[row + 1, 0])
+            soonest = clock + drive + stands * rest
+            if y < fixed.n:
+                soonest = begin(node, rows, y, soonest)
+                if soonest < 0:
+                    return np.int64(-1)
+            start = max(clock, first)
+            if not (start <= last and start + length + seconds <= soonest) and soonest + node[y, SERVICE] <= last:
+                break
+            if used and start > max(last, floor):
+                return np.int64(-1)
+            if start == floor:
+                floor = start + length
+            clock = start + length
+            row += 2
+            if length >= rest:
+                since = np.int64(0)
+                stands = max(np.int64(0), (seconds + stretch - 1) // stretch - 1)
+        at = begin(node, rows, y, clock + drive + stands * rest)
+        if at < 0:
+            return np.int64(-1)
+        since += seconds - stands * stretch
+        if at > node[y, DUE]:
+            late += lateness(fixed.price, y, at)
+        clock = at + node[y, SERVICE]
+        if keep:
+            node[y, LEAVE] = clock
+        if y >= fixed.n:
+            return late
+        x = y
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
 def retime(fixed, live, v):
     """Times, lateness and loads of a whole route, again. False if it breaks a hard limit."""
     node = live.node
     s, e = fixed.n + v, fixed.n + fixed.crews + v
     x = np.int64(node[s, NEXT])
-    while True:
-        i = node[x, PREV]
-        at = begin(node, fixed.window, x, np.int64(node[i, LEAVE]) + node[i, DRIVE])
-        if at < 0:
+    if has_rests(fixed, live, v):
+        if rest_along(fixed, live, v, -1, -1, -1, -1, True) < 0:
             return False
-        node[x, LEAVE] = at + node[x, SERVICE]
-        if x == e:
-            break
-        x = np.int64(node[x, NEXT])
+    else:
+        while True:
+            i = node[x, PREV]
+            at = begin(node, fixed.rows, x, np.int64(node[i, LEAVE]) + node[i, DRIVE])
+            if at < 0:
+                return False
+            node[x, LEAVE] = at + node[x, SERVICE]
+            if x == e:
+                break
+            x = np.int64(node[x, NEXT])
     x = np.int64(node[e, PREV])
     while True:
         j = node[x, NEXT]
         onward = np.int64(node[x, DRIVE]) + node[x, SERVICE]
-        a = latest(node, fixed.window, x, node[j, LATEST] - onward)
+        a = latest(node, fixed.rows, x, node[j, LATEST] - onward)
         node[x, LATEST] = a
         if fixed.soft:
-            a = latest(node, fixed.window, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
+            a = latest(node, fixed.rows, x, min(max(node[j, SLACK] - onward, -NEVER), np.int64(node[x, DUE])))
         node[x, SLACK] = a
         if x == s:
             break
         x = np.int64(node[x, PREV])
     if fixed.soft:
         price_lateness(fixed, live, v)
-    if fixed.limited and not within_limits(fixed, live, v):
+    if fixed.rules & LIMITED and not within_limits(fixed, live, v):
         return False
     return price_loads(fixed, live, v) if fixed.mixed else True
 
@@ -341,7 +424,7 @@ def connect(fixed, live, i, j):
         cost += change_price(fixed.n, node, fixed.price, v, i, j)
     node[i, COST] = cost
     node[i, DRIVE] = fixed.matrix[p, a, b, 2]
-    if fixed.limited:
+    if fixed.rules & LIMITED:
         stretch(fixed, live, v, i, j, 1)
 
 
@@ -360,7 +443,7 @@ def touch(fixed, live, v):
     live.saved_crew[row, 2] = crew[v, MOVES]
     for k in range(fixed.dimensions):
         live.saved_crew[row, 3 + k] = crew[v, AMOUNTS + k]
-    for r in range(2 if fixed.limited else 0):
+    for r in range(2 if fixed.rules & LIMITED else 0):
         live.saved_crew[row, 3 + fixed.dimensions + r] = crew[v, AMOUNTS + 2 * fixed.dimensions + r]
     saved, b = live.saved, total[SAVED]
     x, e = fixed.n + v, fixed.n + fixed.crews + v
@@ -391,7 +474,7 @@ def unlink(fixed, live, u):
     node, crew, total = live.node, live.crew, live.total
     v, i, j = np.int64(node[u, CREW]), np.int64(node[u, PREV]), np.int64(node[u, NEXT])
     before = np.int64(node[i, COST]) + node[u, COST]
-    if fixed.limited:
+    if fixed.rules & LIMITED:
         stretch(fixed, live, v, i, u, -1)
         stretch(fixed, live, v, u, j, -1)
     connect(fixed, live, i, j)
@@ -413,7 +496,7 @@ def join(fixed, live, u, i):
     node, crew, total = live.node, live.crew, live.total
     v, j = np.int64(node[i, CREW]), np.int64(node[i, NEXT])
     before = np.int64(node[i, COST])
-    if fixed.limited:
+    if fixed.rules & LIMITED:
         stretch(fixed, live, v, i, j, -1)
     node[u, CREW] = v
     connect(fixed, live, i, u)
@@ -457,7 +540,7 @@ def restore(fixed, live):
         crew[v, MOVES] = live.saved_crew[row, 2]
         for k in range(fixed.dimensions):
             crew[v, AMOUNTS + k] = live.saved_crew[row, 3 + k]
-        for r in range(2 if fixed.limited else 0):
+        for r in range(2 if fixed.rules & LIMITED else 0):
             crew[v, AMOUNTS + 2 * fixed.dimensions + r] = live.saved_crew[row, 3 + fixed.dimensions + r]
         if fixed.mixed:
             price_loads(fixed, live, v)
@@ -487,35 +570,23 @@ def excess(fixed, live, u, i, j, v):
     return np.int64(0)
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=types.boolean)
-def too_much(fixed, live, v, i, u, j):
-    """Whether u between i and j makes a route come to more than it may."""
-    node, crew, legs, far = live.node, live.crew, fixed.matrix[0], AMOUNTS + 2 * fixed.dimensions
-    if crew[v, STOPS] >= crew[v, far + MOST_STOPS]:
-        return True
-    li, lu, lj = node[i, LOC], node[u, LOC], node[j, LOC]
-    for r in range(2):
-        whole = crew[v, far + r] - legs[li, lj, 4 + r] + legs[li, lu, 4 + r] + np.int64(legs[lu, lj, 4 + r])
-        if whole > crew[v, far + MOST + r]:
-            return True
-    return False
-
-
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
-def too_much_of_both(fixed, live, v, i, u, x, w):
-    """As `too_much`, for u after i and w after x, which is u itself where w follows at once."""
+def too_much(fixed, live, v, i, u, k, w):
+    """Whether u after i, and w after k (-1: neither; u itself: at once), make a route come to more than it may."""
     node, crew, legs, far = live.node, live.crew, fixed.matrix[0], AMOUNTS + 2 * fixed.dimensions
-    if crew[v, STOPS] + 2 > crew[v, far + MOST_STOPS]:
+    if crew[v, STOPS] + (1 if w < 0 else 2) > crew[v, far + MOST_STOPS]:
         return True
-    li, lu, lw, lj = node[i, LOC], node[u, LOC], node[w, LOC], node[node[i, NEXT], LOC]
-    for r in range(2):
-        whole = crew[v, far + r] - legs[li, lj, 4 + r] + np.int64(legs[li, lu, 4 + r])
-        if x == u:
-            whole += legs[lu, lw, 4 + r] + np.int64(legs[lw, lj, 4 + r])
+    li, lu, lj = node[i, LOC], node[u, LOC], node[node[i, NEXT], LOC]
+    for r in range(4, 6):
+        whole = crew[v, far + r - 4] - legs[li, lj, r] + np.int64(legs[li, lu, r])
+        if w < 0:
+            whole += legs[lu, lj, r]
+        elif k == u:
+            whole += legs[lu, node[w, LOC], r] + np.int64(legs[node[w, LOC], lj, r])
         else:
-            lx, ly = node[x, LOC], node[node[x, NEXT], LOC]
-            whole += legs[lu, lj, 4 + r] - legs[lx, ly, 4 + r] + legs[lx, lw, 4 + r] + np.int64(legs[lw, ly, 4 + r])
-        if whole > crew[v, far + MOST + r]:
+            lk, lw, ly = node[k, LOC], node[w, LOC], node[node[k, NEXT], LOC]
+            whole += legs[lu, lj, r] - legs[lk, ly, r] + legs[lk, lw, r] + np.int64(legs[lw, ly, r])
+        if whole > crew[v, far + MOST + r - 4]:
             return True
     return False
 
@@ -571,13 +642,81 @@ def in_their_places(fixed, live, v, i, u, k, w):
                 mine = mine or x in (u, w)
 
 
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=types.boolean)
+def behind(fixed, live, x, i):
+    """Whether x is i, or is visited before it."""
+    while i != x and i < fixed.n:
+        i = np.int64(live.node[i, PREV])
+    return i == x
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=types.boolean)
+def torn(fixed, live, v, u, i, j):
+    """Whether u on v, between i and j, breaks a relation of its own, or comes between two that belong behind each other."""
+    node, rows, price = live.node, fixed.rows, fixed.price
+    row = price[u, MATES]
+    while row >= 0 and rows[row, 0] >= 0:
+        relation, other = rows[row, 0], np.int64(rows[row, 1])
+        row += 1
+        if relation == BEHIND_IT:
+            if i != other:
+                return True
+            continue
+        on = np.int64(node[other, CREW])
+        if on < 0:
+            continue
+        if (on == v) == (relation == APART):
+            return True
+        if relation == IN_FRONT and j != other:
+            return True
+        if relation == AFTER and not behind(fixed, live, other, i):
+            return True
+        if relation == AHEAD and behind(fixed, live, other, i):
+            return True
+    row = price[j, MATES] if j < fixed.n else np.int64(-1)
+    while row >= 0 and rows[row, 0] >= 0:
+        if rows[row, 0] == BEHIND_IT and rows[row, 1] != u:
+            return True
+        row += 1
+    return False
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
+def breaks_a_rule(fixed, live, v, i, u, k, w):
+    """Whether u after i, and w after k (-1: neither; u itself: at once), break one of the rules that plain problems have not."""
+    if fixed.rules & LIMITED and too_much(fixed, live, v, i, u, k, w):
+        return True
+    if fixed.rules & NUMBERED and not in_their_places(fixed, live, v, i, u, k, w):
+        return True
+    if fixed.rules & RELATED:
+        j = np.int64(live.node[i, NEXT])
+        if torn(fixed, live, v, u, i, w if k == u and w >= 0 else j):
+            return True
+        if w >= 0:
+            return torn(fixed, live, v, w, k, j if k == u else np.int64(live.node[k, NEXT]))
+    return False
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
+def keeps_rules(fixed, live, v):
+    """Whether a route keeps those of them that depend on the order of its stops."""
+    if fixed.rules & NUMBERED and not in_their_places(fixed, live, v, -1, -1, -1, -1):
+        return False
+    x = np.int64(live.node[fixed.n + v, NEXT]) if fixed.rules & RELATED else fixed.n
+    while x < fixed.n:
+        if torn(fixed, live, v, x, np.int64(live.node[x, PREV]), np.int64(live.node[x, NEXT])):
+            return False
+        x = np.int64(live.node[x, NEXT])
+    return True
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=_I8)
 def added_lateness(fixed, live, j, arrive, d, best):
     """What arriving at j then adds to the lateness from there on, or takes from it; stops counting above `best`."""
     node = live.node
     x, a = np.int64(j), np.int64(arrive)
     while d < best:
-        at = begin(node, fixed.window, x, a)
+        at = begin(node, fixed.rows, x, a)
         if x >= fixed.n:
             v = x - fixed.n - fixed.crews
             if live.crew[v, STOPS] == 0 and live.crew[v, ROAD] == 0:  # who stays at home is not late there
@@ -608,7 +747,7 @@ def insertion(fixed, live, u, i, v, best):
     if d >= best:
         return np.int64(NO)
     arrive = np.int64(node[i, LEAVE]) + fixed.matrix[p, lu, li, 3]
-    at = begin(node, fixed.window, u, arrive)
+    at = begin(node, fixed.rows, u, arrive)
     if at < 0:
         return np.int64(NO)
     onward = at + node[u, SERVICE] + fixed.matrix[p, lu, lj, 2]
@@ -616,10 +755,13 @@ def insertion(fixed, live, u, i, v, best):
         return np.int64(NO)
     if not allowed(fixed, live, u, v) or excess(fixed, live, u, i, j, v) > 0:
         return np.int64(NO)
-    if fixed.limited and too_much(fixed, live, v, i, u, j):
-        return np.int64(NO)
-    if fixed.numbered and not in_their_places(fixed, live, v, i, u, -1, -1):
-        return np.int64(NO)
+    if fixed.rules > 0:
+        if breaks_a_rule(fixed, live, v, i, u, -1, -1):
+            return np.int64(NO)
+        if has_rests(fixed, live, v):
+            late = rest_along(fixed, live, v, i, u, -1, -1, False)
+            d += late - crew[v, LATENESS]
+            return d if late >= 0 and d < best else np.int64(NO)
     if fixed.soft:
         if at > node[u, DUE]:
             d += lateness(fixed.price, u, at)
@@ -743,11 +885,12 @@ def scan_route_pair(fixed, live, u, v, best):
         both = a >= 0 and b >= 0 and a != v and b != v
         if both and (crew[v, MOVES] + 2 > crew[v, MOST_MOVES] or (a == b and crew[a, MOVES] + 2 > crew[a, MOST_MOVES])):
             return best, first, second, v
-    i = n + v
+    i, resting = n + v, has_rests(fixed, live, v)
+    soft = fixed.soft and not resting
     while i < n or i == n + v:
         j = np.int64(node[i, NEXT])
         li = np.int64(node[i, LOC])
-        at_u = begin(node, fixed.window, u, np.int64(node[i, LEAVE]) + matrix[p, lu, li, 3])
+        at_u = begin(node, fixed.rows, u, np.int64(node[i, LEAVE]) + matrix[p, lu, li, 3])
         base = np.int64(matrix[p, lu, li, 1]) - node[i, COST]
         if crew[v, STOPS] == 0:
             base += crew[v, FIXED]
@@ -758,7 +901,7 @@ def scan_route_pair(fixed, live, u, v, best):
             for k in range(fixed.dimensions):
                 if price[u, CHANGES + k] > 0 and load[i, k, 0] + price[u, CHANGES + k] > crew[v, AMOUNTS + fixed.dimensions + k]:
                     good = False
-        if good and fixed.soft and at_u > node[u, DUE]:
+        if good and soft and at_u > node[u, DUE]:
             base += lateness(price, u, at_u)
         if good:
             # x is the node the delivery would follow, left at `leave`; `cost` is that of everything up to leaving x
@@ -772,18 +915,19 @@ def scan_route_pair(fixed, live, u, v, best):
                 if fixed.stable:
                     d += change_price(n, node, price, v, x, w) + change_price(n, node, price, v, w, y)
                 if d < best:
-                    at_w = begin(node, fixed.window, w, leave + matrix[p, lw, lx, 3])
+                    at_w = begin(node, fixed.rows, w, leave + matrix[p, lw, lx, 3])
                     if at_w >= 0:
                         onward = at_w + node[w, SERVICE] + matrix[p, lw, ly, 2]
                         if onward <= node[y, LATEST]:
-                            if fixed.soft:
+                            if soft:
                                 if at_w > node[w, DUE]:
                                     d += lateness(price, w, at_w)
                                 if onward > node[y, SLACK] or onward < np.int64(node[y, LEAVE] - node[y, SERVICE]):
                                     d = added_lateness(fixed, live, y, onward, d, best)
-                            if (d < best and not (fixed.numbered and not in_their_places(fixed, live, v, i, u, x, w))
-                                    and not (fixed.limited and too_much_of_both(fixed, live, v, i, u, x, w))):  # fmt: skip
-                                best, first, second = d, i, x
+                            if d < best and not (fixed.rules > 0 and breaks_a_rule(fixed, live, v, i, u, x, w)):
+                                late = rest_along(fixed, live, v, i, u, x, w, False) if resting else crew[v, LATENESS]
+                                if late >= 0 and d + late - crew[v, LATENESS] < best:
+                                    best, first, second = d + late - crew[v, LATENESS], i, x
                 # on to y with the goods on board
                 if y >= n:
                     break
@@ -795,13 +939,13 @@ def scan_route_pair(fixed, live, u, v, best):
                 arrive = leave + matrix[p, lx, ly, 2]
                 if not good or arrive > node[y, LATEST]:
                     break
-                at = begin(node, fixed.window, y, arrive)
+                at = begin(node, fixed.rows, y, arrive)
                 if x == u:
                     cost += matrix[p, lx, ly, 0]
                     if fixed.stable:
                         cost += change_price(n, node, price, v, x, y)
                 old = np.int64(node[y, LEAVE] - node[y, SERVICE])
-                if fixed.soft and max(at, old) > node[y, DUE]:
+                if soft and max(at, old) > node[y, DUE]:
                     cost += lateness(price, y, at) - lateness(price, y, old)
                 leave = at + node[y, SERVICE]
                 x, y = y, np.int64(node[y, NEXT])
@@ -850,6 +994,8 @@ def place(fixed, live, u, blink, everywhere):
             return False
         touch(fixed, live, v)
         link(fixed, live, u, i)
+        if has_rests(fixed, live, v):
+            retime(fixed, live, v)
         return True
     _, i, k, v = best_places(fixed, live, u, everywhere)
     if i < 0:
@@ -873,34 +1019,35 @@ def open_route(fixed, live, u):
         v = live.total[SPARE + kind]
         if v >= 0 and insertion(fixed, live, u, fixed.n + v, v, np.int64(NO)) < NO:
             touch(fixed, live, v)
-            link(fixed, live, u, fixed.n + v)
+            join(fixed, live, u, fixed.n + v)
+            retime(fixed, live, v)
             return True
     return False
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8)
-def arrange(fixed, live, m, order):
-    """Sort the m tasks in GONE.
+@tight(LIVE_TYPE, write(_F8, 2), _I8, _F8)
+def arrange(live, key, m, order):
+    """Sort the m tasks in GONE by one of the first rows of `key` (6, n); the last is room for what they are sorted by.
 
     `order` chooses what they are sorted by: below 4 chance, below 8 demand, then far, near, narrow, early and late ones.
     """
-    gone, rank, random = live.lists[GONE], live.rank, live.random
+    gone, rank, random = live.lists[GONE], key[5], live.random
     for t in range(m):
         u = gone[t]
         if order < 4:
             rank[t] = uniform(random)
         elif order < 8:
-            rank[t] = -fixed.key[0, u]
+            rank[t] = -key[0, u]
         elif order < 10:
-            rank[t] = -fixed.key[1, u]
+            rank[t] = -key[1, u]
         elif order < 11:
-            rank[t] = fixed.key[1, u]
+            rank[t] = key[1, u]
         elif order < 13:
-            rank[t] = fixed.key[2, u]
+            rank[t] = key[2, u]
         elif order < 15:
-            rank[t] = fixed.key[3, u]
+            rank[t] = key[3, u]
         else:
-            rank[t] = -fixed.key[4, u]
+            rank[t] = -key[4, u]
     gap = 1
     while gap < m // 9:
         gap = 3 * gap + 1
@@ -932,7 +1079,7 @@ def recreate(fixed, live, first, last, blink, everywhere, opening):
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)
-def take_out(fixed, live, u, m):
+def take_one_out(fixed, live, u, m):
     """Take a task, and the other half of its pair, out of its route and into GONE."""
     if live.node[u, CREW] < 0:
         return m
@@ -944,6 +1091,22 @@ def take_out(fixed, live, u, m):
             u = other
     live.lists[GONE, m] = u
     return m + 1
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)
+def take_out(fixed, live, u, m):
+    """Take a task, and the other half of its pair, out of its route and into GONE; half of the time with all it belongs together with.
+
+    Else none of those could ever go elsewhere.
+    """
+    if live.node[u, CREW] < 0:
+        return m
+    row = fixed.price[u, MATES] if fixed.rules & RELATED and uniform(live.random) < 0.5 else np.int64(-1)
+    while row >= 0 and fixed.rows[row, 0] >= 0:
+        if fixed.rows[row, 0] == TOGETHER:
+            m = take_one_out(fixed, live, np.int64(fixed.rows[row, 1]), m)
+        row += 1
+    return take_one_out(fixed, live, u, m)
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _F8, _F8, _F8, _F8, returns=_I8)
@@ -1019,7 +1182,7 @@ def rebuild(fixed, live, v):
     s, e = fixed.n + v, fixed.n + fixed.crews + v
     good = True
     stops = np.int64(0)
-    for r in range(2 if fixed.limited else 0):
+    for r in range(2 if fixed.rules & LIMITED else 0):
         crew[v, AMOUNTS + 2 * fixed.dimensions + r] = 0
     for k in range(fixed.dimensions):
         crew[v, AMOUNTS + k] = 0
@@ -1094,7 +1257,7 @@ def swap_tails(fixed, live, i, j):
     for x in (v, w):
         if live.crew[x, MOVES] > live.crew[x, MOST_MOVES]:
             return False
-        if fixed.numbered and not in_their_places(fixed, live, x, -1, -1, -1, -1):
+        if not keeps_rules(fixed, live, np.int64(x)):
             return False
     x = np.int64(node[fixed.n + v, NEXT])
     while fixed.pairs and x < fixed.n:  # they stay together
@@ -1169,8 +1332,8 @@ def keep_best(fixed, live):
         lists[BEST_LEFT_OUT, t] = lists[LEFT_NOW, t]
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
-def search(fixed, live, iterations, hot, cooling, mean, longest, split, timely, blink, opening, tails, retries):
+@tight(FIXED_TYPE, LIVE_TYPE, write(_F8, 2), _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
+def search(fixed, live, key, iterations, hot, cooling, mean, longest, split, timely, blink, opening, tails, retries):
     """Ruin, recreate, keep or go back; `hot` is the temperature, falling by `cooling` each time."""
     lists, total, random = live.lists, live.total, live.random
     for _ in range(iterations):
@@ -1196,11 +1359,11 @@ def search(fixed, live, iterations, hot, cooling, mean, longest, split, timely, 
                 m += 1
                 total[LEFT] -= 1
                 lists[LEFT_NOW, z] = lists[LEFT_NOW, total[LEFT]]
-            arrange(fixed, live, m, uniform(random) * 17.0)
+            arrange(live, key, m, uniform(random) * 17.0)
             recreate(fixed, live, 0, m, blink, False, opening)
             good = total[COSTS] < before - hot * math.log(uniform(random) + 1e-300)
-            for t in range(total[TOUCHED] if fixed.numbered else 0):  # what was taken out may have to be in front of them
-                good = good and in_their_places(fixed, live, np.int64(lists[CHANGED, t]), -1, -1, -1, -1)
+            for t in range(total[TOUCHED] if fixed.rules > 0 else 0):  # what was taken out may have to be in front of them
+                good = good and keeps_rules(fixed, live, np.int64(lists[CHANGED, t]))
         if good:
             total[TAKEN] += 1
             if total[COSTS] < total[BEST]:
@@ -1247,7 +1410,7 @@ def clear(fixed, live):
         crew[v, STAMP] = 0
         crew[v, MOVES] = 0
         crew[v, TRIED] = 0
-        if fixed.limited:
+        if fixed.rules & LIMITED:
             crew[v, AMOUNTS + 2 * fixed.dimensions] = crew[v, AMOUNTS + 2 * fixed.dimensions + 1] = 0
             stretch(fixed, live, v, s, e, 1)
         for k in range(fixed.dimensions):
@@ -1291,7 +1454,7 @@ def take_over(fixed, live, v, sequence, first, last):
         other = price[x, PAIR]
         good = other < 0 or node[other, CREW] == v
         x = np.int64(node[x, NEXT])
-    if good and retime(fixed, live, v) and not (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1)):
+    if good and retime(fixed, live, v) and keeps_rules(fixed, live, v):
         return True
     while node[fixed.n + v, NEXT] < fixed.n:
         unlink(fixed, live, np.int64(node[fixed.n + v, NEXT]))
@@ -1319,7 +1482,8 @@ def begin_with(fixed, live, sequence, bounds):
             if other >= 0 and price[u, SECOND] == 1 and node[other, CREW] != v:
                 continue  # its pickup is not on board
             if insertion(fixed, live, u, i, v, np.int64(NO)) < NO:
-                link(fixed, live, u, i)
+                join(fixed, live, u, i)
+                retime(fixed, live, v)
                 i = u
         x = np.int64(node[fixed.n + v, NEXT])
         while x < fixed.n:  # pickups whose delivery found no place
@@ -1327,7 +1491,7 @@ def begin_with(fixed, live, sequence, bounds):
             other = price[x, PAIR]
             if other >= 0 and node[other, CREW] < 0:
                 unlink(fixed, live, x)
-                broken = not retime(fixed, live, v) or (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1))
+                broken = not (retime(fixed, live, v) and keeps_rules(fixed, live, v))
                 while broken and node[fixed.n + v, NEXT] < fixed.n:  # what came after had to wait for it: all afresh
                     unlink(fixed, live, np.int64(node[fixed.n + v, NEXT]))
                 if broken:
@@ -1372,7 +1536,7 @@ def offers(fixed, live, u, spans, out):
             out[s, v, 1] = 0
             if first >= 0:
                 arrive = np.int64(node[first, LEAVE]) + fixed.matrix[live.crew[v, PROFILE], node[u, LOC], node[first, LOC], 3]
-                out[s, v, 1] = begin(node, fixed.window, u, arrive)
+                out[s, v, 1] = begin(node, fixed.rows, u, arrive)
             out[s, v, 2] = first
             out[s, v, 3] = second
 
@@ -1381,7 +1545,8 @@ def offers(fixed, live, u, spans, out):
 def place_on(fixed, live, u, v):
     """Put it there, where it costs least."""
     if fixed.price[u, PAIR] < 0:
-        link(fixed, live, u, scan_route(fixed, live, u, v, np.int64(NO))[1])
+        join(fixed, live, u, scan_route(fixed, live, u, v, np.int64(NO))[1])
+        retime(fixed, live, v)
     else:
         found = scan_route_pair(fixed, live, u, v, np.int64(NO))
         join(fixed, live, u, found[1])
@@ -1462,7 +1627,7 @@ def move_late(fixed, live, gain):
         before = total[COSTS]
         touch(fixed, live, v)
         unlink(fixed, live, u)
-        good = retime(fixed, live, v) and not (fixed.numbered and not in_their_places(fixed, live, v, -1, -1, -1, -1))
+        good = retime(fixed, live, v) and keeps_rules(fixed, live, v)
         if not (good and place(fixed, live, u, 0.0, True) and total[COSTS] < before - gain):
             restore(fixed, live)
             total[COSTS] = before
@@ -1487,7 +1652,7 @@ def shortfalls(fixed, live, u, out):
             if short == 0:
                 at, x, arrive = np.int64(0), np.int64(u), np.int64(node[i, LEAVE]) + matrix[p, lu, node[i, LOC], 3]
                 while True:
-                    at = begin(node, fixed.window, x, arrive)
+                    at = begin(node, fixed.rows, x, arrive)
                     if at < 0:
                         short += min(arrive - node[x, CLOSE], NEVER)
                         at = arrive

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from routing.model import (
     PICKUP,
     TERMINAL,
+    Break,
     Costs,
     Dispatch,
     Limits,
@@ -101,6 +102,7 @@ class Crew:
     driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now. `overtime` are
     the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is. `limits` are what its whole shift
     may come to; of that `driven` (metres, seconds) is behind it, as far as a limit asks for it. `left_at` is when it left.
+    `breaks` are those that are still to come, in their order; `wheel` are the seconds driven since the last rest.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -128,6 +130,13 @@ class Crew:
     limits: Limits = ANY
     driven: tuple[int, int] = (0, 0)
     left_at: int | None = None
+    breaks: tuple[Break, ...] = ()
+    wheel: int = 0
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has breaks to take, or to rest from driving."""
+        return bool(self.breaks) or self.limits.stretch is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ def fits(problem: Problem) -> bool:
     if not problem.crews or any(task.promised is not None or task.position is not None
                                 or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
         return False
-    return not any(limited(crew) for crew in problem.crews) and legs(problem) <= MOST
+    return not any(limited(crew) or crew.rests for crew in problem.crews) and legs(problem) <= MOST
 
 
 def legs(problem: Problem) -> int:

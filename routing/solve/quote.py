@@ -54,7 +54,7 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
     found = np.empty((len(open_), len(problem.crews), 4), np.int64)
     k.offers(arrays.constants, arrays.live, arrays.number[task], np.clip(spans, -k.BEYOND, k.BEYOND), found)
     offers = []
-    if problem.hours is not None:
+    if problem.hours is not None or any(crew.rests for crew in problem.crews):
         offers = _by_the_hour(arrays, task, open_, found)
     else:
         offers = [Offer(open_[s], problem.crews[v].driver_id, problem.crews[v].shift_id, int(found[s, v, 0]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from routing.model import ReasonCode
+from routing.solve.pauses import Pause, Wheel
 from routing.solve.problem import Crew, Problem, Task
 
 
@@ -43,6 +44,7 @@ class Tour:
     way_home: tuple[int, int]
     home: int
     ends_by: int
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def used(self) -> bool:
@@ -59,38 +61,57 @@ def begin_service(task: Task, ready: int) -> tuple[int, int]:
     return ready, ready - task.windows[-1].end if task.windows else 0
 
 
-def walk(problem: Problem, crew: Crew, route: Sequence[int]) -> list[Visit]:
-    """Times along a route: no waiting but for windows, and nothing frozen ends before now."""
+def walk(problem: Problem, crew: Crew, route: Sequence[int], wheel: Wheel | None = None) -> list[Visit]:
+    """Times along a route: no waiting but for windows and rests, and nothing frozen ends before now; `wheel` goes along."""
     visits: list[Visit] = []
+    if wheel is None and crew.rests:
+        wheel = Wheel(crew)
     place, time = crew.place, crew.ready
     live = len(crew.frozen) if crew.departed else 0
     for position, number in enumerate(route):
         task = problem.tasks[number]
-        seconds, metres = problem.leg(place, task.place, time)
-        arrive = time + seconds
+        there = crew.setup if live and position == 0 and crew.serving else task.setup_time if task.place != place else 0
+        if wheel is None or (live and position == 0):
+            seconds, metres = problem.leg(place, task.place, time)
+            arrive = time + seconds
+            if wheel is not None:
+                wheel.since += seconds
+        else:
+            arrive, seconds, metres = _rested(problem, wheel, position, place, task, time, there)
         if live and position == 0 and not crew.serving:
             arrive = max(arrive, problem.now)
-        there = crew.setup if live and position == 0 and crew.serving else task.setup_time if task.place != place else 0
         begin, late = begin_service(task, arrive + there)
         leave = begin + task.service_time
         if live and position == 0:
             leave = max(leave, problem.now)
         visits.append(Visit(number, arrive, begin, leave, late, seconds, metres))
         place, time = task.place, leave
+        if wheel is not None and position < len(crew.frozen):
+            wheel.floor = leave
     return visits
+
+
+def _rested(problem: Problem, wheel: Wheel, position: int, place: int, task: Task, time: int,
+            there: int) -> tuple[int, int, int]:  # fmt: skip
+    """Arrival, seconds and metres of a leg with rests before or on it. Roads are as they are when the stop before is left."""
+    seconds, metres = problem.leg(place, task.place, time)
+    arrive = wheel.drive(position, time, seconds, lambda arrive: begin_service(task, arrive + there)[0], task.service_time)
+    return arrive, seconds, metres
 
 
 def tour(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | None = None) -> Tour:
     """A route as it would be driven. `ends_by` is `deadline(problem, crew)`, from callers that have many of one crew."""
-    visits = walk(problem, crew, route)
-    way_home, home = _home(problem, crew, visits)
+    wheel = Wheel(crew) if crew.rests else None
+    visits = walk(problem, crew, route, wheel)
+    way_home, home = _home(problem, crew, visits, wheel)
     return Tour(problem, crew, tuple(problem.tasks[number] for number in route), tuple(visits), way_home, home,
-                deadline(problem, crew) if ends_by is None else ends_by)  # fmt: skip
+                deadline(problem, crew) if ends_by is None else ends_by, tuple(wheel.pauses) if wheel else ())  # fmt: skip
 
 
 def deadline(problem: Problem, crew: Crew) -> int:
     """When a shift may last no longer, or, where the frozen prefix already breaks that, the earliest end still possible."""
-    return max(ends_at(crew)[0], _home(problem, crew, walk(problem, crew, crew.frozen))[1])
+    wheel = Wheel(crew) if crew.rests else None
+    return max(ends_at(crew)[0], _home(problem, crew, walk(problem, crew, crew.frozen, wheel), wheel)[1])
 
 
 def ends_at(crew: Crew) -> tuple[int, ReasonCode]:
@@ -102,11 +123,13 @@ def ends_at(crew: Crew) -> tuple[int, ReasonCode]:
     return ends, ReasonCode.SHIFT_END
 
 
-def _home(problem: Problem, crew: Crew, visits: Sequence[Visit]) -> tuple[tuple[int, int], int]:
+def _home(problem: Problem, crew: Crew, visits: Sequence[Visit], wheel: Wheel | None) -> tuple[tuple[int, int], int]:
     """The way back to the end place and the time there, or when a crew is free after its last stop if it has none."""
     place = problem.tasks[visits[-1].task].place if visits else crew.place
     time = visits[-1].leave if visits else crew.ready
     if crew.end_place is None:
         return (0, 0), time
     seconds, metres = problem.leg(place, crew.end_place, time)
-    return (seconds, metres), time + seconds
+    if wheel is None:
+        return (seconds, metres), time + seconds
+    return (seconds, metres), wheel.drive(len(visits), time, seconds, lambda arrive: arrive, 0)

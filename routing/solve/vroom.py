@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from routing.errors import BadProblem
-from routing.model import Costs, Limits, Location, OrderKind, Place, Policy, TimeWindow
+from routing.model import Break, Costs, Limits, Location, OrderKind, Place, Policy, TimeWindow
 from routing.roads.travel import Matrix
 from routing.solve import wellformed
 from routing.solve.evaluation import evaluate
 from routing.solve.problem import Crew, Problem, Solution, Task
-from routing.solve.tour import ends_at, walk
+from routing.solve.tour import Tour, ends_at, tour
 
 MatrixOf = Callable[[Sequence[Place]], Matrix]
 """Travel times and distances between places."""
@@ -30,7 +30,7 @@ EVER = 7 * 86_400
 """So long (s) lasts the day of a vehicle that has no time window, from the first moment that the problem names."""
 
 REFUSED = {
-    "vehicles": ("breaks", "steps", "volume", "profiles", "matrices_by_type"),
+    "vehicles": ("steps", "volume", "profiles", "matrices_by_type"),
     "jobs": ("service_per_type", "setup_per_type"),
 }
 """Of vehicles and of jobs: what no rule of ours says."""
@@ -69,6 +69,13 @@ class _Costs(msgspec.Struct, frozen=True):
     per_km: int = 0
 
 
+class _Break(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+    time_windows: tuple[tuple[int, int], ...] = ()
+    service: int = 0
+    description: str = ""
+
+
 class _Vehicle(msgspec.Struct, frozen=True):
     id: int
     profile: str = "car"
@@ -81,6 +88,7 @@ class _Vehicle(msgspec.Struct, frozen=True):
     time_window: tuple[int, int] | None = None
     costs: _Costs = _Costs()
     speed_factor: float = 1.0
+    breaks: tuple[_Break, ...] = ()
     max_tasks: int | None = None
     max_travel_time: int | None = None
     max_distance: int | None = None
@@ -148,6 +156,8 @@ def _refuse(found: _Input, plain: Any, name: str) -> None:
     if any(len(amount) not in (0, width) for amount in amounts):
         raise BadProblem(f"{name}: some amounts have {width} numbers, and some fewer.", remedy="Give all of them as many.")
     for vehicle in found.vehicles:
+        if any(len(one.time_windows) > 1 for one in vehicle.breaks):
+            raise BadProblem(f"{name}: a break of vehicle {vehicle.id} has several windows, which this does not hold to.")
         if vehicle.time_window is not None and vehicle.time_window[0] > vehicle.time_window[1]:
             raise BadProblem(f"{name}: the time_window of vehicle {vehicle.id} ends before it begins.")
     if len({vehicle.profile for vehicle in found.vehicles}) > 1 or any(vehicle.speed_factor != 1 for vehicle in found.vehicles):
@@ -253,6 +263,8 @@ def _crew(vehicle: _Vehicle, places: _Places, now: int, width: int) -> Crew:
         absent=False, serving=False, done=(), frozen=(), base=(), revisions={},
         costs=Costs(fixed=vehicle.costs.fixed, per_km=vehicle.costs.per_km, per_hour=vehicle.costs.per_hour),
         limits=Limits(vehicle.max_tasks, vehicle.max_distance, driving=vehicle.max_travel_time),
+        breaks=tuple(sorted((Break(*(one.time_windows[0] if one.time_windows else (start, end)), one.service)
+                             for one in vehicle.breaks), key=lambda one: one.earliest)),
     )  # fmt: skip
 
 
@@ -304,11 +316,14 @@ def _hours(crew: Crew) -> list[int]:
     return [crew.ready, max(crew.ready, min(crew.shift_end, ends_at(crew)[0]))]
 
 
-def _limits(crew: Crew) -> dict[str, int]:
-    """What is left of a crew's limits. VROOM has none of how long a shift may last: its window ends sooner."""
+def _limits(crew: Crew) -> dict[str, Any]:
+    """What is left of a crew's limits, and its breaks. VROOM has none of how long a shift may last: its window ends sooner."""
     left = {"max_tasks": (crew.limits.stops, len(crew.done)), "max_distance": (crew.limits.distance, crew.driven[0]),
             "max_travel_time": (crew.limits.driving, crew.driven[1])}  # fmt: skip
-    return {name: max(0, most - gone) for name, (most, gone) in left.items() if most is not None}
+    told: dict[str, Any] = {name: max(0, most - gone) for name, (most, gone) in left.items() if most is not None}
+    breaks = [{"id": number, "time_windows": [[one.earliest, one.latest]], "service": one.duration}
+              for number, one in enumerate(crew.breaks)]  # fmt: skip
+    return told | ({"breaks": breaks} if breaks else {})
 
 
 def _located(problem: Problem, place: int) -> dict[str, Any]:
@@ -337,12 +352,14 @@ def _named(task: Task) -> dict[str, Any]:
 
 
 def _route(problem: Problem, crew: Crew, route: Sequence[int]) -> dict[str, Any]:
-    visits, priced = walk(problem, crew, route), evaluate(problem, crew, route)
-    start = visits[0].arrive - visits[0].seconds
+    driven_so, priced = tour(problem, crew, route), evaluate(problem, crew, route)
+    visits = driven_so.visits
+    start = crew.ready if crew.rests else visits[0].arrive - visits[0].seconds
     steps: list[dict[str, Any]] = [{"type": "start", "arrival": start} | _located(problem, crew.place)]
     waited = serviced = setups = distance = driven = 0
-    place = crew.place
-    for visit in visits:
+    place, leave = crew.place, start
+    for position, visit in enumerate(visits):
+        waited, serviced = _breaks(driven_so, position, leave, steps, waited, serviced, (driven, distance))
         task = problem.tasks[visit.task]
         setup = task.setup_time if task.place != place else 0
         waiting, place = visit.begin - visit.arrive - setup, task.place
@@ -351,10 +368,11 @@ def _route(problem: Problem, crew: Crew, route: Sequence[int]) -> dict[str, Any]
         steps.append(_named(task) | _located(problem, task.place) | {
             "arrival": visit.arrive, "setup": setup, "service": task.service_time, "waiting_time": waiting, "duration": driven,
             "distance": distance})  # fmt: skip
-    leave = visits[-1].leave
+        leave = visit.leave
+    waited, serviced = _breaks(driven_so, len(visits), leave, steps, waited, serviced, (driven, distance))
     if crew.end_place is not None:
         seconds, metres = problem.leg(problem.tasks[route[-1]].place, crew.end_place, leave)
-        driven, distance, leave = driven + seconds, distance + metres, leave + seconds
+        driven, distance, leave = driven + seconds, distance + metres, driven_so.home
         end = {"type": "end", "arrival": leave, "duration": driven, "distance": distance}
         steps.append(end | _located(problem, crew.end_place))
     vehicle = crew.vehicle_id.removeprefix("vehicle")
@@ -363,3 +381,16 @@ def _route(problem: Problem, crew: Crew, route: Sequence[int]) -> dict[str, Any]
         "service": serviced, "duration": driven, "distance": distance, "waiting_time": waited,
         "priority": sum(problem.tasks[task].priority for task in route), "steps": steps, "violations": [],
     }  # fmt: skip
+
+
+def _breaks(way: Tour, position: int, leave: int, steps: list[dict[str, Any]], waited: int, serviced: int,
+            so_far: tuple[int, int]) -> tuple[int, int]:  # fmt: skip
+    """Add the breaks before a position to a route's steps; the waiting and service that there have been then."""
+    for pause in way.pauses:
+        if pause.before == position:
+            waiting = 0 if pause.on_the_way else pause.start - leave
+            waited, serviced = waited + waiting, serviced + pause.end - pause.start
+            steps.append({"type": "break", "arrival": pause.start - waiting, "setup": 0, "service": pause.end - pause.start,
+                          "waiting_time": waiting, "duration": so_far[0], "distance": so_far[1]})  # fmt: skip
+            leave = pause.end
+    return waited, serviced

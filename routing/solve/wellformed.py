@@ -134,6 +134,13 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
         limit = getattr(crew.limits, name)
         if limit is not None and not 0 <= limit <= LARGEST:
             yield f"limits.{name} is {limit}, not a number from 0 on"
+    if crew.limits.stretch is not None and not 1 <= crew.limits.stretch <= LARGEST:
+        yield f"limits.stretch is {crew.limits.stretch}, not seconds from 1 on"
+    if not 0 <= crew.limits.rest <= LONGEST or not 0 <= crew.wheel <= LARGEST:
+        yield "limits.rest or wheel are not seconds from 0 on"
+    for number, one in enumerate(crew.breaks):
+        if not one.earliest <= one.latest or not 0 <= one.duration <= LONGEST or abs(one.latest - problem.now) > LONGEST:
+            yield f"breaks[{number}] ends before it begins, lasts less than nothing, or is years away"
     if len(crew.driven) != 2 or any(not 0 <= amount <= LARGEST for amount in crew.driven):
         yield f"driven is {crew.driven}, not metres and seconds from 0 on"
     if crew.left_at is not None and abs(crew.left_at - problem.now) > LONGEST:

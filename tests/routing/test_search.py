@@ -20,7 +20,7 @@ from routing.solve.arrays import Arrays
 from routing.solve.checker import check
 from routing.solve.evaluation import barred, bars, closed, drivable, parts, total, unassigned_price
 from routing.solve.plan import publishable
-from routing.solve.problem import Problem, Solution, current, one_each
+from routing.solve.problem import Crew, Problem, Solution, current, one_each
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.changes import held, within_budget
 from tests.builders import HOUR, T0, Situation, order, random_situation, rich_problem, with_hours
@@ -46,7 +46,7 @@ def test_the_kernel_prices_as_the_evaluator(seed: int) -> None:
     assert arrays.cost == total(problem, first)
     for _ in range(3):
         if arrays.constants.n and arrays.constants.crews:
-            kernel.search(arrays.constants, arrays.live, 100, 200.0, 1.0, 6.0, 10.0, 0.5, 0.5, 0.01, 0.1, 0.5, 10)
+            kernel.search(arrays.constants, arrays.live, arrays.keys, 100, 200.0, 1.0, 6.0, 10.0, 0.5, 0.5, 0.01, 0.1, 0.5, 10)
         found = checked(problem, arrays.solution())
         assert arrays.cost == total(problem, found) <= total(problem, first)
     repair.mend(arrays)
@@ -83,12 +83,12 @@ def test_plans_hold_at_the_hours_they_are_driven_in(seed: int) -> None:
 @example(2313)  # a load below zero
 @example(129)  # OR-Tools let more stops change hands than may
 def test_ortools_never_makes_a_plan_worse(seed: int) -> None:
-    """In any live situation; its model has every rule but numbered positions and the bound on changes, and no load below zero."""
+    """In any live situation; its model has every rule but rests, numbered positions, the bound on changes, and loads below zero."""
     problem = rich_problem(seed)
     start = repair.repair(problem)
     found = checked(problem, ortools_engine.improve(problem, start, budget=3600, solutions=5))
     assert total(problem, found) <= total(problem, start)
-    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
+    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None), crews=without_rests(problem),
                       tasks=tuple(replace(task, position=None) for task in problem.tasks))  # fmt: skip
     itself = ortools_engine.Model(problem).solve(repair.repair(problem), seconds=3600, solutions=5)
     if itself is None:  # a delivery driven to before its pickup takes off what never came aboard
@@ -130,11 +130,16 @@ def test_pyvrp_prices_as_the_evaluator(seed: int) -> None:
     assert sorted(model.decode(there).routes) == sorted(start.routes)
 
 
+def without_rests(problem: Problem) -> tuple[Crew, ...]:
+    """The crews without breaks, and with no bound on how long they drive at a stretch."""
+    return tuple(replace(crew, breaks=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
+
+
 def fitting(problem: Problem) -> Problem:
     """The same without what PyVRP cannot express."""
     tasks = (replace(task, promised=None, position=None, windows=task.windows[:1] if task.pair is not None else task.windows)
              for task in problem.tasks)  # fmt: skip
-    crews = (replace(crew, limits=Limits(duration=crew.limits.duration)) for crew in problem.crews)
+    crews = (replace(crew, limits=Limits(duration=crew.limits.duration), breaks=()) for crew in problem.crews)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews))
 
 

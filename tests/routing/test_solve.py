@@ -15,9 +15,11 @@ from routing import __main__ as command
 from routing import codec
 from routing.errors import BadProblem
 from routing.model import (
+    Break,
     Costs,
     Limits,
     Location,
+    Order,
     Place,
     Plan,
     PlannedStop,
@@ -37,6 +39,7 @@ from routing.solve.checker import check
 from routing.solve.evaluation import total
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, current
+from routing.solve.tour import Tour, tour
 from tests.builders import CENTRE, HOUR, T0, Situation, flat, order, random_situation, with_hours
 
 
@@ -167,6 +170,53 @@ def test_a_shift_keeps_its_limits(limits: Limits, reason: Reason) -> None:
         plan = plan_of(problem, engines.ENGINES[engine](problem, budget=0.3, stop=lambda: False))
         assert check(problem, plan) == []
         assert plan.unassigned == (Unassigned("d.far", (reason,)),)
+
+
+@pytest.mark.parametrize(("stretch", "rest", "driven", "rests"), [
+    (int(4.5 * HOUR), 45 * 60, 8 * HOUR, 1), (int(4.5 * HOUR), 45 * 60, 10 * HOUR, 2), (8 * HOUR, 30 * 60, 8 * HOUR, 0),
+    (8 * HOUR, 30 * 60, 10 * HOUR, 1),
+])  # fmt: skip
+def test_nobody_drives_for_longer_at_a_stretch_than_may_be(stretch: int, rest: int, driven: int, rests: int) -> None:
+    """45 minutes after at most 4.5 hours of driving: Regulation (EC) 561/2006, article 7; 30 after 8: 49 CFR 395.3(a)(3)(ii)."""
+    situation = Situation(hours=14).add(order("far", 0, driven / 200))  # 10 m/s, there and back
+    problem = situation.problem()
+    limits = Limits(stretch=stretch, rest=rest)
+    problem = replace(problem, crews=tuple(replace(crew, limits=limits) for crew in problem.crews))
+    solution = repair.repair(problem)
+    assert check(problem, plan_of(problem, solution)) == []
+    way = tour(problem, problem.crews[0], solution.routes[0])
+    assert len(way.pauses) == rests
+    assert way.home == T0 + driven + 60 + rests * rest
+    marks = [T0, *(moment for pause in way.pauses for moment in (pause.start, pause.end)), way.home]
+    arrived = way.visits[0].arrive  # where he spends a minute
+    wheel = [end - start - 60 * (start <= arrived <= end) for start, end in zip(marks[::2], marks[1::2], strict=True)]
+    assert max(wheel) <= stretch
+
+
+def test_a_break_is_taken_in_time_or_while_waiting_or_not_at_all() -> None:
+    """As late as may be; sooner where there is nothing else to do; not where work is over by then; before what lasts too long."""
+    lunch = Break(T0 + 1000, T0 + 2000, 1800)
+
+    def way(*orders: Order, **more: Any) -> Tour:
+        problem = Situation(**more).add(*orders).problem()
+        problem = replace(problem, crews=tuple(replace(crew, breaks=(lunch,)) for crew in problem.crews))
+        solution = repair.repair(problem)
+        assert check(problem, plan_of(problem, solution)) == []
+        return tour(problem, problem.crews[0], solution.routes[0])
+
+    near, far = order("near", 0, 2), order("far", 0, 14)
+    both = way(near, far)
+    assert [pause.before for pause in both.pauses] == [1]
+    assert T0 + 1000 <= both.pauses[0].start <= T0 + 2000
+    assert way(near).pauses == ()
+    waits = way(order("later", 0, 2, windows=(TimeWindow(T0 + 4000, T0 + 5000),)))
+    assert [(pause.before, pause.start, waits.visits[0].begin) for pause in waits.pauses] == [(0, T0 + 1000, T0 + 4000)]
+    problem = Situation().add(order("long", 0, 1, service_time=3000)).problem()
+    problem = replace(problem, crews=tuple(replace(crew, breaks=(replace(lunch, earliest=T0 + 500, latest=T0 + 600),))
+                                           for crew in problem.crews))  # fmt: skip
+    plan = plan_of(problem, repair.repair(problem))
+    assert check(problem, plan) == []
+    assert [stop.arrive for stop in plan.routes[0].stops] == [T0 + 500 + 1800 + 100]
 
 
 def test_what_is_behind_a_driver_counts_for_limits() -> None:

@@ -69,7 +69,9 @@ def test_a_problem_of_theirs_is_solved_and_answered_as_theirs() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"vehicles": [SMALL["vehicles"][0] | {"breaks": []}]}, "breaks"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"breaks": [{"id": 1, "max_load": [1]}]}]}, "max_load"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"breaks": [{"id": 1, "time_windows": [[1, 2], [3, 4]]}]}]}, "several windows"),
+        ({"vehicles": [SMALL["vehicles"][0] | {"breaks": [{"id": 1, "service": -4}]}]}, "breaks.0. ends before it begins"),
         ({"vehicles": [SMALL["vehicles"][0] | {"max_tasks": -3}]}, "limits.stops is -3"),
         ({"vehicles": [{"id": 1, "end_index": 0}]}, "no start"),
         ({"vehicles": [SMALL["vehicles"][0]] * 2}, "same id"),
@@ -92,6 +94,21 @@ def test_a_problem_of_theirs_is_solved_and_answered_as_theirs() -> None:
 def test_what_cannot_be_held_to_is_refused(change: dict[str, Any], text: str) -> None:
     with pytest.raises(BadProblem, match=text):
         vroom.read(changed(**change), "small")
+
+
+def test_breaks_are_steps_and_times_add_up() -> None:
+    """A vehicle rests in its window, and goes on; nothing is lost by it, and there and back again it is the same problem."""
+    rested = [SMALL["vehicles"][0] | {"breaks": [{"id": 1, "time_windows": [[1600, 1900]], "service": 300}]}]
+    problem = vroom.read(changed(vehicles=rested), "small")
+    _, told = solved(problem)
+    assert told["unassigned"] == []
+    (route,) = told["routes"]
+    (rest,) = [step for step in route["steps"] if step["type"] == "break"]
+    assert 1600 <= rest["arrival"] + rest["waiting_time"] <= 1900
+    spent = route["duration"] + route["waiting_time"] + route["service"] + route["setup"]
+    assert route["steps"][-1]["arrival"] - route["steps"][0]["arrival"] == spent
+    again = vroom.read(json.dumps(vroom.write(problem)).encode(), "again")
+    assert [crew.breaks for crew in again.crews] == [crew.breaks for crew in problem.crews]
 
 
 def test_a_document_that_is_nested_without_end_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

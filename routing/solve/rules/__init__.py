@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from routing.model import ReasonCode
 from routing.solve.findings import Violation, Way
 from routing.solve.problem import Crew, Task
-from routing.solve.rules import absence, capacity, drivers, goods, limits, locks, pins, roads, shifts, skills, use, windows
+from routing.solve.rules import absence, breaks, capacity, drivers, goods, limits, locks, pins, roads, shifts, skills, use, windows
 from routing.solve.tour import Breach, Tour
 
 BARS: tuple[Callable[[Crew, Task], ReasonCode | None], ...] = (
     skills.bars, drivers.bars, locks.bars, pins.bars, goods.bars, absence.bars)  # fmt: skip
 
 BREACHES: tuple[Callable[[Tour], Breach | None], ...] = (
-    goods.breach, capacity.breach, pins.breach, roads.breach, windows.breach, shifts.breach, limits.breach)  # fmt: skip
+    goods.breach, capacity.breach, pins.breach, roads.breach, windows.breach, shifts.breach, limits.breach,
+    breaks.breach)  # fmt: skip
 
 PRICES: dict[str, Callable[[Tour], int]] = {
     "driving": use.driving, "distance": use.distance, "vehicles": use.price, "lateness": windows.price, "promises": windows.broken,
@@ -28,4 +29,4 @@ PRICES: dict[str, Callable[[Tour], int]] = {
 
 CHECKS: tuple[Callable[[Way], Iterator[Violation]], ...] = (
     skills.check, drivers.check, locks.check, pins.check, goods.check, absence.check, capacity.check, roads.check, windows.check,
-    shifts.check, limits.check)  # fmt: skip
+    shifts.check, limits.check, breaks.check)  # fmt: skip
