@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ingest.faults import dimension_faults, place_faults
 from ingest.problems import Fault
-from ingest.schemas import DriverIn, ShiftIn, VehicleIn, seconds
-from routing.model import Costs, Depot, Driver, Limits, Shift, Vehicle
+from ingest.schemas import DriverIn, LimitsIn, ShiftIn, VehicleIn, seconds
+from ingest.settings import ROOT
+from routing.model import Break, Costs, Depot, Driver, Limits, Shift, Vehicle
 
 if TYPE_CHECKING:  # who reads no map loads no kernels
     from routing.roads.snapping import Snapper
+
+PRESETS = ROOT / "data" / "driving_rules.json"
+"""Limits by the name of a law, with where it says so."""
 
 
 def driver(depot: Depot, wanted: DriverIn) -> tuple[Driver, dict[str, str]]:
@@ -38,8 +43,18 @@ def shift(depot: Depot, wanted: ShiftIn) -> Shift:
     return Shift(
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
         seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
-        limits=Limits(**dict(wanted.limits)) if wanted.limits else Limits(),
+        limits=_limits(wanted.limits) if wanted.limits else Limits(),
+        breaks=tuple(Break(seconds(one.start), seconds(one.end), one.duration) for one in wanted.breaks),
     )  # fmt: skip
+
+
+def _limits(wanted: LimitsIn) -> Limits:
+    """What is asked for, and of a preset what is not; a tighter preset is not loosened by it."""
+    preset = json.loads(PRESETS.read_bytes())[wanted.preset]["limits"] if wanted.preset else {}
+    asked = {name: value for name, value in wanted.model_dump(exclude={"preset"}).items() if value is not None}
+    for name in preset.keys() & asked.keys():
+        asked[name] = max(asked[name], preset[name]) if name == "rest" else min(asked[name], preset[name])
+    return Limits(**preset | asked)
 
 
 def shift_faults(depot: Depot, snapper: Snapper, right: dict[str, Any]) -> list[Fault]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -232,7 +233,10 @@ class CostsIn(_Body):
 
 
 class LimitsIn(_Body):
-    """The most that a shift may come to: stops, metres, seconds from leaving to the end, seconds at the wheel."""
+    """The most that a shift may come to: stops, metres, seconds from leaving to the end, seconds at the wheel.
+
+    `stretch` are the seconds at the wheel without a `rest` of so many. A `preset` says what is not given.
+    """
 
     model_config = _shown({"distance": 80_000, "driving": 14_400})
 
@@ -240,6 +244,23 @@ class LimitsIn(_Body):
     distance: StrictInt | None = Field(default=None, ge=1, le=10_000_000)
     duration: StrictInt | None = Field(default=None, ge=1, le=2 * DAY_S)
     driving: StrictInt | None = Field(default=None, ge=1, le=2 * DAY_S)
+    stretch: StrictInt | None = Field(default=None, ge=60, le=DAY_S)
+    rest: StrictInt | None = Field(default=None, ge=60, le=DAY_S // 2)
+    preset: Literal["eu_561", "us_hos"] | None = None
+
+
+class BreakIn(_Body):
+    """A break of so many seconds that begins between two moments, anywhere."""
+
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    duration: StrictInt = Field(ge=60, le=DAY_S // 2)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> BreakIn:
+        if self.end < self.start:
+            raise ValueError("the last moment to begin it is before the first")
+        return self
 
 
 class VehicleIn(_Body):
@@ -281,9 +302,14 @@ class ShiftIn(_Body):
     open_end: StrictBool = False
     overtime: StrictInt = Field(default=0, ge=0, le=DAY_S // 2)
     limits: LimitsIn | None = None
+    breaks: list[BreakIn] = Field(default_factory=list, max_length=8)
 
     @model_validator(mode="after")
     def _in_order(self) -> ShiftIn:
+        if any(not self.start <= one.start <= one.end <= self.end for one in self.breaks):
+            raise ValueError("a break does not begin within the shift")
+        if any(a.start + timedelta(seconds=a.duration) > b.end for a, b in itertools.pairwise(self.breaks)):
+            raise ValueError("breaks are not in order: one ends at the soonest after the next must have begun")
         if self.end <= self.start:
             raise ValueError("the shift ends before it begins")
         if (self.end - self.start).total_seconds() > DAY_S:

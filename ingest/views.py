@@ -287,6 +287,12 @@ class LimitsView(TypedDict):
     distance: int | None
     duration: int | None
     driving: int | None
+    stretch: int | None
+    rest: int
+
+
+BreakView = TypedDict("BreakView", {"from": Time, "to": Time, "duration": int})
+"""When a break may begin, and how long it lasts."""
 
 
 class ShiftView(TypedDict):
@@ -303,6 +309,7 @@ class ShiftView(TypedDict):
     overtime: int
     locked: bool
     limits: LimitsView
+    breaks: list[BreakView]
 
 
 class ShiftsView(TypedDict):

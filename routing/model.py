@@ -453,7 +453,7 @@ class Break:
 class Shift:
     """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price.
 
-    A `locked` one's route stays as it is.
+    A `locked` one's route stays as it is. `breaks` are taken in their order.
     """
 
     id: str
@@ -468,6 +468,7 @@ class Shift:
     overtime: int = 0
     locked: bool = False
     limits: Limits = Limits()
+    breaks: tuple[Break, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,13 +551,27 @@ class PlannedStop:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRest:
+    """A rest on the way to a stop (None: on the way home), from when to when (depot s).
+
+    One from `driving` may be anywhere on that way; a break is taken before it.
+    """
+
+    before: str | None
+    start: int
+    end: int
+    driving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One driver's ordered stops for one shift."""
+    """One driver's ordered stops for one shift, and the rests that are planned between them."""
 
     shift_id: str
     driver_id: str
     vehicle_id: str
     stops: tuple[PlannedStop, ...] = ()
+    rests: tuple[PlannedRest, ...] = ()
 
     @property
     def sequence(self) -> tuple[str, ...]:
@@ -662,7 +677,8 @@ class Snapshot:
     drivers who will not get it again. `absent` lists drivers who are silent or off duty. `sequences` are
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
     `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
-    drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one.
+    drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one,
+    `rested` from when to when those of a shift were.
     """
 
     depot: Depot
@@ -688,3 +704,4 @@ class Snapshot:
     improving: tuple[Trigger, ...] = ()
     held: dict[str, str] = field(default_factory=dict)
     breaks: dict[str, int] = field(default_factory=dict)
+    rested: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)

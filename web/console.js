@@ -6,6 +6,7 @@ import { DONE, Depot, WAITING, finished, lateness, linesOf } from "/web/depot.js
 import { $, el, fill, note, otherTheme, theme } from "/web/dom.js";
 import { MapView, hues } from "/web/map.js";
 import { each, givesWay, inShort } from "/web/reasons.js";
+import { restsAhead } from "/web/rests.js";
 import { Timelines } from "/web/timelines.js";
 import { changes, disturbed, minutes, showVersions, why } from "/web/versions.js";
 
@@ -320,7 +321,8 @@ async function refresh(id) {
 
 function showDriver(id) {
   const driver = depot.drivers.get(id);
-  const stops = (shown().routes.get(id) ?? []).flatMap((shift) => shift.stops);
+  const routes = shown().routes.get(id) ?? [];
+  const stops = routes.flatMap((shift) => shift.stops);
   const open = stops.filter((stop) => !finished(stop));
   const away = driver?.state === "off_duty" || driver?.state === "broken_down";
   if (!drawing) chooseDriver(id);
@@ -329,6 +331,7 @@ function showDriver(id) {
     ["State", driver?.state?.replace("_", " ")], ["Stops", `${stops.length - open.length} of ${stops.length} done`],
     ["Late", String(open.filter((stop) => lateness(stop, depot.etas) > 0).length || "")], ["Heard of", driver?.seen_at && hhmm(driver.seen_at, zone())],
     ["Skills", driver?.skills?.join(", ")],
+    ["Rests", routes.flatMap((shift) => restsAhead(shift, (stop) => !finished(stop))).map((rest) => `${hhmm(rest.begin, zone())}–${hhmm(rest.end, zone())}`).join(", ")],
   ], [
     driver?.location && el("button", { onclick: () => view.goTo(driver.location) }, "Show"),
     ...shifts.map((shift) => lockButton(shift, shifts.length > 1)),

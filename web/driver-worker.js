@@ -1,7 +1,7 @@
 // Keeps the driver's page at hand where there is no network: always the newest that could be had.
 
 const NAME = "lastleg-driver";
-const PARTS = ["/driver", "/web/base.css", "/web/driver.css", "/web/driver.js", "/web/api.js", "/web/dom.js", "/web/store.js", "/web/words.js"];
+const PARTS = ["/driver", "/web/base.css", "/web/driver.css", "/web/driver.js", "/web/api.js", "/web/dom.js", "/web/store.js", "/web/rests.js", "/web/words.js"];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(PARTS)).then(() => self.skipWaiting()));

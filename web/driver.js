@@ -3,6 +3,7 @@
 
 import { call, hhmm, iso, resume, session, signIn, uuid } from "/web/api.js";
 import { $, ask, choice, el, fill, note, theme } from "/web/dom.js";
+import { restsAhead } from "/web/rests.js";
 import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
 import { trigger } from "/web/words.js";
 
@@ -283,9 +284,13 @@ async function show() {
   $("insecure").hidden = isSecureContext;
   $("who").textContent = profile?.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
-  fill($("later"), ...left.filter((stop) => stop !== next).map((stop) => el("li", {},
-    el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))));
-  $("later-title").hidden = left.length < 2;
+  const rests = restsAhead({ stops: left, rests: (route?.shifts ?? []).flatMap((shift) => shift.rests ?? []) }, () => true);
+  const resting = (before) => rests.filter((rest) => rest.before === before).map((rest) => el("li", {},
+    el("span", { class: "dim" }, time(rest.begin)), el("span", {}, `${rest.driving ? "Rest from driving" : "Break"} until ${time(rest.end)}`), el("span")));
+  fill($("later"), ...(next ? resting(next.stop_id) : []), ...left.filter((stop) => stop !== next).flatMap((stop) => [...resting(stop.stop_id), el("li", {},
+    el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))]),
+    ...resting(null));
+  $("later-title").hidden = !$("later").children.length;
 }
 
 const title = (stop) => stop.recipient?.name ?? `${stop.kind[0].toUpperCase()}${stop.kind.slice(1)} ${stop.order_id.slice(-4)}`;

@@ -4,6 +4,7 @@ import { hhmm, seconds } from "/web/api.js";
 import { finished, lateness } from "/web/depot.js";
 import { $, colour, el } from "/web/dom.js";
 import { inColour } from "/web/map.js";
+import { restsAhead } from "/web/rests.js";
 
 export class Timelines {
   constructor({ onChoose }) {
@@ -74,6 +75,11 @@ export class Timelines {
     return (this.routes.get(id) ?? []).flatMap((shift) => shift.stops);
   }
 
+  /** The rests that are planned before what is still to be done. */
+  rests(id) {
+    return (this.routes.get(id) ?? []).flatMap((shift) => restsAhead(shift, (stop) => !finished(stop)));
+  }
+
   /** The hours shown: from an hour before the time in question to the last stop. */
   span() {
     let last = this.at + 3600;
@@ -115,6 +121,8 @@ export class Timelines {
     const own = inColour(this.colours.get(id));
     context.fillStyle = colour("sunk");
     context.fillRect(0, 10, width, 4);
+    context.strokeStyle = colour("dim");
+    for (const rest of this.rests(id)) context.strokeRect(x(seconds(rest.begin)) + .5, 7.5, Math.max(2, x(seconds(rest.end)) - x(seconds(rest.begin)) - 1), 9);
     for (const stop of this.stops(id)) {
       const late = lateness(stop, this.etas) > 0;
       const eta = this.etas.get(stop.stop_id);

@@ -17,12 +17,19 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
         "driver_id": change.driver_id, "depot_id": plan.depot_id, "route_version": plan.version,
         "planned_at": iso(plan.created_at),
         "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
-                    "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops]}
+                    "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops],
+                    "rests": rests_view(route)}
                    for route in mine],
         "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered,
                     "updated": change.updated},
         "triggers": [trigger_view(trigger) for trigger in plan.triggers if trigger.revision in change.because],
     }  # fmt: skip
+
+
+def rests_view(route: Route) -> list[dict[str, Any]]:
+    """The rests of a route, by what they are before."""
+    return [{"before": rest.before, "begin": iso(rest.start), "end": iso(rest.end), "driving": rest.driving}
+            for rest in route.rests]  # fmt: skip
 
 
 def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:

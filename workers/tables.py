@@ -21,6 +21,9 @@ from routing.model import Depot
 
 FORMATS = ("csv", "ndjson", "parquet")
 
+SEVERAL = ("windows", "breaks")
+"""What a row may have several of."""
+
 MOST_ROWS = 1_000_000
 """So many rows may a file have."""
 
@@ -104,7 +107,10 @@ SHIFTS: dict[str, Column] = {
     "id": Column(("id",), _text), "driver_id": Column(("driver_id",), _text), "vehicle_id": Column(("vehicle_id",), _text),
     "start": Column(("start",), _moment), "end": Column(("end",), _moment), "overtime": Column(("overtime",), _whole),
     "open_end": Column(("open_end",), _truth),
-    **{f"max_{name}": Column(("limits", name), _whole) for name in ("stops", "distance", "duration", "driving")},
+    **{f"max_{name}": Column(("limits", name), _whole) for name in ("stops", "distance", "duration", "driving", "stretch")},
+    "rest": Column(("limits", "rest"), _whole), "preset": Column(("limits", "preset"), _text),
+    "break_from": Column(("breaks", "from"), _moment), "break_to": Column(("breaks", "to"), _moment),
+    "break_duration": Column(("breaks", "duration"), _whole),
     "start_lat": Column(("start_location", "lat"), _number), "start_lon": Column(("start_location", "lon"), _number),
     "end_lat": Column(("end_location", "lat"), _number), "end_lon": Column(("end_location", "lon"), _number),
 }  # fmt: skip
@@ -273,8 +279,8 @@ class Layout:
                     continue
                 if len(path) == 1:
                     body[path[0]] = take(cell)
-                elif path[-2] == "windows":
-                    _windows(body, path, cell)
+                elif path[-2] in SEVERAL:
+                    _members(body, path, take, cell)
                 else:
                     inner = body
                     for part in path[:-1]:
@@ -299,16 +305,16 @@ def _as_is(cell: Any) -> Any:
     return [_as_is(inner) for inner in cell] if isinstance(cell, list) else _moment(cell)
 
 
-def _windows(body: dict[str, Any], path: Sequence[str], cell: Any) -> None:
-    """One end of each window; both ends of a row have as many cells between `;`."""
+def _members(body: dict[str, Any], path: Sequence[str], take: Callable[[Any], Any], cell: Any) -> None:
+    """One field of each window or break; all fields of a row have as many cells between `;`."""
     inner = body
     for part in path[:-2]:
         inner = inner.setdefault(part, {})
-    windows = inner.setdefault("windows", [])
-    for number, moment in enumerate(_list(cell) if isinstance(cell, str) else [_moment(cell)]):
-        if number == len(windows):
-            windows.append({})
-        windows[number][path[-1]] = moment
+    members = inner.setdefault(path[-2], [])
+    for number, part in enumerate(_list(cell) if isinstance(cell, str) else [cell]):
+        if number == len(members):
+            members.append({})
+        members[number][path[-1]] = take(part)
 
 
 def layout(table: Table, kind: str, depot: Depot, mapping: Mapping[str, str], fields: Sequence[str]) -> Layout:

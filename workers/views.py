@@ -41,12 +41,22 @@ class StopView(TypedDict):
     recipient: NotRequired[RecipientView]
 
 
+class RestView(TypedDict):
+    """A rest on the way to a stop, or home; one from `driving` may be anywhere on that way, a break is taken before it."""
+
+    before: str | None
+    begin: Time
+    end: Time
+    driving: bool
+
+
 class ShiftRouteView(TypedDict):
-    """A driver's stops in one shift."""
+    """A driver's stops in one shift, and the rests that are planned between them."""
 
     shift_id: str
     vehicle_id: str
     stops: list[StopView]
+    rests: NotRequired[list[RestView]]
 
 
 class ChangesView(TypedDict):
@@ -158,6 +168,7 @@ class PlannedRouteView(TypedDict):
     vehicle_id: str
     acknowledged: int
     stops: list[StopView]
+    rests: list[RestView]
 
 
 class UnassignedView(TypedDict):

@@ -16,7 +16,7 @@ DEPOT = (
     "shift_driver", "road_events", "roads", "triggers", "asked", "repaired", "improving", "version", "plan", "planned_on",
     "sequences", "stop_shift", "routes", "route_versions", "unassigned", "versions", "snapshots", "commit_ms", "proposal", "aside",
     "tries", "closed", "foreseen", "etas", "etas_of", "eta_told", "forecasts", "near", "duty",
-    "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "fed", "feed", "feed_seq", "timelines",
+    "offers", "offered", "unmatched", "held", "passed", "acks", "breaks", "rested", "fed", "feed", "feed_seq", "timelines",
     "fanned", "deliveries", "deliver_due", "hook_failures", "imports", "import_tries",
 )  # fmt: skip
 """One key each per depot."""

@@ -194,7 +194,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, closed, goods, declined, absent, positions, departed,
      returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
-     improving, held, breaks) = run(
+     improving, held, breaks, rested) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -215,7 +215,13 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
         improving=tuple(codec.loads(text, Trigger) for text in improving), held=_pairs(held),
         breaks={driver: int(float(text.split()[0])) for driver, text in _pairs(breaks).items()},
+        rested={shift: _spans(text) for shift, text in _pairs(rested).items()},
     )  # fmt: skip
+
+
+def _spans(text: str) -> tuple[tuple[int, int], ...]:
+    moments = [int(float(word)) for word in text.split()]
+    return tuple(zip(moments[::2], moments[1::2], strict=True))
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from routing.eta import chance
 from routing.eta.service import Services
 from routing.model import Place, Position, kind_of
+from routing.solve.pauses import Wheel
 from routing.solve.problem import Crew, Problem, Task
+from routing.solve.tour import begin_service
 
 EVEN, SURE = 0.5, 0.8
 """The shares of days on which a driver arrives by `p50`, and by `p80`."""
@@ -83,6 +85,7 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
     """
     route = (*crew.frozen, *crew.base)
     columns = _columns(2 * len(route) + 2)
+    wheel = Wheel(crew) if crew.rests else None
     place, time = crew.place, np.full(chance.SAMPLES, float(crew.ready))
     live = len(crew.frozen) if crew.departed else 0
     stops = []
@@ -96,6 +99,10 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
             if first and remaining is not None and seen is not None:
                 seconds, time = round(remaining), np.full(chance.SAMPLES, float(seen))
             elapsed = max(0.0, problem.now - float(time[0])) if first else 0.0
+            if first and wheel is not None:
+                wheel.since += seconds
+            elif wheel is not None:
+                time = time + _rests(wheel, position, time, seconds, task, 0 if task.place == place else task.setup_time)
             arrive = time + chance.lasting(column, columns, *learned.travel.of(seconds), elapsed)
         there = crew.setup if first and crew.serving else task.setup_time if task.place != place else 0
         begin, median, sigma = _begin(task, arrive + there), *_service(problem, crew, task, learned, stated)
@@ -107,9 +114,19 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
     home = time
     if crew.end_place is not None:
         seconds, _ = problem.leg(place, crew.end_place, int(chance.quantile(time, EVEN)))
+        if wheel is not None and route:
+            even = int(chance.quantile(time, EVEN))
+            time = time + (wheel.drive(len(route), even, seconds, lambda arrive: arrive, 0) - even - seconds)
         home = time + chance.lasting(0, columns, *learned.travel.of(seconds))
     overtime = max(0.0, chance.quantile(home, SURE) - crew.shift_end)
     return Forecast(crew.shift_id, crew.driver_id, tuple(stops), round(overtime))
+
+
+def _rests(wheel: Wheel, position: int, time: NDArray[np.float64], seconds: int, task: Task, setup: int) -> int:
+    """How long a crew rests before and on a leg, as it would on half of all days."""
+    even = int(chance.quantile(time, EVEN))
+    return wheel.drive(position, even, seconds, lambda arrive: begin_service(task, arrive + setup)[0], task.service_time
+                       ) - even - seconds  # fmt: skip
 
 
 def with_overruns(problem: Problem, learned: Learned, *, stated: Mapping[str, int]) -> Problem:

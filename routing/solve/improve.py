@@ -80,7 +80,8 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
         if iterations is not None:
             size = min(256, iterations - done)
         temperature = hot * (cold / hot) ** share
-        kernel.search(fixed, live, arrays.keys, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK, OPENING, TAILS, RETRIES)
+        kernel.search(fixed, live, arrays.keys, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK, OPENING, TAILS,
+                      RETRIES)  # fmt: skip
         done += size
         taken = max(clock() - began - now, 1e-6)
         left = max(until - now - taken, 1e-4)

@@ -52,10 +52,10 @@ stand the seconds at the wheel between two rests and how long these last; those 
 of each break the first and the last moment it may begin at, and its length, up to a row (0, -1)."""
 LIMITS = 6
 
-LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES = range(11)
 """Columns of `price`, a row per node: prices (of one second for LATE and SHIFTED), the moments they count from, the
-other half of a pair (or -1), 1 for the delivery of one, the position it is pinned to (0: none, `END`: last), and the row of its relations
-(-1: none). For each dimension follow the change of the load there, and what joins at the start for it."""
+other half of a pair (or -1), 1 for the delivery of one, the position it is pinned to (0: none, `END`: last), and the row of its
+relations (-1: none). For each dimension follow the change of the load there, and what joins at the start for it."""
 CHANGES = 11
 
 TOGETHER, APART, AFTER, AHEAD, BEHIND_IT, IN_FRONT = 0, 1, 2, 3, 4, 5
@@ -1095,7 +1095,7 @@ def take_one_out(fixed, live, u, m):
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)
 def take_out(fixed, live, u, m):
-    """Take a task, and the other half of its pair, out of its route and into GONE; half of the time with all it belongs together with.
+    """Take a task, and the other half of its pair, out of its route and into GONE; half of the time with all it goes with.
 
     Else none of those could ever go elsewhere.
     """

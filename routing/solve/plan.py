@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from routing.model import Diff, Plan, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
+from routing.model import Diff, Plan, PlannedRest, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
 from routing.solve.evaluation import parts
 from routing.solve.explain import explain, flags
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.changes import disruption
-from routing.solve.tour import walk
+from routing.solve.tour import tour
 
 
 def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Progress], engine: str,
@@ -21,9 +21,12 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
         past = {stop.stop_id: stop for stop in progress.get(crew.shift_id, Progress()).trail}
         done = [PlannedStop(stop, *_happened(past[stop].arrived, past[stop].left)) if stop in past
                 else PlannedStop(stop, 0, 0, 0) for stop in crew.done]  # fmt: skip
-        ahead = [PlannedStop(problem.tasks[visit.task].stop_id, visit.arrive, visit.begin, visit.leave, visit.late)
-                 for visit in walk(problem, crew, route)]  # fmt: skip
-        routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead)))
+        way = tour(problem, crew, route)
+        ahead = [PlannedStop(task.stop_id, visit.arrive, visit.begin, visit.leave, visit.late)
+                 for task, visit in zip(way.tasks, way.visits, strict=True)]  # fmt: skip
+        rests = [PlannedRest(ahead[pause.before].stop_id if pause.before < len(ahead) else None, pause.start, pause.end,
+                             pause.on_the_way) for pause in way.pauses if ahead]  # fmt: skip
+        routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead), tuple(rests)))
     costs, change = parts(problem, solution), disruption(problem, solution)
     return Plan(
         depot_id=problem.depot_id, version=problem.version + 1, revision=problem.revision, roads=problem.roads,

@@ -252,33 +252,56 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     tasks = _tasks(orders, snapshot, places)
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
-    behind = [_behind(shift, snapshot, places) for shift in shifts]
+    behind = [_behind(shift, snapshot, places, now) for shift in shifts]
     problem = Problem(
         depot_id=snapshot.depot.id, now=now, revision=snapshot.revision, version=snapshot.version,
         roads=snapshot.roads, dimensions=snapshot.depot.dimensions, policy=snapshot.depot.policy,
         tasks=with_locks(tasks, crews), crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
         hours=hours_of(list(places), max((crew.shift_end + crew.overtime for crew in crews), default=now)) if hours_of else None,
     )  # fmt: skip
-    driven = [_driven(problem.matrix, path) for path in behind]
-    problem = replace(problem, crews=tuple(replace(crew, driven=done) for crew, done in zip(crews, driven, strict=True)))
+    driven = [_driven(problem.matrix, path, _rested_at(shift, snapshot)) for shift, path in zip(shifts, behind, strict=True)]
+    problem = replace(problem, crews=tuple(
+        replace(crew, driven=done, wheel=wheel) for crew, (done, wheel) in zip(crews, driven, strict=True)))  # fmt: skip
     problem = _reopen_cut_legs(problem, list(places), free_flow_of)
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
 
 
-def _behind(shift: Shift, snapshot: Snapshot, places: dict[Place, int]) -> list[int]:
-    """The places that a crew has driven through, where a limit asks for that, and the one it is at."""
-    progress = snapshot.progress.get(shift.id, Progress())
-    if progress.departed_at is None or (shift.limits.distance is None and shift.limits.driving is None):
+def _behind(shift: Shift, snapshot: Snapshot, places: dict[Place, int], now: int) -> list[tuple[int, int]]:
+    """The places that a crew has driven through, and when it got there, where a limit asks for that; the last is where it is."""
+    progress, limits = snapshot.progress.get(shift.id, Progress()), shift.limits
+    if progress.departed_at is None or (limits.distance, limits.driving, limits.stretch) == (None, None, None):
         return []
-    made = [place_of(snapshot, stop.stop_id) for stop in progress.trail if stop.arrived is not None]
+    made = [(place_of(snapshot, stop.stop_id), stop.arrived) for stop in progress.trail if stop.arrived is not None]
     here = _whereabouts(shift, progress, snapshot, progress.departed_at)[0]
-    return [_place(places, place) for place in [Place(shift.start_location), *made, here] if place is not None]
+    path = [(Place(shift.start_location), progress.departed_at), *made, (here, now)]
+    return [(_place(places, place), at) for place, at in path if place is not None]
 
 
-def _driven(matrix: Matrix, path: Sequence[int]) -> tuple[int, int]:
-    """Metres and seconds along a path on today's roads; a leg that they no longer have counts for nothing."""
-    legs = [leg for leg in zip(path, path[1:], strict=False) if matrix.seconds[leg] < UNREACHABLE]
-    return sum(int(matrix.metres[leg]) for leg in legs), sum(int(matrix.seconds[leg]) for leg in legs)
+def _driven(matrix: Matrix, path: Sequence[tuple[int, int]], since: int) -> tuple[tuple[int, int], int]:
+    """Metres and seconds along a path on today's roads, and the seconds of it since a moment at most.
+
+    A leg that the roads no longer have counts for nothing.
+    """
+    legs = [(a, b, at) for (a, _), (b, at) in zip(path, path[1:], strict=False) if matrix.seconds[a, b] < UNREACHABLE]
+    return ((sum(int(matrix.metres[a, b]) for a, b, _ in legs), sum(int(matrix.seconds[a, b]) for a, b, _ in legs)),
+            sum(min(int(matrix.seconds[a, b]), max(0, at - since)) for a, b, at in legs))  # fmt: skip
+
+
+def _rested_at(shift: Shift, snapshot: Snapshot) -> int:
+    """When the last rest that ends a stretch of driving was over, or will be; the beginning of all time if there was none."""
+    return max((end for start, end in snapshot.rested.get(shift.id, ()) if end - start >= shift.limits.rest), default=0)
+
+
+def _to_come(shift: Shift, rested: Sequence[tuple[int, int]]) -> tuple[Break, ...]:
+    """The breaks of a shift that are still to be taken: a rest is the first that it is long enough for and does not end before."""
+    left, rests = list(shift.breaks), sorted(rested)
+    for one in shift.breaks:
+        rest = next(((start, end) for start, end in rests if end - start >= one.duration and end > one.earliest), None)
+        if rest is None:
+            break
+        rests = [other for other in rests if other > rest]
+        left.remove(one)
+    return tuple(left)
 
 
 def with_locks(tasks: Sequence[Task], crews: Sequence[Crew]) -> tuple[Task, ...]:
@@ -370,7 +393,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         locked=shift.locked and not absent,  # who is away cannot keep what others could take
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price), limits=shift.limits,
-        left_at=progress.departed_at,
+        left_at=progress.departed_at, breaks=_to_come(shift, snapshot.rested.get(shift.id, ())),
     )  # fmt: skip
 
 

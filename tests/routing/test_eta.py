@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +14,7 @@ from ingest.settings import ROOT
 from routing.eta import chance, matching, service, speeds
 from routing.eta.forecast import Learned, Travel, forecast, learn_travel, with_overruns
 from routing.eta.service import Services, Visit
-from routing.model import Location, TimeWindow
+from routing.model import Break, Limits, Location, TimeWindow
 from routing.roads import maps, osm
 from routing.roads.metric import customize
 from routing.roads.network import Network
@@ -191,10 +194,13 @@ def _late_afternoon() -> Situation:
     return found
 
 
-def test_where_nothing_is_left_to_chance_a_forecast_is_the_plan() -> None:
-    """Arrivals of a walk along the plan in force, waiting for windows included."""
+@pytest.mark.parametrize(
+    "rules", [{}, {"breaks": (Break(T0 + 1200, T0 + 1500, 1800),)}, {"limits": Limits(stretch=200, rest=500)}])
+def test_where_nothing_is_left_to_chance_a_forecast_is_the_plan(rules: dict[str, Any]) -> None:
+    """Arrivals of a walk along the plan in force, waiting for windows and rests included."""
     problem = _late_afternoon().problem()
     for crew in problem.crews:
+        crew = replace(crew, **rules)
         found = forecast(problem, crew, CERTAIN, stated={})
         planned = [visit.arrive for visit in walk(problem, crew, crew.base)]
         assert [stop.p50 for stop in found.stops] == pytest.approx(planned, abs=3)

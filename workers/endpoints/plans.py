@@ -21,7 +21,7 @@ from routing.model import Depot, Plan, order_of
 from routing.roads.travel import steps
 from routing.solve.problem import build
 from workers import learned, travel
-from workers.documents import stop_view, trigger_view
+from workers.documents import rests_view, stop_view, trigger_view
 from workers.lines import Line, lines
 from workers.views import LinesView, PlanView, ProblemFile, VersionsView
 
@@ -130,7 +130,7 @@ def shown(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_ver
     routes = [
         {
             "shift_id": route.shift_id, "driver_id": route.driver_id, "vehicle_id": route.vehicle_id,
-            "acknowledged": acks[route.driver_id],
+            "acknowledged": acks[route.driver_id], "rests": rests_view(route),
             "stops": [stop_view(stop, orders.get(order_of(stop.stop_id)))
                       | {"state": progress[stop.stop_id].state if stop.stop_id in progress else "open"}
                       | ({"eta": eta_view(etas[stop.stop_id])} if stop.stop_id in etas else {})

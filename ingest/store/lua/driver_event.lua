@@ -13,6 +13,7 @@ end
 if shift == '' and (kind == 'departed' or kind == 'returned') then return {'no_shift'} end
 local rev = emit('driver.' .. kind, body)
 local exact = tonumber(ARGV[11])
+if shift ~= '' and (kind == 'on_break' or kind == 'off_break' or kind == 'on_duty') then rest(shift, kind, at, ARGV[9]) end
 local duty = kind ~= 'departed' and kind ~= 'returned'
 if kind == 'departed' then
   depart(shift, at)

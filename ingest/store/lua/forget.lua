@@ -37,7 +37,7 @@ for shift, _ in pairs(gone) do
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     if redis.call('HGET', K.stop_shift, stop) == shift then redis.call('HDEL', K.stop_shift, stop) end
   end
-  for _, key in ipairs({K.shifts, K.shift_driver, K.departed, K.returned, K.trail, K.sequences, K.record_rev, K.foreseen}) do
+  for _, key in ipairs({K.shifts, K.shift_driver, K.departed, K.returned, K.trail, K.sequences, K.record_rev, K.foreseen, K.rested}) do
     redis.call('HDEL', key, shift)
   end
   redis.call('HDEL', K.fingerprints, 'shifts|' .. shift)

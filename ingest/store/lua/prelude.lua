@@ -220,6 +220,23 @@ local function give_back(shift, at, rev)
   end
 end
 
+-- A driver rests in a shift from now on until then, or goes on: what was, whatever order it is told in.
+local function rest(shift, kind, at, till)
+  local from, till_now = tonumber(at), tonumber(till)
+  local rests = words(redis.call('HGET', K.rested, shift))
+  if kind == 'on_break' then
+    for i = 2, #rests, 2 do  -- it is prolonged, or was over before that was known
+      if tonumber(rests[i - 1]) <= from and from <= tonumber(rests[i]) then from, rests[i] = nil, tostring(math.max(tonumber(rests[i]), till_now)) break end
+    end
+    if from then rests[#rests + 1], rests[#rests + 2] = at, tostring(till_now) end
+  else
+    for i = 2, #rests, 2 do
+      if tonumber(rests[i - 1]) <= from and from < tonumber(rests[i]) then rests[i] = at end
+    end
+  end
+  redis.call('HSET', K.rested, shift, table.concat(rests, ' '))
+end
+
 -- A transport that nobody has picked up yet: its goods are not at the depot.
 local function on_its_way(order)
   return redis.call('HEXISTS', K.stop_shift, order .. '.pickup') == 1 and state_of(order .. '.pickup') ~= 'completed'

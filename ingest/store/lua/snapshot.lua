@@ -3,7 +3,7 @@
 -- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle or where drivers are or were last, goods,
 --     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
 --     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers,
---     the road state the plan in force was made on, triggers to improve upon, held orders, breaks}; hashes as lists.
+--     the road state the plan in force was made on, triggers to improve upon, held orders, breaks, rests}; hashes as lists.
 local function some(key, ids)
   local rows = {}
   for i = 1, #ids, 500 do
@@ -49,5 +49,5 @@ return {
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
   redis.call('HKEYS', K.unassigned), some(K.road_events, events), redis.call('HGETALL', K.record_rev),
   redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.planned_on) or '',
-  redis.call('ZRANGE', K.improving, 0, -1), held, redis.call('HGETALL', K.breaks),
+  redis.call('ZRANGE', K.improving, 0, -1), held, redis.call('HGETALL', K.breaks), redis.call('HGETALL', K.rested),
 }
