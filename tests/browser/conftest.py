@@ -44,24 +44,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 class Town:
     """A depot with drivers on the road and orders in their routes, in real time."""
 
-    def __init__(self, stack: Any, *, drivers: tuple[str, ...] = ("anna", "bo"), orders: int = 6, **policy: Any) -> None:
+    def __init__(self, stack: Any, *, drivers: tuple[str, ...] = ("anna", "bo"), orders: int = 6,
+                 shift: dict[str, Any] | None = None, **policy: Any) -> None:  # fmt: skip
         self.stack, self.depot = stack, f"town-{next(NUMBERS)}"
         self.api = Api(stack.url, stack.operator_key)
         self.api.post("/v1/depots", {"id": self.depot, "map": "helsinki", "location": HOME, "dimensions": ["parcels"],
                                      "timezone": "Europe/Helsinki",
                                      "policy": {"improve_budget": 0.5} | policy})  # fmt: skip
-        self.tokens = {name: self.hire(name) for name in drivers}
+        self.tokens = {name: self.hire(name, **shift or {}) for name in drivers}
         self.orders = [self.order(number, skills=[drivers[number % len(drivers)]]) for number in range(orders)]
         wait_for(lambda: {self.status(order) for order in self.orders} <= {"planned"}, what="a plan")
 
-    def hire(self, name: str) -> str:
+    def hire(self, name: str, **shift: Any) -> str:
         """A driver with a van and a shift; the driver's token."""
         now, own = datetime.now(UTC), {"depot_id": self.depot}
         self.api.post("/v1/drivers", own | {"id": name, "name": name.title(), "skills": [name]})
         self.api.post("/v1/vehicles", own | {"id": f"van-{name}", "capacity": {"parcels": 20}})
         self.api.post("/v1/shifts", own | {
             "id": f"day-{name}", "driver_id": f"{self.depot}.{name}", "vehicle_id": f"{self.depot}.van-{name}",
-            "start": (now - timedelta(minutes=5)).isoformat(), "end": (now + timedelta(hours=6)).isoformat()})  # fmt: skip
+            "start": (now - timedelta(minutes=5)).isoformat(), "end": (now + timedelta(hours=6)).isoformat()} | shift)  # fmt: skip
         return str(self.api.post("/v1/keys", {"role": "driver", "driver_id": f"{self.depot}.{name}"})["key"])
 
     def order(self, number: int, **more: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -94,6 +94,22 @@ def test_what_changed_is_told_and_acknowledged(stack: Any, phone: Screen) -> Non
     wait_for(lambda: town.api.get(f"/v1/drivers/{driver}")["state"] == "on_break", what="the break")
     page.click("#duty button:has-text('End break')")
     page.wait_for_selector("#duty button:has-text('Break (30 min)')")
+
+
+def test_a_break_stands_between_the_stops(stack: Any, phone: Screen) -> None:
+    """Where it is planned, with its end; behind it what comes after."""
+    now = datetime.now(UTC)
+    lunch = {"from": (now + timedelta(minutes=2)).isoformat(), "to": (now + timedelta(minutes=4)).isoformat(), "duration": 1800}
+    town = Town(stack, drivers=("anna",), orders=4, shift={"breaks": [lunch]})
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#later:has-text('Break until')")
+    shown = page.locator("#later li").all_inner_texts()
+    [place] = [number for number, text in enumerate(shown) if "Break until" in text]
+    [shift] = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"]
+    [rest] = shift["rests"]
+    assert len(shown) == len(shift["stops"])
+    assert rest["before"] == shift["stops"][place + 1]["stop_id"]
 
 
 def test_drivers_who_share_a_phone_report_for_themselves(stack: Any, phone: Screen) -> None:
