@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ingest.auth import Principal, Role
 from ingest.faults import dimension_faults, place_faults
 from ingest.problems import ApiProblem, Fault, full
-from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, Window, eta_view, iso, seconds, window_view
+from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, RelationIn, Window, eta_view, iso, seconds, window_view
 from ingest.store import readers
 from ingest.store.connection import Store
 from routing import codec
-from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, StopProgress, StopState, TimeWindow
+from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, Relation, StopProgress, StopState, TimeWindow
 
 if TYPE_CHECKING:  # who reads no map loads no kernels
     from routing.roads.snapping import Snapper
@@ -35,7 +35,7 @@ def made(depot: Depot, wanted: OrderIn, *, shipper: str, now: float, token: str 
         priority=wanted.priority, external_id=wanted.external_id, created_at=depot.clock.depot(now), kerb=wanted.kerb,
         setup_time=wanted.setup_time, promised_by=seconds(wanted.promised_by) if wanted.promised_by else None,
         excluded_drivers=tuple(sorted(set(wanted.excluded_drivers))), pin=_pin(wanted.pin),
-        pickup=_pickup(wanted.pickup) if wanted.pickup else None, dispatch=wanted.dispatch,
+        pickup=_pickup(wanted.pickup) if wanted.pickup else None, dispatch=wanted.dispatch, relations=_relations(wanted.relations),
     )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def changed(depot: Depot, order: Order, wanted: OrderPatch) -> Order:
         excluded_drivers=order.excluded_drivers if wanted.excluded_drivers is None else tuple(sorted(set(wanted.excluded_drivers))),
         pin=order.pin if wanted.pin is None else _pin(wanted.pin),
         pickup=order.pickup if wanted.pickup is None else _pickup(wanted.pickup),
+        relations=order.relations if wanted.relations is None else _relations(wanted.relations),
     ))  # fmt: skip
 
 
@@ -84,6 +85,10 @@ def match_at(depot: Depot, order: Order, now: float) -> float | None:
 
 def _pin(pin: PinIn) -> Pin:
     return Pin(pin.driver_id, pin.position, seconds(pin.not_before) if pin.not_before else None)
+
+
+def _relations(relations: Sequence[RelationIn]) -> tuple[Relation, ...]:
+    return tuple(Relation(one.kind, one.order_id, one.external_id) for one in relations)
 
 
 def _pickup(pickup: PickupIn) -> Pickup:
@@ -116,7 +121,20 @@ class Rules:
         if isinstance(right.get("pickup"), PickupIn):
             faults += place_faults(self.snapper, right["pickup"].location, "/pickup/location") if self.snapper else []
             faults += _overlaps(right["pickup"].windows, "/pickup/windows")
-        return faults + self._drivers(right) + self._dispatch(right)
+        return faults + self._drivers(right) + self._relations(right) + self._dispatch(right)
+
+    def _relations(self, right: dict[str, Any]) -> list[Fault]:
+        """Orders that are named by their ids are there, and the caller's; those by external ids may come later."""
+        named = [one.order_id for one in right.get("relations") or []]
+        found = {order.id: order for order in readers.records_of(self.client, "orders", self.depot.id, list(filter(None, named)))}
+        mine = {key for key, order in found.items() if self.who.role is Role.OPERATOR or order.shipper == self.who.account}
+        faults = [Fault("unknown_id", f"/relations/{index}/order_id", f"You have no order {key!r} at depot {self.depot.id!r}.",
+                        "Use its full id, or its external_id.")
+                  for index, key in enumerate(named) if key is not None and key not in mine]  # fmt: skip
+        if named and right.get("dispatch", Dispatch.PLANNED) is not Dispatch.PLANNED:
+            faults.append(Fault("inconsistent", "/relations", "What cannot wait is offered for itself.",
+                                "Leave them out, or have it planned."))  # fmt: skip
+        return faults
 
     def _dispatch(self, right: dict[str, Any]) -> list[Fault]:
         """What cannot be asked of an order that cannot wait."""
@@ -270,11 +288,13 @@ def _proofs(personal: dict[str, str]) -> dict[str, Any]:
 
 
 def _more(order: Order, who: Principal) -> dict[str, Any]:
-    """The other end of a transport; and for operators, what they have decided of an order."""
+    """The other end of a transport, and what an order is bound to; and for operators, what they have decided of an order."""
     shown: dict[str, Any] = {}
     if order.pickup is not None:
         windows = [window_view(window) for window in order.pickup.windows]
         shown["pickup"] = codec.builtins(order.pickup) | {"windows": windows, "stop_id": order.stop_ids[0]}
+    shown["relations"] = [{name: value for name, value in codec.builtins(one).items() if value is not None}
+                          for one in order.relations]  # fmt: skip
     if who.role is Role.OPERATOR:
         not_before = iso(order.pin.not_before) if order.pin.not_before else None
         shown |= {"pin": codec.builtins(order.pin) | {"not_before": not_before}, "excluded_drivers": list(order.excluded_drivers)}

@@ -24,7 +24,20 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from routing.model import LEARNED, PICKUP, Dispatch, Kerb, Location, OrderKind, Policy, TimeWindow, TriggerKind, TriggerRule, Turn
+from routing.model import (
+    LEARNED,
+    PICKUP,
+    Dispatch,
+    Kerb,
+    Location,
+    OrderKind,
+    Policy,
+    RelationKind,
+    TimeWindow,
+    TriggerKind,
+    TriggerRule,
+    Turn,
+)
 
 DAY_S = 86_400
 MAX_CURSOR = 10**15
@@ -339,6 +352,20 @@ class PinIn(_Body):
     not_before: Moment | None = None
 
 
+class RelationIn(_Body):
+    """What binds an order to another one: that one's id, or the `external_id` that the same shipper has given it, or will."""
+
+    kind: RelationKind
+    order_id: str | None = None
+    external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _one_other(self) -> RelationIn:
+        if (self.order_id is None) == (self.external_id is None):
+            raise ValueError("it names another order by one of order_id and external_id")
+        return self
+
+
 class PickupIn(_Body):
     """Where and when a transport's goods are fetched."""
 
@@ -379,6 +406,7 @@ class OrderPatch(_Body):
     pickup: PickupIn | None = None
     pin: PinIn | None = None
     excluded_drivers: list[str] | None = Field(default=None, max_length=100)
+    relations: list[RelationIn] | None = Field(default=None, max_length=20)
     recipient: Recipient | None = None
 
 
@@ -403,6 +431,7 @@ class OrderIn(_Body):
     pickup: PickupIn | None = None
     pin: PinIn = Field(default_factory=PinIn)  # a default would be copied deeply for each order
     excluded_drivers: list[str] = Field(default_factory=list, max_length=100)
+    relations: list[RelationIn] = Field(default_factory=list, max_length=20)
     recipient: Recipient | None = None
     dispatch: Dispatch = Dispatch.PLANNED
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ingest.auth import Role
-from routing.model import Dispatch, Kerb, Location, OrderKind, Policy, ReasonCode, Turn
+from routing.model import Dispatch, Kerb, Location, OrderKind, Policy, ReasonCode, RelationKind, Turn
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2027-03-01T09:00:00Z"])]
 """ISO 8601 in UTC."""
@@ -114,6 +114,14 @@ Status = Literal["accepted", "reserved", "matching", "offered", "planned", "unas
                  "completed", "failed", "cancelled"]  # fmt: skip
 
 
+class RelationView(TypedDict):
+    """How an order is bound to another one."""
+
+    kind: RelationKind
+    order_id: NotRequired[str]
+    external_id: NotRequired[str]
+
+
 class OrderView(TypedDict):
     """What was asked, and what has become of it."""
 
@@ -137,6 +145,7 @@ class OrderView(TypedDict):
     stop_id: str
     status: Status
     pickup: NotRequired[PickupView]
+    relations: list[RelationView]
     pin: NotRequired[PinView]
     excluded_drivers: NotRequired[list[str]]
     reasons: NotRequired[list[ReasonView]]

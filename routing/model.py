@@ -165,6 +165,7 @@ class ReasonCode(StrEnum):
     DRIVER_EXCLUDED = "driver_excluded"
     PINNED = "pinned"
     PRECEDENCE = "precedence"
+    RELATION = "relation"
     NO_VEHICLE = "no_vehicle"
     OUTPRIORITISED = "outprioritised"
     DISRUPTION_BUDGET = "disruption_budget"
@@ -314,6 +315,27 @@ class Pickup:
     setup_time: int = 0
 
 
+class RelationKind(StrEnum):
+    """How an order is bound to another: one driver for both, and after it or right behind it; or not the same driver."""
+
+    SAME_DRIVER = "same_driver"
+    AFTER = "after"
+    DIRECTLY_AFTER = "directly_after"
+    NOT_TOGETHER = "not_together"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How an order is bound to another of the depot, by its id, or by the one that the same shipper has given it.
+
+    There need be no such order yet: until then it binds nothing.
+    """
+
+    kind: RelationKind
+    order_id: str | None = None
+    external_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A shipper's request, without personal fields.
@@ -348,6 +370,7 @@ class Order:
     dispatch: Dispatch = Dispatch.PLANNED
     reserved_until: float | None = None
     confirmed: bool = False
+    relations: tuple[Relation, ...] = ()
 
     @property
     def promised_window(self) -> bool:
@@ -678,7 +701,8 @@ class Snapshot:
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
     `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
     drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one,
-    `rested` from when to when those of a shift were.
+    `rested` from when to when those of a shift were. `related` are the ids of orders that relations name by shipper and
+    external id.
     """
 
     depot: Depot
@@ -705,3 +729,4 @@ class Snapshot:
     held: dict[str, str] = field(default_factory=dict)
     breaks: dict[str, int] = field(default_factory=dict)
     rested: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    related: dict[tuple[str, str], str] = field(default_factory=dict)

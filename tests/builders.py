@@ -21,6 +21,7 @@ from routing.model import (
     OrderKind,
     Place,
     Progress,
+    RelationKind,
     Shift,
     Snapshot,
     StopProgress,
@@ -32,7 +33,7 @@ from routing.model import (
     Vehicle,
 )
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Crew, Hours, Problem, build, with_locks
+from routing.solve.problem import Bond, Crew, Hours, Problem, Task, build, with_locks
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -140,6 +141,8 @@ def rich_problem(seed: int, **size: int) -> Problem:
         crews = [_limited(rng, crew) for crew in crews]
     if maybe():
         crews = [_resting(rng, crew, now) if maybe() else crew for crew in crews]
+    if maybe():
+        tasks = _related(rng, tasks, [crew.shift_id for crew in crews])
     return replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy)
 
 
@@ -161,6 +164,22 @@ def _resting(rng: np.random.Generator, crew: Crew, now: int) -> Crew:
     stretch = int(rng.integers(300, HOUR)) if rng.random() < 0.5 else None
     return replace(crew, breaks=tuple(breaks), limits=replace(crew.limits, stretch=stretch, rest=int(rng.choice([300, 900]))),
                    wheel=int(rng.integers(0, 600)) if crew.departed else 0)  # fmt: skip
+
+
+def _related(rng: np.random.Generator, tasks: list[Task], shifts: list[str]) -> list[Task]:
+    """Some bound to others, or to what was done in a shift."""
+    found, firsts = list(tasks), [number for number, task in enumerate(tasks) if not task.second]
+    for number in firsts:
+        if rng.random() < 0.4 and len(firsts) > 1:
+            kind, other = RelationKind(rng.choice(list(RelationKind))), int(rng.choice(list({*firsts} - {number})))
+            behind = kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
+            pair = tasks[other].pair
+            found[number] = replace(found[number], relations=(Bond(kind, pair if behind and pair is not None else other),))
+        if rng.random() < 0.1:
+            found[number] = replace(found[number], bound_to=str(rng.choice(shifts)))
+        if rng.random() < 0.1:
+            found[number] = replace(found[number], parted_from=frozenset(rng.choice(shifts, 1).tolist()))
+    return found
 
 
 def _position(rng: np.random.Generator) -> Turn | int:

@@ -4,7 +4,7 @@ const WORDS = {
   skill: "lacks a skill", capacity: "has no room", time_window: "cannot be there in time", shift_end: "would be back too late",
   break: "has a break then", max_duration: "would work too long", max_distance: "would drive too far", max_stops: "has enough stops", max_driving: "would be at the wheel too long",
   unreachable: "cannot get there", closed_road: "finds the street closed", locked_route: "has a locked route",
-  driver_declined: "has declined", driver_excluded: "is excluded", driver_absent: "is off duty or silent", precedence: "does not have its goods", no_vehicle: "there is no vehicle",
+  driver_declined: "has declined", driver_excluded: "is excluded", driver_absent: "is off duty or silent", precedence: "does not have its goods", relation: "does not go with what it is bound to", no_vehicle: "there is no vehicle",
   outprioritised: "has what matters more", disruption_budget: "would have too much changed", solver_timeout: "could: the search ran out of time",
   invalid_location: "does not know the place", set_aside: "planning failed on it, and it was set aside",
   pinned: "is not the one it is pinned to", departed: "has left the depot already",

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.model import OrderKind, Turn
+from routing.model import OrderKind, RelationKind, Turn
 from routing.roads.travel import UNREACHABLE
 from routing.solve import kernel as k
 from routing.solve.alike import recognized
@@ -30,6 +30,11 @@ NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
 AROUND = 200
 """Neighbours whose routes a ruin reaches: the nearest on the road."""
+
+
+OF_LATER = {RelationKind.NOT_TOGETHER: k.APART, RelationKind.AFTER: k.AFTER}
+OF_SOONER = {RelationKind.NOT_TOGETHER: k.APART, RelationKind.AFTER: k.AHEAD, RelationKind.DIRECTLY_AFTER: k.IN_FRONT}
+"""What a relation is to the kernel, for either of the two that it is between."""
 
 
 class Arrays:
@@ -79,6 +84,7 @@ class Arrays:
         places = self._crews(axes)
         self._owners()
         self.bar = bars(problem, self.tasks)
+        self._relations()
         self._legs(tasks, places, stop)
         for v in range(crews):
             if self.crew[v, k.ROAD]:
@@ -207,6 +213,27 @@ class Arrays:
             self.resting[key] = len(self.rows)
             self.rows += key
         return self.resting[key]
+
+    def _relations(self) -> None:
+        """What of a task's relations binds it to others that may still be placed, as rows."""
+        problem, n = self.problem, len(self.tasks)
+        if not problem.relations:
+            return
+        starts = {crew.frozen[-1]: n + v for v, crew in enumerate(problem.crews) if crew.frozen}
+        rows: dict[int, list[tuple[int, int]]] = {}
+        for kind, task, other in problem.relations:
+            a, b = self.number.get(task), self.number.get(other)
+            if a is not None and kind is RelationKind.DIRECTLY_AFTER and (b is not None or other in starts):
+                rows.setdefault(a, []).append((k.BEHIND_IT, starts[other] if b is None else b))
+            if a is None or b is None:
+                continue
+            for u, row in ((a, OF_LATER.get(kind)), (b, OF_SOONER.get(kind))):
+                together = [] if kind is RelationKind.NOT_TOGETHER else [(k.TOGETHER, a + b - u)]
+                rows.setdefault(u, []).extend([*together, *([] if row is None else [(row, a + b - u)])])
+        for u, mine in rows.items():
+            self.price[u, k.MATES] = len(self.rows)
+            self.rows += [*mine, (-1, -1)]
+        self.rules |= k.RELATED * bool(rows)
 
     def _owners(self) -> None:
         """Who has what in the plan in force, where that binds: drivers on the road."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from routing.model import Plan, PlannedStop
 from routing.solve.findings import Passed, Violation, Way
 from routing.solve.problem import Crew, Problem, Task
-from routing.solve.rules import CHECKS, changes
+from routing.solve.rules import CHECKS, CHECKS_OF_ALL
 
 LEFT_OUT = 10_000_000_000
 NO_WAY = 10_000_000
@@ -43,7 +43,9 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
             found += rule(ways[-1])
     shifts = {crew.shift_id for crew in problem.crews}
     found += [Violation("unknown_route", shift, "no such shift") for shift in routes if shift not in shifts]
-    found += changes.check(problem, {shift: [stop.stop_id for stop in route.stops] for shift, route in routes.items()})
+    sequences = {shift: [stop.stop_id for stop in route.stops] for shift, route in routes.items()}
+    for whole in CHECKS_OF_ALL:
+        found += whole(problem, sequences)
     return found or _figures(problem, plan, ways)
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from routing.model import ReasonCode
 from routing.solve.problem import Crew, Problem, Solution, Task, one_each
-from routing.solve.rules import BARS, BREACHES, PRICES
-from routing.solve.rules.changes import disruption, within_budget
+from routing.solve.rules import BARS, BREACHES, PRICES, hold_together, relations
+from routing.solve.rules.changes import disruption
 from routing.solve.rules.prices import UNASSIGNED_PRICE
 from routing.solve.tour import Breach, tour
 
@@ -48,7 +48,10 @@ def severed(problem: Problem, crew: Crew, number: int) -> bool:
 
 def closed(problem: Problem, crew: Crew, number: int) -> ReasonCode | None:
     """Why a crew may not take a task of a problem, whatever its route; None if it may."""
-    return barred(crew, problem.tasks[number]) or (ReasonCode.PRECEDENCE if severed(problem, crew, number) else None)
+    bar = barred(crew, problem.tasks[number])
+    if bar is None and severed(problem, crew, number):
+        return ReasonCode.PRECEDENCE
+    return ReasonCode.RELATION if bar is None and relations.severed(problem, crew, number) else bar
 
 
 _NOBODY = ""
@@ -66,7 +69,8 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
     number_of = {crew.shift_id: v for v, crew in enumerate(crews)}
     for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
         aboard = task.goods_on is not None
-        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None, task.locked)
+        like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None, task.locked,
+                task.bound_to, task.parted_from)  # fmt: skip
         if like not in plain:
             anybody = replace(task, goods_on=_NOBODY) if aboard else task
             plain[like] = np.array([barred(crew, anybody) is not None for crew in crews], np.uint8)
@@ -76,6 +80,8 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
             found[u, v] = barred(crews[v], task) is not None
         if task.pair in problem.fixed:
             found[u] |= [severed(problem, crew, number) for crew in crews]
+        if number in problem.relations_of:
+            found[u] |= [relations.severed(problem, crew, number) for crew in crews]
     return np.ascontiguousarray(found.T)
 
 
@@ -95,11 +101,11 @@ def evaluate(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int
 
 
 def drivable(problem: Problem, solution: Solution) -> bool:
-    """Whether no route of a solution breaks a rule, and no more stops change hands than may."""
+    """Whether no route of a solution breaks a rule, nor all of them together."""
     rows = list(zip(problem.crews, solution.routes, strict=True))
     free = [task for crew, route in rows for task in route[len(crew.frozen) :]]
     owner = np.repeat(np.arange(len(rows)), [len(route) - len(crew.frozen) for crew, route in rows])
-    return (not bars(problem, free)[owner, np.arange(len(free))].any() and within_budget(problem, solution.routes)
+    return (not bars(problem, free)[owner, np.arange(len(free))].any() and hold_together(problem, solution.routes)
             and all(evaluate(problem, crew, route).breach is None for crew, route in rows))  # fmt: skip
 
 

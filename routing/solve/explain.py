@@ -16,6 +16,7 @@ from routing.solve.evaluation import barred, closed, evaluate
 from routing.solve.problem import Problem, Solution, one_each
 from routing.solve.repair import begin
 from routing.solve.rules import BREACHES
+from routing.solve.rules.relations import kept
 from routing.solve.tour import Breach, ends_at, tour
 
 MANY = 25
@@ -80,6 +81,8 @@ def _reasons(arrays: Arrays, solution: Solution, task: int, many: int, *, measur
         crew, bar = problem.crews[v], bars[v]
         if bar is None and cut_off:
             bar = ReasonCode.CLOSED_ROAD
+        if bar is None and not kept(problem, [*solution.routes[:v], (*solution.routes[v], task), *solution.routes[v + 1 :]]):
+            bar = ReasonCode.RELATION
         if bar is not None:
             reasons.append(Reason(bar, crew.driver_id))
             continue

@@ -650,9 +650,12 @@ def behind(fixed, live, x, i):
     return i == x
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, returns=types.boolean)
-def torn(fixed, live, v, u, i, j):
-    """Whether u on v, between i and j, breaks a relation of its own, or comes between two that belong behind each other."""
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
+def torn(fixed, live, v, u, i, j, x):
+    """Whether u on v, between i and j, breaks a relation of its own, or comes between two that belong behind each other.
+
+    x is the last node before u that is in the route already.
+    """
     node, rows, price = live.node, fixed.rows, fixed.price
     row = price[u, MATES]
     while row >= 0 and rows[row, 0] >= 0:
@@ -669,9 +672,9 @@ def torn(fixed, live, v, u, i, j):
             return True
         if relation == IN_FRONT and j != other:
             return True
-        if relation == AFTER and not behind(fixed, live, other, i):
+        if relation == AFTER and not behind(fixed, live, other, x):
             return True
-        if relation == AHEAD and behind(fixed, live, other, i):
+        if relation == AHEAD and behind(fixed, live, other, x):
             return True
     row = price[j, MATES] if j < fixed.n else np.int64(-1)
     while row >= 0 and rows[row, 0] >= 0:
@@ -690,10 +693,10 @@ def breaks_a_rule(fixed, live, v, i, u, k, w):
         return True
     if fixed.rules & RELATED:
         j = np.int64(live.node[i, NEXT])
-        if torn(fixed, live, v, u, i, w if k == u and w >= 0 else j):
+        if torn(fixed, live, v, u, i, w if k == u and w >= 0 else j, i):
             return True
         if w >= 0:
-            return torn(fixed, live, v, w, k, j if k == u else np.int64(live.node[k, NEXT]))
+            return torn(fixed, live, v, w, k, j, i) if k == u else torn(fixed, live, v, w, k, np.int64(live.node[k, NEXT]), k)
     return False
 
 
@@ -704,7 +707,8 @@ def keeps_rules(fixed, live, v):
         return False
     x = np.int64(live.node[fixed.n + v, NEXT]) if fixed.rules & RELATED else fixed.n
     while x < fixed.n:
-        if torn(fixed, live, v, x, np.int64(live.node[x, PREV]), np.int64(live.node[x, NEXT])):
+        i = np.int64(live.node[x, PREV])
+        if torn(fixed, live, v, x, i, np.int64(live.node[x, NEXT]), i):
             return False
         x = np.int64(live.node[x, NEXT])
     return True
@@ -1064,18 +1068,51 @@ def arrange(live, key, m, order):
         gap //= 3
 
 
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
+def waits(fixed, live, u):
+    """Whether a task has to be right behind another, that is in no route."""
+    row = fixed.price[u, MATES]
+    while row >= 0 and fixed.rows[row, 0] >= 0:
+        if fixed.rows[row, 0] == BEHIND_IT and fixed.rows[row, 1] < fixed.n and live.node[fixed.rows[row, 1], CREW] < 0:
+            return True
+        row += 1
+    return False
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _F8, types.boolean, _F8)
 def recreate(fixed, live, first, last, blink, everywhere, opening):
     """Put the tasks in GONE from `first` to before `last` back one by one; what finds no place is left out."""
     gone, random = live.lists[GONE], live.random
     rate = math.log(1.0 - blink) if blink > 0 else 0.0
+    waiting = first
     for t in range(first, last):
         u = np.int64(gone[t])
+        if fixed.rules & RELATED and waits(fixed, live, u):
+            gone[waiting] = u
+            waiting += 1
+            continue
         if t == 0 and opening > 0 and uniform(random) < opening and open_route(fixed, live, u):
             continue
         if not place(fixed, live, u, rate, everywhere):
             live.lists[LEFT_NOW, live.total[LEFT]] = u
             live.total[LEFT] += 1
+    more = waiting > first
+    while more:  # what comes right behind another, once that one has a place
+        more, rest = False, first
+        for t in range(first, waiting):
+            u = np.int64(gone[t])
+            if waits(fixed, live, u):
+                gone[rest] = u
+                rest += 1
+            elif place(fixed, live, u, rate, everywhere):
+                more = True
+            else:
+                live.lists[LEFT_NOW, live.total[LEFT]] = u
+                live.total[LEFT] += 1
+        waiting = rest
+    for t in range(first, waiting):
+        live.lists[LEFT_NOW, live.total[LEFT]] = gone[t]
+        live.total[LEFT] += 1
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)

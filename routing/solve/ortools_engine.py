@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
-from routing.model import OrderKind
+from routing.model import OrderKind, RelationKind
 from routing.solve.evaluation import bars, drivable, total, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.capacity import after_prefix
@@ -89,6 +89,7 @@ class Model:
         self._loads()
         self._choices()
         self._pairs()
+        self._relations()
         self._ends()
 
     def _place_of_node(self) -> list[int]:
@@ -220,6 +221,25 @@ class Model:
                 solver.Add(routing.VehicleVar(first) == routing.VehicleVar(second))
                 late = self.horizon * (1 - routing.ActiveVar(second))  # left out, it may be at any time
                 solver.Add(self.times.CumulVar(first) <= self.times.CumulVar(second) + late)
+
+    def _relations(self) -> None:
+        """What goes together or not, and in which order, as far as both are served."""
+        routing, solver, horizon = self.routing, self.routing.solver(), self.horizon
+        for kind, task, other in self.problem.relations:
+            if task not in self.node or other not in self.node:
+                continue
+            later, sooner = (self.manager.NodeToIndex(self.node[number]) for number in (task, other))
+            both = routing.ActiveVar(later) + routing.ActiveVar(sooner)
+            same = solver.IsEqualVar(routing.VehicleVar(later), routing.VehicleVar(sooner))
+            if kind is RelationKind.NOT_TOGETHER:
+                solver.Add(same + both <= 2)
+                continue
+            solver.Add(same >= both - 1)
+            if kind is RelationKind.AFTER:
+                at = self.times.CumulVar(sooner)
+                solver.Add(at <= self.times.CumulVar(later) + horizon * (2 - both))
+            elif kind is RelationKind.DIRECTLY_AFTER:
+                solver.Add(solver.IsEqualCstVar(routing.NextVar(sooner), later) >= routing.ActiveVar(later))
 
     def _ends(self) -> None:
         """Overtime, and what is pinned to an end of a route."""

@@ -27,6 +27,7 @@ from routing.model import (
     Place,
     Policy,
     Progress,
+    RelationKind,
     RoadState,
     Shift,
     Snapshot,
@@ -54,6 +55,14 @@ PROMISED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class Bond:
+    """How a task is bound to another one."""
+
+    kind: RelationKind
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One stop to place.
 
@@ -61,7 +70,8 @@ class Task:
     that are at a pickup: a collection that comes first, and a delivery, on one vehicle. `setup_time` is spent before service
     begins, unless the stop before is at the same place. `not_before` is a moment before which service may not begin,
     `promised` one by which it was promised to; `only` and `position` pin it to a driver and a position. `locked`: it is in a locked
-    route.
+    route. `relations` bind it to other tasks; `bound_to` is the shift in which something was done that it goes with, `parted_from`
+    those of what it does not go with.
     """
 
     stop_id: str
@@ -86,6 +96,9 @@ class Task:
     only: str | None = None
     position: Turn | int | None = None
     locked: bool = False
+    relations: tuple[Bond, ...] = ()
+    bound_to: str | None = None
+    parted_from: frozenset[str] = frozenset()
 
     @property
     def second(self) -> bool:
@@ -191,6 +204,19 @@ class Problem:
     road_state: RoadState | None = None
     hours: Hours | None = None
 
+    @cached_property
+    def relations(self) -> tuple[tuple[RelationKind, int, int], ...]:
+        """All there are: how a task is bound to another one."""
+        return tuple((bond.kind, number, bond.task) for number, task in enumerate(self.tasks) for bond in task.relations)
+
+    @cached_property
+    def relations_of(self) -> dict[int, list[tuple[RelationKind, int, int]]]:
+        """Those that a task has to do with, on either side."""
+        found: dict[int, list[tuple[RelationKind, int, int]]] = {}
+        for relation in self.relations:
+            for number in relation[1:]:
+                found.setdefault(number, []).append(relation)
+        return found
 
     @cached_property
     def fixed(self) -> frozenset[int]:
@@ -249,7 +275,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     shifts.sort(key=lambda shift: (shift.start, shift.id))
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
     places: dict[Place, int] = {}
-    tasks = _tasks(orders, snapshot, places)
+    tasks = _related(_tasks(orders, snapshot, places), orders, snapshot, {shift.id for shift in shifts})
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     behind = [_behind(shift, snapshot, places, now) for shift in shifts]
@@ -344,6 +370,32 @@ def _tasks(orders: Sequence[Order], snapshot: Snapshot, places: dict[Place, int]
             promised=None, position=Turn.FIRST if delivery.position is Turn.FIRST else None))  # fmt: skip
         tasks.append(replace(delivery, pair=number, not_before=None))
     return tuple(tasks)
+
+
+def _related(tasks: Sequence[Task], orders: Sequence[Order], snapshot: Snapshot, in_play: set[str]) -> tuple[Task, ...]:
+    """The tasks with what binds them: the first of an order to another one's, or to the shift in which that was done."""
+    if not any(order.relations for order in orders):
+        return tuple(tasks)
+    found, mine = list(tasks), dict[str, list[int]]()
+    for number, task in enumerate(tasks):
+        mine.setdefault(task.order_id, []).append(number)
+    done = {order_of(stop.stop_id): (shift, stop == progress.trail[-1]) for shift, progress in snapshot.progress.items()
+            for stop in progress.trail if stop.state is StopState.COMPLETED and shift in in_play}  # fmt: skip
+    for order in orders:
+        first = mine[order.id][0]
+        for relation in order.relations:
+            other = relation.order_id or snapshot.related.get((order.shipper, relation.external_id or ""), "")
+            task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
+            if other in mine and other != order.id:
+                bond = Bond(relation.kind, mine[other][-1 if behind else 0])
+                found[first] = replace(task, relations=(*task.relations, bond))
+            elif other in done and relation.kind is RelationKind.NOT_TOGETHER:
+                found[first] = replace(task, parted_from=task.parted_from | {done[other][0]})
+            elif other in done:
+                shift, last = done[other]
+                next_ = last and relation.kind is RelationKind.DIRECTLY_AFTER and task.position is None
+                found[first] = replace(task, bound_to=shift, position=Turn.FIRST if next_ else task.position)
+    return tuple(found)
 
 
 def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:

@@ -37,12 +37,13 @@ MOST = 20_000_000
 
 
 def fits(problem: Problem) -> bool:
-    """Whether PyVRP can express a problem: no promises, positions or limits, single windows of pairs, not too many kinds of crews.
+    """Whether PyVRP can express a problem.
 
+    No promises, positions, relations or limits, no rests, single windows of pairs, not too many kinds of crews.
     What it cannot express exactly is judged afterwards: prices of changes are left out, all hours count as the present one,
     and soft windows are hard where the plan that came in keeps them, and none elsewhere.
     """
-    if not problem.crews or any(task.promised is not None or task.position is not None
+    if not problem.crews or any(task.promised is not None or task.position is not None or task.relations
                                 or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
         return False
     return not any(limited(crew) or crew.rests for crew in problem.crews) and legs(problem) <= MOST
@@ -146,8 +147,8 @@ class Model:
         ids = [profiles.setdefault((crew.costs.per_hour, crew.costs.per_km, shut), len(profiles))
                for crew, shut in zip(problem.crews, _shut(problem), strict=True)]  # fmt: skip
         for number, (crew, start, profile) in enumerate(zip(problem.crews, self._starts, ids, strict=True)):
-            like = (start, crew.end_place, crew.shift_end, crew.overtime, crew.capacity, crew.departed, profile, crew.costs.fixed,
-                    self._resting(crew, start))  # fmt: skip
+            like = (start, crew.end_place, crew.shift_end, deadline(problem, crew), crew.capacity, crew.departed, profile,
+                    crew.costs.fixed, self._resting(crew, start))  # fmt: skip
             found.setdefault(like, []).append(number)
         self._kinds = list(found.values())
         where = [problem.tasks[task].place for task in self.tasks]

@@ -66,7 +66,8 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
 def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found: NDArray[np.int64]) -> list[Offer]:
     """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried."""
     k.keep_best(arrays.constants, arrays.live)
-    start = settle(arrays.problem, arrays.solution())
+    kernels = arrays.solution()
+    start = settle(arrays.problem, kernels)
     ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
     mine = held(arrays.problem)
     before = [evaluate(arrays.problem, crew, route, ends_by=end).cost + changed(arrays.problem, mine, v, route).price
@@ -78,10 +79,12 @@ def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found
         problem = replace(arrays.problem, tasks=tuple(tasks))
         for v in np.flatnonzero(found[s, :, 0] < k.NO).tolist():
             crew = problem.crews[v]
-            route = inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
-            priced = evaluate(problem, crew, route, ends_by=ends[v])
-            best: tuple[int, list[int]] | None = (priced.cost + changed(problem, mine, v, route).price, route)
-            if priced.breach is not None:
+            best: tuple[int, list[int]] | None = None
+            if start.routes[v] == kernels.routes[v]:
+                route = inserted(arrays, start.routes[v], task, *found[s, v, 2:].tolist())
+                priced = evaluate(problem, crew, route, ends_by=ends[v])
+                best = (priced.cost + changed(problem, mine, v, route).price, route) if priced.breach is None else None
+            if best is None:
                 best = min(insertions(problem, mine, v, start.routes[v], task), default=None)
             if best is not None:
                 begins = next(visit.begin for visit in walk(problem, crew, best[1]) if visit.task == task)

@@ -19,7 +19,8 @@ from routing.solve.evaluation import closed, drivable, evaluate, parts
 from routing.solve.explain import shortfalls
 from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.repair import begin, inserted, insertions
-from routing.solve.rules.changes import Held, changed, held, within_budget
+from routing.solve.rules import hold_together
+from routing.solve.rules.changes import Held, changed, held
 from routing.solve.stopping import Stop, never
 from routing.solve.tour import walk
 
@@ -126,7 +127,7 @@ def _of_crew(problem: Problem, solution: Solution, task: int, v: int, mine: dict
         return evaluate(problem, problem.crews[v], route).cost + changed(problem, mine, v, route).price
 
     taken = [*solution.routes[:v], (*route, *_halves(problem, task)), *solution.routes[v + 1 :]]
-    if not within_budget(problem, taken, mine):
+    if not hold_together(problem, taken, mine):
         return
     before = price(problem, route)
     if not _bars(problem, crew, task) and next(insertions(problem, mine, v, route, task, stop=stop), None) is not None:

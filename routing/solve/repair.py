@@ -10,7 +10,8 @@ from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import bars, drivable, evaluate
 from routing.solve.problem import Problem, Solution, one_each
-from routing.solve.rules.changes import Held, changed, held, within_budget
+from routing.solve.rules import hold_together
+from routing.solve.rules.changes import Held, changed, held
 from routing.solve.stopping import Stop, never, slices
 from routing.solve.tour import deadline
 
@@ -96,14 +97,14 @@ def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int],
             if offers[0, v, 0] < kernel.NO:
                 route = inserted(arrays, routes[v], task, *offers[0, v, 2:].tolist())
                 good = evaluate(problem, problem.crews[v], route).breach is None
-                if good and within_budget(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
+                if good and hold_together(problem, [*routes[:v], route, *routes[v + 1 :]], mine):
                     found.append((price(v, route) - price(v, routes[v]), v, route))
         if not found:  # all other places, too
             halves = [arrays.number[half] for half in (task, problem.tasks[task].pair) if half in arrays.number]
             open_ = [v for v in np.argsort(offers[0, :, 0], kind="stable").tolist() if not arrays.bar[v, halves].any()]
             found = [(cost - price(v, routes[v]), v, way)
                      for v in open_[:PLACES] for cost, way in insertions(problem, mine, v, routes[v], task, stop=stop)
-                     if within_budget(problem, [*routes[:v], way, *routes[v + 1 :]], mine)]  # fmt: skip
+                     if hold_together(problem, [*routes[:v], way, *routes[v + 1 :]], mine)]  # fmt: skip
         if found:
             _, v, route = min(found)
             routes[v] = route

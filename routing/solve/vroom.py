@@ -272,7 +272,8 @@ def write(problem: Problem) -> dict[str, Any]:
     """A problem as VROOM's input, with its matrix as it is now.
 
     What VROOM has no word for is put so that no solution breaks it (pins, exclusions, and stops that are frozen or whose goods are
-    aboard become skills that one vehicle has), or is left out: prices of lateness, promises and changes; soft windows are open.
+    aboard become skills that one vehicle has), or is left out: prices of lateness, promises and changes, relations between orders,
+    driving at a stretch; soft windows are open.
     """
     told = [*(task.skills for task in problem.tasks), *(crew.skills for crew in problem.crews)]
     names = sorted(set().union(*told))
@@ -282,7 +283,7 @@ def write(problem: Problem) -> dict[str, Any]:
 
     def skills(index: int, task: Task) -> list[int]:
         only = [v for v, crew in enumerate(problem.crews) if task.only == crew.driver_id]
-        pinned = frozen.get(index, holder.get(task.goods_on or "", only[0] if only else None))
+        pinned = frozen.get(index, holder.get(task.goods_on or task.bound_to or "", only[0] if only else None))
         return [number[name] for name in sorted(task.skills)] + ([PINNED + pinned] if pinned is not None else [])
 
     def step(index: int, task: Task) -> dict[str, Any]:

@@ -101,6 +101,8 @@ def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]
         yield f"priority is {task.priority}, not from 0 to 100"
     if isinstance(task.position, int) and not 1 <= task.position <= MOST_STOPS:
         yield f"position is {task.position}, not a number from 1 to {MOST_STOPS}"
+    if any(not 0 <= bond.task < len(problem.tasks) or bond.task in (number, task.pair) for bond in task.relations):
+        yield "its relations name no other task"
     if task.pair is not None and not (0 <= task.pair < len(problem.tasks) and task.pair != number):
         yield f"pair {task.pair} is no other task"
     elif task.pair is not None:

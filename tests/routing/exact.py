@@ -7,6 +7,7 @@ from itertools import permutations
 from routing.solve.evaluation import closed, evaluate, unassigned_price
 from routing.solve.problem import Problem, Solution
 from routing.solve.rules.changes import disruption
+from routing.solve.rules.relations import kept
 from routing.solve.tour import deadline
 
 
@@ -16,16 +17,18 @@ def least_cost(problem: Problem) -> int:
     For each crew the best route of each set of tasks, then the best way to share them out, one crew after the other.
     """
     free = sorted(set(range(len(problem.tasks))) - {task for crew in problem.crews for task in crew.frozen})
-    best = {0: 0}
+    best: dict[tuple[int, ...], int] = {(): 0}
     for v in range(len(problem.crews)):
         routes = _routes(problem, v, free)
-        joined: dict[int, int] = {}
-        for mask, cost in best.items():
-            for mine, price in routes.items():
-                if mask & mine == 0:
-                    joined[mask | mine] = min(joined.get(mask | mine, cost + price), cost + price)
-        best = joined
-    return min(cost + _left_out(problem, free, mask) for mask, cost in best.items())
+        best = {(*sets, mine): cost + price for sets, cost in best.items() for mine, price in routes.items()
+                if not sum(sets) & mine}  # fmt: skip
+    return min(cost + _left_out(problem, free, sum(sets)) for sets, cost in best.items() if _together(problem, free, sets))
+
+
+def _together(problem: Problem, free: list[int], sets: tuple[int, ...]) -> bool:
+    """Whether sets of tasks, one for each crew, keep the relations between crews."""
+    return kept(problem, [[*crew.frozen, *(task for bit, task in enumerate(free) if mine & 1 << bit)]
+                          for crew, mine in zip(problem.crews, sets, strict=True)])  # fmt: skip
 
 
 def _routes(problem: Problem, v: int, free: list[int]) -> dict[int, int]:
