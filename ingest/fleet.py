@@ -45,6 +45,7 @@ def shift(depot: Depot, wanted: ShiftIn) -> Shift:
         seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
         limits=_limits(wanted.limits) if wanted.limits else Limits(),
         breaks=tuple(Break(seconds(one.start), seconds(one.end), one.duration) for one in wanted.breaks),
+        other_ends=tuple(place.location() for place in wanted.other_ends),
     )  # fmt: skip
 
 
@@ -61,6 +62,8 @@ def shift_faults(depot: Depot, snapper: Snapper, right: dict[str, Any]) -> list[
     """What is wrong with a shift's fields that have the right form."""
     faults = [fault for name in ("start_location", "end_location")
               for fault in place_faults(snapper, right.get(name), f"/{name}")]  # fmt: skip
+    for number, place in enumerate(right.get("other_ends") or []):
+        faults += place_faults(snapper, place, f"/other_ends/{number}")
     return faults + [Fault("unknown_id", f"/{name}", f"{right[name]!r} is not of depot {depot.id!r}.", "Use its full id.")
                      for name in ("driver_id", "vehicle_id")
                      if name in right and not right[name].startswith(f"{depot.id}.")]  # fmt: skip

@@ -24,9 +24,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from routing import access
 from routing.model import (
     LEARNED,
     PICKUP,
+    Access,
     Dispatch,
     Kerb,
     Location,
@@ -190,6 +192,40 @@ class PolicyIn(_Body):
         return replace(before, **given, triggers=kept)
 
 
+class Disc(_Body):
+    """A point and a radius in metres."""
+
+    centre: Place
+    radius_m: StrictFloat = Field(ge=1, le=20_000)
+
+
+class AccessIn(_Body):
+    """An area, a `disc` or a `polygon`, whose stops ask for skills of drivers or vehicles."""
+
+    model_config = _shown(
+        {"name": "old town", "disc": {"centre": {"lat": 60.1668, "lon": 24.937}, "radius_m": 200.0}, "skills": ["bike"]}
+    )
+
+    name: Name
+    skills: Annotated[list[Skill], Field(min_length=1, max_length=20)]
+    disc: Disc | None = None
+    polygon: list[Place] | None = Field(default=None, min_length=3, max_length=1000)
+
+    @model_validator(mode="after")
+    def _one_area(self) -> AccessIn:
+        if (self.disc is None) == (self.polygon is None):
+            raise ValueError("give exactly one of disc and polygon")
+        if self.polygon is not None and not access.sound([place.location() for place in self.polygon]):
+            raise ValueError("the polygon crosses itself or has no area")
+        return self
+
+    def area(self) -> Access:
+        """As the depot keeps it."""
+        ring = [self.disc.centre] if self.disc else self.polygon or []
+        return Access(self.name, tuple(sorted(set(self.skills))), tuple(place.location() for place in ring),
+                      self.disc.radius_m if self.disc else None)  # fmt: skip
+
+
 class DepotIn(_Body):
     """A depot to make."""
 
@@ -212,6 +248,7 @@ class DepotIn(_Body):
     policy: PolicyIn = Field(default_factory=PolicyIn)
     speeds: Slug = LEARNED
     timezone: Zone = "UTC"
+    access: list[AccessIn] = Field(default_factory=list, max_length=100)
 
 
 class DepotPatch(_Body):
@@ -221,6 +258,7 @@ class DepotPatch(_Body):
 
     name: Name | None = None
     policy: PolicyIn = PolicyIn()
+    access: list[AccessIn] | None = Field(default=None, max_length=100)
     speeds: Slug | None = None
     timezone: Zone | None = None
 
@@ -291,7 +329,10 @@ class VehicleIn(_Body):
 
 
 class ShiftIn(_Body):
-    """A shift to make. Start and end place default to the depot; `open_end` lets it end at its last stop."""
+    """A shift to make. Start and end place default to the depot; `open_end` lets it end at its last stop.
+
+    With `other_ends` it ends at the nearest of all of them.
+    """
 
     model_config = _shown(
         {
@@ -312,6 +353,7 @@ class ShiftIn(_Body):
     end: Moment
     start_location: Place | None = None
     end_location: Place | None = None
+    other_ends: list[Place] = Field(default_factory=list, max_length=10)
     open_end: StrictBool = False
     overtime: StrictInt = Field(default=0, ge=0, le=DAY_S // 2)
     limits: LimitsIn | None = None
@@ -327,8 +369,8 @@ class ShiftIn(_Body):
             raise ValueError("the shift ends before it begins")
         if (self.end - self.start).total_seconds() > DAY_S:
             raise ValueError("the shift is longer than a day")
-        if self.open_end and self.end_location:
-            raise ValueError("an open end has no end_location")
+        if self.open_end and (self.end_location or self.other_ends):
+            raise ValueError("an open end has no end_location, and no other_ends")
         return self
 
 
@@ -614,13 +656,6 @@ class AckIn(_Body):
     model_config = _shown({"route_version": 12})
 
     route_version: StrictInt = Field(ge=0)
-
-
-class Disc(_Body):
-    """A point and a radius in metres."""
-
-    centre: Place
-    radius_m: StrictFloat = Field(ge=1, le=20_000)
 
 
 class RoadEventIn(_Body):

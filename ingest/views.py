@@ -200,6 +200,22 @@ class ClockView(TypedDict):
     now: Time
 
 
+class DiscView(TypedDict):
+    """A point and a radius in metres."""
+
+    centre: Location
+    radius_m: float
+
+
+class AccessView(TypedDict):
+    """An area whose stops ask for skills."""
+
+    name: str
+    skills: list[str]
+    disc: NotRequired[DiscView]
+    polygon: NotRequired[list[Location]]
+
+
 class DepotView(TypedDict):
     """A depot, with its time."""
 
@@ -212,6 +228,7 @@ class DepotView(TypedDict):
     policy: Policy
     speeds: str
     timezone: str
+    access: list[AccessView]
 
 
 class DepotsView(TypedDict):
@@ -315,6 +332,7 @@ class ShiftView(TypedDict):
     end: Time
     start_location: Location
     end_location: Location | None
+    other_ends: list[Location]
     overtime: int
     locked: bool
     limits: LimitsView

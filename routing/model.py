@@ -285,11 +285,21 @@ LEARNED = "learned"
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """An area whose stops ask for skills of drivers or vehicles: within a ring of places, or a `radius` (m) of a single one."""
+
+    name: str
+    skills: tuple[str, ...]
+    ring: tuple[Location, ...]
+    radius: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Depot:
     """The unit of partition: a place, its map, its clock and its policy.
 
     `speeds` names the table of speeds by hour of the day, or is `learned` (from the fleet's own drives), `timezone` (IANA) says
-    whose hours those are.
+    whose hours those are. `access` says where not every vehicle fits.
     """
 
     id: str
@@ -302,6 +312,7 @@ class Depot:
     policy: Policy = Policy()
     speeds: str = LEARNED
     timezone: str = "UTC"
+    access: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,7 +487,7 @@ class Break:
 class Shift:
     """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price.
 
-    A `locked` one's route stays as it is. `breaks` are taken in their order.
+    A `locked` one's route stays as it is. `breaks` are taken in their order. With `other_ends` it ends at the nearest of all ends.
     """
 
     id: str
@@ -492,6 +503,7 @@ class Shift:
     locked: bool = False
     limits: Limits = Limits()
     breaks: tuple[Break, ...] = ()
+    other_ends: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,13 +600,17 @@ class PlannedRest:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One driver's ordered stops for one shift, and the rests that are planned between them."""
+    """One driver's ordered stops for one shift, and the rests that are planned between them.
+
+    `end` is where it ends, for a shift that may end at one of several places.
+    """
 
     shift_id: str
     driver_id: str
     vehicle_id: str
     stops: tuple[PlannedStop, ...] = ()
     rests: tuple[PlannedRest, ...] = ()
+    end: Location | None = None
 
     @property
     def sequence(self) -> tuple[str, ...]:

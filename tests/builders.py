@@ -33,7 +33,7 @@ from routing.model import (
     Vehicle,
 )
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Bond, Crew, Hours, Problem, Task, build, with_locks
+from routing.solve.problem import Bond, Crew, Hours, Problem, Task, build, with_ends, with_locks
 
 T0 = 1_900_000_000
 HOUR = 3600
@@ -143,7 +143,11 @@ def rich_problem(seed: int, **size: int) -> Problem:
         crews = [_resting(rng, crew, now) if maybe() else crew for crew in crews]
     if maybe():
         tasks = _related(rng, tasks, [crew.shift_id for crew in crews])
-    return replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy)
+    if maybe():
+        choices = [tuple(rng.choice(len(problem.places), 2, replace=False).tolist()) for _ in range(2)]
+        crews = [replace(crew, end_places=choices[rng.integers(2)]) if crew.end_place is not None and maybe() else crew
+                 for crew in crews] if len(problem.places) > 1 else crews  # fmt: skip
+    return with_ends(replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy))
 
 
 def _limited(rng: np.random.Generator, crew: Crew) -> Crew:

@@ -18,7 +18,7 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
         "planned_at": iso(plan.created_at),
         "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
                     "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops],
-                    "rests": rests_view(route)}
+                    "rests": rests_view(route)} | ({"end": asdict(route.end)} if route.end else {})
                    for route in mine],
         "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered,
                     "updated": change.updated},

@@ -11,7 +11,7 @@ from ingest.settings import Settings
 from ingest.store import keys, readers, writers
 from ingest.store.connection import Store
 from ingest.store.metrics import Tally
-from routing import codec
+from routing import access, codec
 from routing.model import Dispatch, Order, Place, Snapshot
 from routing.solve import immediate
 from routing.solve.immediate import Job, Match, Unit
@@ -115,9 +115,11 @@ def _unit(roads: DepotRoads, snapshot: Snapshot, problem: Problem, crew: Crew) -
     free_at = visits[-1].leave if visits else problem.now
     current = snapshot.orders.get(problem.tasks[crew.frozen[0]].order_id) if crew.frozen else None
     calls_off = current is not None and not crew.serving and current.dispatch is not Dispatch.EMERGENCY
-    following = problem.tasks[rest[0]].place if rest else crew.end_place
+    last = problem.tasks[crew.base[-1]].place if crew.base else free_from
+    end = None if crew.end_place is None else problem.nearest_end(last, crew.end_place, free_at)
+    following = problem.tasks[rest[0]].place if rest else end
     spots = roads.spots([place, here, *([problem.places[following]] if following is not None else []),
-                         *([problem.places[crew.end_place]] if crew.end_place is not None else [])])  # fmt: skip
+                         *([problem.places[end]] if end is not None else [])])  # fmt: skip
     onwards = problem.leg(free_from, following, free_at)[0] if following is not None else 0
     return Unit(
         crew.driver_id, spots[0], ready=max(0, free_at - problem.now), here=spots[1] if calls_off else None,
@@ -135,9 +137,10 @@ def _job(roads: DepotRoads, snapshot: Snapshot, order: Order, asked: set[str], p
     emergency = order.dispatch is Dispatch.EMERGENCY
     if not emergency:
         but_for |= asked
+    needed = access.needed(snapshot.depot.access, [order.place_of(stop).location for stop in order.stop_ids])
     start, end = roads.spots([order.place_of(order.stop_ids[0]), order.place_of(order.stop_id)])
     return Job(
         order.id, start, end, service=order.half(order.stop_ids[0]).service_time,
-        service_at_end=order.service_time if order.pickup else 0, demand=order.demand, skills=frozenset(order.skills),
-        but_for=frozenset(but_for), emergency=emergency,
+        service_at_end=order.service_time if order.pickup else 0, demand=order.demand,
+        skills=frozenset(order.skills).union(*needed), but_for=frozenset(but_for), emergency=emergency,
     )  # fmt: skip

@@ -50,7 +50,8 @@ def lines(client: Store, settings: Settings, depot: Depot, plan: Plan, *, now: f
         if shift is None or not known:
             continue
         stops = [orders[order_of(stop.stop_id)].place_of(stop.stop_id) for stop in known]
-        places = [Place(shift.start_location), *stops, *([Place(shift.end_location)] if shift.end_location else [])]
+        end = route.end or shift.end_location
+        places = [Place(shift.start_location), *stops, *([Place(end)] if end else [])]
         spots = roads.spots(places)
         found = roads.roads.legs(list(zip(spots, spots[1:], strict=False)))
         legs = tuple(line(roads.day.network, leg) if leg is not None and leg.arcs else _straight(a, b)

@@ -133,7 +133,7 @@ def _ahead(problem: Problem, crew: Crew) -> list[tuple[str, int, int]]:
     places = [crew.place, *(stop.place for stop in stops)]
     legs = [(stop.stop_id, place, stop.place) for place, stop in zip(places, stops, strict=False)]
     if stops and crew.end_place is not None:
-        legs.append((stops[-1].stop_id, stops[-1].place, crew.end_place))
+        legs.append((stops[-1].stop_id, stops[-1].place, problem.nearest_end(stops[-1].place, crew.end_place, problem.now)))
     return legs[1:] if crew.serving else legs
 
 

@@ -57,6 +57,7 @@ class ShiftRouteView(TypedDict):
     vehicle_id: str
     stops: list[StopView]
     rests: NotRequired[list[RestView]]
+    end: NotRequired[Location]
 
 
 class ChangesView(TypedDict):
@@ -169,6 +170,7 @@ class PlannedRouteView(TypedDict):
     acknowledged: int
     stops: list[StopView]
     rests: list[RestView]
+    end: NotRequired[Location]
 
 
 class UnassignedView(TypedDict):

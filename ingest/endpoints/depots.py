@@ -18,7 +18,7 @@ from ingest.store import readers, writers
 from ingest.views import AsidesView, DepotsView, DepotView, RevisionView, TrialView
 from routing.codec import builtins
 from routing.errors import BadRoads, MapFileError, OffMap
-from routing.model import LEARNED, Clock, Depot, Policy
+from routing.model import LEARNED, Access, Clock, Depot, Policy
 from routing.roads import maps
 from routing.roads.snapping import Snapper
 
@@ -41,7 +41,7 @@ def make() -> tuple[dict[str, Any], int]:
         id=wanted.id, tenant=caller().tenant, name=wanted.name or wanted.id, map=wanted.map,
         location=wanted.location.location(), dimensions=tuple(wanted.dimensions),
         clock=Clock() if identity else Clock(wanted.clock.scale, now, float(start)), policy=wanted.policy.policy(Policy()),
-        speeds=wanted.speeds, timezone=wanted.timezone,
+        speeds=wanted.speeds, timezone=wanted.timezone, access=tuple(one.area() for one in wanted.access),
     )  # fmt: skip
     if not writers.put_depot(store(), depot, now):
         raise ApiProblem(409, "duplicate", f"There is a depot {depot.id!r} already.", "Choose another id.")
@@ -94,7 +94,7 @@ def one(depot_id: str) -> dict[str, Any]:
 @allow(Role.OPERATOR)
 @describe({200: DepotView}, body=DepotPatch)
 def patch(depot_id: str) -> dict[str, Any]:
-    """Change what may change while it runs: name, policy, speeds and time zone."""
+    """Change what may change while it runs: name, policy, speeds, time zone, and where not every vehicle fits."""
     depot = my_depot(depot_id)
     wanted, right, faults = parse(DepotPatch, body())
     faults += _speeds_faults(right.get("speeds"))
@@ -103,7 +103,8 @@ def patch(depot_id: str) -> dict[str, Any]:
 
     def change(before: Depot) -> Depot:
         return replace(before, name=wanted.name or before.name, policy=wanted.policy.policy(before.policy),
-                       speeds=wanted.speeds or before.speeds, timezone=wanted.timezone or before.timezone)  # fmt: skip
+                       speeds=wanted.speeds or before.speeds, timezone=wanted.timezone or before.timezone,
+                       access=before.access if wanted.access is None else tuple(one.area() for one in wanted.access))  # fmt: skip
 
     changed = writers.change_depot(store(), depot.id, change, context.now())
     services().recent.pop(depot.id, None)
@@ -145,4 +146,11 @@ def view(depot: Depot) -> dict[str, Any]:
         "id": depot.id, "name": depot.name, "map": depot.map, "location": asdict(depot.location),
         "dimensions": list(depot.dimensions), "clock": {"scale": depot.clock.scale, "now": iso(depot.clock.depot(context.now()))},
         "policy": asdict(depot.policy), "speeds": depot.speeds, "timezone": depot.timezone,
+        "access": [_area(area) for area in depot.access],
     }  # fmt: skip
+
+
+def _area(area: Access) -> dict[str, Any]:
+    ring = [asdict(place) for place in area.ring]
+    shape = {"polygon": ring} if area.radius is None else {"disc": {"centre": ring[0], "radius_m": area.radius}}
+    return {"name": area.name, "skills": list(area.skills)} | shape

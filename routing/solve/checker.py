@@ -124,7 +124,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
     rests = _Rests(crew)
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
-            bare = _leg(problem, at, crew.end_place, clock)
+            bare = _home(problem, crew, at, clock)
             free = copy.deepcopy(rests)
             must_end = max(must_end, free.home(clock, bare[0]) if crew.end_place is not None else clock)
         if position == len(ahead):
@@ -156,7 +156,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         at, clock = task.place, left
         if position < len(crew.frozen):
             rests.possible = left
-    home = _leg(problem, at, crew.end_place, clock)
+    home = _home(problem, crew, at, clock)
     over = clock if crew.end_place is None else rests.home(clock, home[0], len(stops))
     return Way(problem, crew, tuple(stops), home, over, must_end, bare, tuple(rests.taken))
 
@@ -209,6 +209,11 @@ class _Rests:
         while self.limits.stretch is not None and wheel > self.limits.stretch:
             wheel, stood = wheel - self.limits.stretch, stood + self.limits.rest
         return stood
+
+
+def _home(problem: Problem, crew: Crew, at: int, clock: int) -> tuple[int, int]:
+    """Seconds and metres to where the shift ends, or to the nearest of the places where it may."""
+    return min(_leg(problem, at, end, clock) for end in crew.end_places or (crew.end_place,))
 
 
 def _leg(problem: Problem, a: int, b: int | None, at: int) -> tuple[int, int]:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from routing.model import Diff, Plan, PlannedRest, PlannedStop, Progress, Route, RouteChange, Snapshot, TriggerKind, order_of
+from routing.model import (
+    Diff,
+    Location,
+    Plan,
+    PlannedRest,
+    PlannedStop,
+    Progress,
+    Route,
+    RouteChange,
+    Snapshot,
+    TriggerKind,
+    order_of,
+)
 from routing.solve.evaluation import parts
 from routing.solve.explain import explain, flags
-from routing.solve.problem import Problem, Solution
+from routing.solve.problem import Crew, Problem, Solution
 from routing.solve.rules.changes import disruption
-from routing.solve.tour import tour
+from routing.solve.tour import Tour, tour
 
 
 def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Progress], engine: str,
@@ -26,7 +38,8 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
                  for task, visit in zip(way.tasks, way.visits, strict=True)]  # fmt: skip
         rests = [PlannedRest(ahead[pause.before].stop_id if pause.before < len(ahead) else None, pause.start, pause.end,
                              pause.on_the_way) for pause in way.pauses if ahead]  # fmt: skip
-        routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead), tuple(rests)))
+        end = _end(problem, crew, way) if crew.end_places and ahead else None
+        routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead), tuple(rests), end))
     costs, change = parts(problem, solution), disruption(problem, solution)
     return Plan(
         depot_id=problem.depot_id, version=problem.version + 1, revision=problem.revision, roads=problem.roads,
@@ -34,6 +47,14 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
         resequenced=change.resequenced, shifted=change.shifted, flags=flags(problem, solution), routes=tuple(routes),
         unassigned=explain(problem, solution),
     )  # fmt: skip
+
+
+def _end(problem: Problem, crew: Crew, way: Tour) -> Location | None:
+    """Which of several places a route ends at."""
+    if crew.end_place is None:
+        return None
+    last = way.visits[-1]
+    return problem.places[problem.nearest_end(problem.tasks[last.task].place, crew.end_place, last.leave)].location
 
 
 def _happened(arrived: int | None, left: int | None) -> tuple[int, int, int]:

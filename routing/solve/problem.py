@@ -15,6 +15,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from routing import access
 from routing.model import (
     PICKUP,
     TERMINAL,
@@ -115,6 +116,7 @@ class Crew:
     driven to or served (`serving`). `base` indexes the rest of its current route. `load` is on board now. `overtime` are
     the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is. `limits` are what its whole shift
     may come to; of that `driven` (metres, seconds) is behind it, as far as a limit asks for it. `left_at` is when it left.
+    With `end_places` it ends at the nearest of those; `end_place` is then a place of its own, as far from each place as that.
     `breaks` are those that are still to come, in their order; `wheel` are the seconds driven since the last rest.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
@@ -145,6 +147,7 @@ class Crew:
     left_at: int | None = None
     breaks: tuple[Break, ...] = ()
     wheel: int = 0
+    end_places: tuple[int, ...] = ()
 
     @property
     def rests(self) -> bool:
@@ -223,8 +226,19 @@ class Problem:
         """The tasks in frozen prefixes."""
         return frozenset(task for crew in self.crews for task in crew.frozen)
 
+    @cached_property
+    def ends(self) -> dict[int, tuple[int, ...]]:
+        """Those places that stand for the nearest of others."""
+        return {crew.end_place: crew.end_places for crew in self.crews if crew.end_places and crew.end_place is not None}
+
+    def nearest_end(self, a: int, b: int, depart: int) -> int:
+        """The place that a leg to b ends at: b itself, unless that stands for the nearest of others."""
+        return min(self.ends.get(b, (b,)), key=lambda end: self.leg(a, end, depart))
+
     def leg(self, a: int, b: int, depart: int) -> tuple[int, int]:
         """Seconds and metres of a leg that is left for at a depot time."""
+        if b in self.ends:
+            return min(self.leg(a, end, depart) for end in self.ends[b])
         if self.hours is None:
             return int(self.matrix.seconds[a, b]), int(self.matrix.metres[a, b])
         return self.hours.seconds(a, b, depart), int(self.hours.matrices[self.hours.period(depart)].metres[a, b])
@@ -288,7 +302,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     driven = [_driven(problem.matrix, path, _rested_at(shift, snapshot)) for shift, path in zip(shifts, behind, strict=True)]
     problem = replace(problem, crews=tuple(
         replace(crew, driven=done, wheel=wheel) for crew, (done, wheel) in zip(crews, driven, strict=True)))  # fmt: skip
-    problem = _reopen_cut_legs(problem, list(places), free_flow_of)
+    problem = with_ends(_reopen_cut_legs(problem, list(places), free_flow_of))
     return replace(problem, crews=tuple(_freeze(problem, crew, now + freeze) for crew in problem.crews))
 
 
@@ -369,6 +383,9 @@ def _tasks(orders: Sequence[Order], snapshot: Snapshot, places: dict[Place, int]
             windows=pickup.windows, service_time=pickup.service_time, setup_time=pickup.setup_time, pair=number + 1,
             promised=None, position=Turn.FIRST if delivery.position is Turn.FIRST else None))  # fmt: skip
         tasks.append(replace(delivery, pair=number, not_before=None))
+    if snapshot.depot.access:
+        needed = access.needed(snapshot.depot.access, [place.location for place in places])
+        tasks = [replace(task, skills=task.skills | needed[task.place]) if needed[task.place] else task for task in tasks]
     return tuple(tasks)
 
 
@@ -433,9 +450,11 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     if not serving:
         ready = max(ready, snapshot.breaks.get(shift.driver_id, ready))
     records = (shift.id, shift.driver_id, shift.vehicle_id)
+    ends = [_place(places, Place(end)) for end in (shift.end_location, *shift.other_ends) if end is not None]
     return Crew(
         shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),
-        ready=ready, end_place=_place(places, Place(shift.end_location)) if shift.end_location else None, shift_end=shift.end,
+        ready=ready, end_place=ends[0] if ends else None, shift_end=shift.end,
+        end_places=tuple(dict.fromkeys(ends)) if len(set(ends)) > 1 else (),
         capacity=vehicle.capacity, load=load, skills=frozenset(driver.skills) | frozenset(vehicle.skills),
         departed=progress.departed_at is not None, absent=absent,
         serving=serving, setup=_setup(snapshot, progress, tasks[index[started[0].stop_id]]) if serving else 0, done=done,
@@ -496,8 +515,10 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
     for crew in problem.crews:
         path = [crew.place, *(problem.tasks[task].place for task in crew.frozen)]
         legs |= set(zip(path, path[1:], strict=False))
-        if crew.end_place is not None:
-            legs |= {(place, crew.end_place) for place in [*path, *(task.place for task in problem.tasks)]}
+        ends = crew.end_places or (() if crew.end_place is None else (crew.end_place,))
+        for place in [*path, *(task.place for task in problem.tasks)] if ends else ():
+            if all(problem.matrix.seconds[place, end] >= UNREACHABLE for end in ends):
+                legs |= {(place, end) for end in ends}
     cut = [leg for leg in sorted(legs) if problem.matrix.seconds[leg] >= UNREACHABLE]
     if not cut:
         return problem
@@ -513,6 +534,32 @@ def _reopen_cut_legs(problem: Problem, places: list[Place], free_flow_of: Matrix
         for matrix in {id(matrix): matrix for matrix in hours.matrices}.values():
             matrix.seconds[opened], matrix.metres[opened] = seconds[opened], metres[opened]
     return replace(problem, matrix=replace(problem.matrix, seconds=seconds, metres=metres))
+
+
+def with_ends(problem: Problem) -> Problem:
+    """With a place more for each choice of ends, as far from each place as the nearest of them."""
+    choices = list(dict.fromkeys(crew.end_places for crew in problem.crews if crew.end_places))
+    if not choices:
+        return problem
+
+    def wider(matrix: Matrix) -> Matrix:
+        far = matrix.seconds.astype(np.int64) << 32 | matrix.metres
+        nearest = [np.array(ends)[np.argmin(far[:, ends], axis=1)] for ends in choices]
+        rows, firsts = np.arange(len(matrix.seconds)), [ends[0] for ends in choices]
+        tables = []
+        for table in (matrix.seconds, matrix.metres):
+            table = np.column_stack([table, *(table[rows, ends] for ends in nearest)])
+            tables.append(np.ascontiguousarray(np.vstack([table, table[firsts]])))
+        return replace(matrix, seconds=tables[0], metres=tables[1])
+
+    size, hours = len(problem.places), problem.hours
+    if hours is not None:
+        each = {id(matrix): wider(matrix) for matrix in hours.matrices}
+        hours = replace(hours, matrices=tuple(each[id(matrix)] for matrix in hours.matrices))
+    place = {ends: size + number for number, ends in enumerate(choices)}
+    crews = tuple(replace(crew, end_place=place.get(crew.end_places, crew.end_place)) for crew in problem.crews)
+    return replace(problem, matrix=wider(problem.matrix), hours=hours, crews=crews,
+                   places=(*problem.places, *(problem.places[ends[0]] for ends in choices)))  # fmt: skip
 
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:

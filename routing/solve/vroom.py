@@ -372,10 +372,11 @@ def _route(problem: Problem, crew: Crew, route: Sequence[int]) -> dict[str, Any]
         leave = visit.leave
     waited, serviced = _breaks(driven_so, len(visits), leave, steps, waited, serviced, (driven, distance))
     if crew.end_place is not None:
-        seconds, metres = problem.leg(problem.tasks[route[-1]].place, crew.end_place, leave)
+        nearest = problem.nearest_end(problem.tasks[route[-1]].place, crew.end_place, leave)
+        seconds, metres = problem.leg(problem.tasks[route[-1]].place, nearest, leave)
         driven, distance, leave = driven + seconds, distance + metres, driven_so.home
         end = {"type": "end", "arrival": leave, "duration": driven, "distance": distance}
-        steps.append(end | _located(problem, crew.end_place))
+        steps.append(end | _located(problem, nearest))
     vehicle = crew.vehicle_id.removeprefix("vehicle")
     return {
         "vehicle": int(vehicle) if vehicle.isdigit() else crew.vehicle_id, "cost": priced.cost, "setup": setups,

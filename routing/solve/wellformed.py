@@ -116,6 +116,8 @@ def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]
 def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
     if not 0 <= crew.place < size or (crew.end_place is not None and not 0 <= crew.end_place < size):
         yield "its place or end_place is outside the matrix"
+    if any(not 0 <= place < size for place in crew.end_places) or crew.end_place in crew.end_places:
+        yield "its end_places are outside the matrix, or its end_place is one of them"
     for name in ("capacity", "load"):
         amounts = getattr(crew, name)
         if len(amounts) != len(problem.dimensions) or any(not 0 <= amount <= LARGEST for amount in amounts):

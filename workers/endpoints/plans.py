@@ -135,7 +135,7 @@ def shown(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_ver
                       | {"state": progress[stop.stop_id].state if stop.stop_id in progress else "open"}
                       | ({"eta": eta_view(etas[stop.stop_id])} if stop.stop_id in etas else {})
                       for stop in route.stops],
-        }
+        } | ({"end": codec.builtins(route.end)} if route.end else {})
         for route in plan.routes
     ]  # fmt: skip
     told = {name: [codec.builtins(item) for item in getattr(plan, name)] for name in ("unassigned", "flags")}
