@@ -22,10 +22,12 @@ LATER = st.integers(0, 2 * HOUR)
 def test_who_loses_time_loses_no_more_than_has_passed(seed: int, later: int) -> None:
     """Right after planning nothing is later than planned, and afterwards nothing by more than was lost.
 
-    With one window at most: who misses one of several waits for the next.
+    With one window at most and without rests: who misses one of several windows waits for the next, and who does not have to wait
+    any more rests afterwards.
     """
     problem = rich_problem(seed)
-    problem = replace(problem, tasks=tuple(replace(task, windows=task.windows[-1:]) for task in problem.tasks))
+    free = tuple(replace(crew, breaks=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
+    problem = replace(problem, crews=free, tasks=tuple(replace(task, windows=task.windows[-1:]) for task in problem.tasks))
     plan = publishable(problem, current(problem), progress={}, engine="none")
     crews = tuple(replace(crew, ready=crew.ready if crew.serving else crew.ready + later) for crew in problem.crews)
     after = replace(problem, now=problem.now + later, crews=crews)
