@@ -16,7 +16,7 @@ import numpy as np
 
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
-from routing.solve import improve, ortools_engine, pyvrp_engine, repair
+from routing.solve import improve, ortools_engine, portfolio, pyvrp_engine, repair
 from routing.solve.checker import check
 from routing.solve.plan import publishable
 from routing.solve.problem import Problem, Solution
@@ -71,7 +71,15 @@ def _vroom(problem: Problem, initial: Solution | None, budget: float, seed: int)
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
 
 
-PEERS: dict[str, Peer] = {"improve": _improve, "repair": _repair, "pyvrp": _pyvrp, "ortools": _ortools, "vroom": _vroom}
+def _portfolio(problem: Problem, initial: Solution | None, budget: float, seed: int) -> Solution:
+    return portfolio.improve(problem, initial, budget=budget, seed=seed)
+
+
+PEERS: dict[str, Peer] = {"improve": _improve, "portfolio": _portfolio, "repair": _repair, "pyvrp": _pyvrp,
+                          "ortools": _ortools, "vroom": _vroom}  # fmt: skip
+
+CORES = {"portfolio": 2}
+"""Of engines that take more than one."""
 
 
 def cost(problem: Problem, solution: Solution) -> int | None:

@@ -165,7 +165,7 @@ class PolicyIn(_Body):
     max_wait: StrictFloat | None = Field(default=None, ge=0, le=600)
     periodic: StrictFloat | None = Field(default=None, ge=1, le=DAY_S)
     triggers: dict[TriggerKind, TriggerRuleIn | None] | None = None
-    engine: Literal["improve", "ortools", "pyvrp"] | None = None
+    engine: Literal["improve", "portfolio", "ortools", "pyvrp"] | None = None
     improve_budget: StrictFloat | None = Field(default=None, ge=0, le=60)
     horizon: StrictInt | None = Field(default=None, ge=3600, le=14 * DAY_S)
     metres_per_second_price: StrictInt | None = Field(default=None, ge=1, le=MAX_AMOUNT)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -62,6 +63,11 @@ class Arrays:
         self.number = {task: u for u, task in enumerate(self.tasks)}
         self._fill(neighbours, stop)
         self.constant = self._constant()
+
+    @property
+    def apart(self) -> bool:
+        """Whether no rule is about several routes: then routes of different plans may stand side by side."""
+        return not self.rules & k.RELATED and self.problem.policy.max_moves_per_driver is None
 
     def _fill(self, neighbours: bool, stop: Stop) -> None:
         problem, n, crews = self.problem, len(self.tasks), len(self.problem.crews)
@@ -341,6 +347,36 @@ class Arrays:
         nodes = [self.number[task] for route in routes for task in route]
         return np.array(nodes, np.int32), np.cumsum([0, *map(len, routes)]).astype(np.int32)
 
+    def twin(self) -> Arrays:
+        """The same problem in the same state, for a search of its own beside this one."""
+        other = copy.copy(self)
+        other.live, other.keys = k.Live(*map(np.copy, self.live)), self.keys.copy()
+        return other
+
+    def go_on_from(self, solution: Solution) -> None:
+        """Search on from a solution; the best so far stays the best, unless this is better."""
+        kept, best = self.live.lists[[k.BEST_NEXT, k.BEST_LEFT_OUT]].copy(), self.live.total[[k.BEST, k.BEST_LEFT]].copy()
+        routes = [route[len(crew.frozen) :] for crew, route in zip(self.problem.crews, solution.routes, strict=True)]
+        left = k.begin_with(self.constants, self.live, *self.sequence(routes))
+        self.live.lists[k.LEFT_NOW, :left] = self.live.lists[k.GONE, :left]
+        self.live.total[k.LEFT] = left
+        k.keep_best(self.constants, self.live)
+        if self.live.total[k.BEST] > best[0]:
+            self.live.lists[[k.BEST_NEXT, k.BEST_LEFT_OUT]] = kept
+            self.live.total[[k.BEST, k.BEST_LEFT]] = best
+
+    def routes_now(self) -> list[tuple[tuple[int, ...], int]]:
+        """The routes as they are, without what is frozen, and what each costs; of crews without stops what they cost so."""
+        n, following = len(self.tasks), self.live.node[:, k.NEXT].tolist()
+        found = []
+        for v in range(len(self.problem.crews)):
+            route, x = [], following[n + v]
+            while x < n:
+                route.append(self.tasks[x])
+                x = following[x]
+            found.append((tuple(route), int(k.route_price(self.constants, self.live, v) + self.live.crew[v, k.LATENESS])))
+        return found
+
     def solution(self) -> Solution:
         """The best routes that the kernel has seen."""
         n, following = len(self.tasks), self.live.lists[k.BEST_NEXT].tolist()
@@ -360,6 +396,11 @@ class Arrays:
         bars_ = np.zeros((len(self.problem.crews), max(1, len(self.problem.tasks))), np.uint8)
         bars_[:, self.tasks] = self.bar[:, : len(self.tasks)]
         return recognized(self.problem, self.alike, bars_, routes)
+
+    @property
+    def now(self) -> int:
+        """The price of the routes as they are, without what no search changes."""
+        return int(self.live.total[k.COSTS])
 
     @property
     def cost(self) -> int:

@@ -31,8 +31,14 @@ def _improve(problem: Problem, initial: Solution | None = None, *, budget: float
     return improve.improve(problem, initial, budget=budget, stop=stop, seed=seed)
 
 
+def _portfolio(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
+    from routing.solve import portfolio  # here, because importing OR-Tools and PyVRP takes half a second
+
+    return portfolio.improve(problem, initial, budget=budget, stop=stop, seed=seed)
+
+
 def _ortools(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop, seed: int = 1) -> Solution:
-    from routing.solve import ortools_engine  # here, because importing OR-Tools takes half a second
+    from routing.solve import ortools_engine
 
     del seed
     start = _start(problem, initial)
@@ -61,7 +67,7 @@ def _identified(problem: Problem, start: Solution, found: Solution) -> Solution:
 ORTOOLS_LEG_S, PYVRP_LEG_S = 6e-8, 6e-7
 """Seconds it takes to tell a library of one leg, on the safe side of what `benchmarks.moments` prints."""
 
-ENGINES: dict[str, Engine] = {"repair": _repair, "improve": _improve, "ortools": _ortools, "pyvrp": _pyvrp}
+ENGINES: dict[str, Engine] = {"repair": _repair, "improve": _improve, "portfolio": _portfolio, "ortools": _ortools, "pyvrp": _pyvrp}
 """The registry: `repair` answers at once, the others search."""
 
 

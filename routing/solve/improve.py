@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from routing.solve import kernel
+from routing.solve.annealing import Annealing
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
 from routing.solve.repair import complete, mend, settle
-from routing.solve.rules.prices import LATE_CAP
 from routing.solve.stopping import Stop, Stopped, never
-
-SLICE_S = 0.01
-"""Between two questions whether to stop."""
-
-FIRST = 4
-"""Iterations of the first slice; later ones are as long as the time allows."""
 
 GRACE_S = 0.02
 """How long after its end a search may still hold what it found to the hours of the day."""
-
-COLD, WARM, END = 1.0, 0.3, 0.03
-"""Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
-
-STRING, LONGEST, SPLIT, TIMELY = 12.0, 10.0, 0.5, 0.5
-"""Stops taken out in an iteration on average; the longest string; how often one keeps some of its stops; how often routes are
-chosen by stops that are near in time as well, and not on the road alone."""
-
-BLINK, OPENING, TAILS, RETRIES = 0.01, 0.05, 0.5, 10
-"""How often a place is overlooked, a task opens a route whatever that costs, and tails are exchanged instead of stops taken
-out; how many tasks that are left out are tried again each time."""
 
 
 def improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop = never,
@@ -45,58 +25,70 @@ def improve(problem: Problem, initial: Solution | None = None, *, budget: float,
     to the hours within `GRACE_S`. The same seed and iterations give the same plan. Never returns anything worse than
     `initial`, if that keeps the rules.
     """
-    began = clock()
-    came = current(problem) if initial is None else initial
-    useful = 2 * len(came.unassigned) <= len(problem.tasks)
-
-    def early() -> bool:
-        """Whether there is no time left before the search begins, and a plan to come back with."""
-        return stop() or (iterations is None and useful and clock() - began >= budget)
-
-    try:
-        arrays = Arrays(problem, stop=early)
-        fixed, live = arrays.constants, arrays.live
-        live.random[0] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 or 1
-        placed = mend(arrays, initial, stop=early)
-    except Stopped:
-        return came if drivable(problem, came) else complete(problem, came)
-    if fixed.n == 0 or fixed.crews == 0:
-        return arrays.solution()
-    start, until = arrays.solution(), budget
-    if problem.hours is not None:
-        then = clock()
-        held = [settle(problem, option, stop=early) for option in dict.fromkeys((came, start))]
-        start = min(held, key=lambda option: total(problem, option))
-        until -= 1.5 * (clock() - then)  # so long does it take to judge what is found
-    scale = _mean_cost(arrays)
-    hot = (COLD if 2 * placed > fixed.n else WARM) * scale
-    cold = min(hot, END * scale)
-    done, size = 0, FIRST
-    while not stop():
-        now = clock() - began
-        share = done / iterations if iterations is not None else now / until if until > 0 else 1.0
-        if share >= 1:
-            break
-        if iterations is not None:
-            size = min(256, iterations - done)
-        temperature = hot * (cold / hot) ** share
-        kernel.search(fixed, live, arrays.keys, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK, OPENING, TAILS,
-                      RETRIES)  # fmt: skip
-        done += size
-        taken = max(clock() - began - now, 1e-6)
-        left = max(until - now - taken, 1e-4)
-        size = int(min(4 * size, max(1, size * min(SLICE_S, left) / taken)))
-    if problem.hours is None:
-        return arrays.solution()
-    late = min(clock() - began, budget) + GRACE_S
-    best = arrays.solution()
-    found = settle(problem, best, stop=lambda: iterations is None and clock() - began >= late, again=best.unassigned)
-    return min(start, found, key=lambda solution: total(problem, solution))  # prices of the hours, which the search did not know
+    around = Around(problem, initial, budget=budget, stop=stop, endless=iterations is not None, clock=clock)
+    if around.arrays is None:
+        return around.answer
+    search = Annealing(around.arrays, around.placed, seed)
+    if iterations is not None:
+        search.iterate(0, iterations, iterations, stop=stop)
+    else:
+        search.run(around.share, 1.0, around.until, stop=stop, clock=clock)
+    return around.closed([around.arrays.solution()])
 
 
-def _mean_cost(arrays: Arrays) -> float:
-    """What a stop costs on average, without those that are left out."""
-    total = arrays.live.total
-    left = arrays.live.lists[kernel.LEFT_NOW, : total[kernel.LEFT]]
-    cost = total[kernel.COSTS] - arrays.constants.price[left, kernel.LEFT_OUT].sum()
-    return float(max(1.0, np.minimum(cost, LATE_CAP) / max(1, arrays.constants.n)))
+class Around:
+    """What is before and behind a search by the kernel.
+
+    Attributes
+    ----------
+    arrays
+        The plan to search from, mended, `placed` tasks of which had to be placed; None where there is nothing to search, or was
+        no time to begin: then `answer` is the solution.
+    until
+        Seconds after the beginning at which a search has to end.
+    """
+
+    def __init__(self, problem: Problem, initial: Solution | None, *, budget: float, stop: Stop, endless: bool,
+                 clock: Callable[[], float]) -> None:  # fmt: skip
+        self._began, self._clock, self._budget, self._endless = clock(), clock, budget, endless
+        self.problem, self.until, self.placed = problem, budget, 0
+        self.answer = came = current(problem) if initial is None else initial
+        self.arrays: Arrays | None = None
+        useful = 2 * len(came.unassigned) <= len(problem.tasks)
+
+        def early() -> bool:
+            """Whether there is no time left before the search begins, and a plan to come back with."""
+            return stop() or (not endless and useful and clock() - self._began >= budget)
+
+        try:
+            arrays = Arrays(problem, stop=early)
+            self.placed = mend(arrays, initial, stop=early)
+        except Stopped:
+            self.answer = came if drivable(problem, came) else complete(problem, came)
+            return
+        self.answer = arrays.solution()
+        if arrays.constants.n == 0 or arrays.constants.crews == 0:
+            return
+        if problem.hours is not None:
+            then = clock()
+            held = [settle(problem, option, stop=early) for option in dict.fromkeys((came, self.answer))]
+            self.answer = min(held, key=lambda option: total(problem, option))
+            self.until -= 1.5 * (clock() - then)  # so long does it take to judge what is found
+        self.arrays = arrays
+
+    def share(self) -> float:
+        """What of the time until then has passed."""
+        return (self._clock() - self._began) / self.until if self.until > 0 else 1.0
+
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return self._budget - (self._clock() - self._began)
+
+    def closed(self, found: Sequence[Solution]) -> Solution:
+        """The best of what was found, by the hours of the day, which the search did not know, and of what it began with."""
+        if self.problem.hours is None:
+            return found[0] if len(found) == 1 else min(found, key=lambda solution: total(self.problem, solution))
+        late = min(self._clock() - self._began, self._budget) + GRACE_S
+        overdue = lambda: not self._endless and self._clock() - self._began >= late  # noqa: E731  # a name for one expression
+        held = [settle(self.problem, one, stop=overdue, again=one.unassigned) for one in found]
+        return min((self.answer, *held), key=lambda solution: total(self.problem, solution))

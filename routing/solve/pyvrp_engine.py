@@ -88,6 +88,28 @@ def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: 
                key=lambda option: total(problem, option), default=initial)  # fmt: skip
 
 
+class Search:
+    """PyVRP on one problem, time and again: each run goes on from `start`, and `best` is the best of all by our evaluator."""
+
+    def __init__(self, problem: Problem, start: Solution, seed: int) -> None:
+        self._problem, self._seed = problem, seed
+        self.start = self.best = start
+        self._model: Model | None = None
+
+    def run(self, stop: Stop) -> None:
+        """Search until `stop` says so."""
+        if self._model is None:
+            self._model = Model(self._problem, self.start)
+        first = self._model.encode(self.start) if any(self.start.routes) else None
+        params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
+        self._seed += 1
+        result = pyvrp.solve(self._model.data, lambda _: stop(), seed=self._seed, collect_stats=False, display=False, params=params,
+                             initial_solution=first)  # fmt: skip
+        found = self._model.decode(result.best)
+        if drivable(self._problem, found) and total(self._problem, found) < total(self._problem, self.best):
+            self.best = found
+
+
 class _Until:
     """PyVRP's stop rule: a moment, somebody's word, or a number of iterations."""
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ingest.settings import ROOT
 from routing.model import Limits, OrderKind, TimeWindow
-from routing.solve import improve, kernel, ortools_engine, pyvrp_engine, quote, repair, wellformed
+from routing.solve import improve, kernel, ortools_engine, portfolio, pyvrp_engine, quote, recombine, repair, wellformed
 from routing.solve.arrays import Arrays
 from routing.solve.checker import check
 from routing.solve.evaluation import barred, bars, closed, drivable, parts, total, unassigned_price
@@ -110,6 +110,42 @@ def test_pyvrp_never_makes_a_plan_worse(seed: int) -> None:
         start = repair.repair(problem)
     found = checked(problem, pyvrp_engine.improve(problem, start, budget=60, iterations=20, seed=1))
     assert total(problem, found) <= total(problem, start)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_portfolio_never_makes_a_plan_worse(seed: int, by_the_hour: bool) -> None:
+    """It keeps all rules, says the same twice, and is no worse than either of its kernels."""
+    problem = with_hours(rich_problem(seed), seed) if by_the_hour else rich_problem(seed)
+    start = repair.repair(problem)
+    found = checked(problem, portfolio.improve(problem, start, budget=60, iterations=200))
+    assert found == portfolio.improve(problem, start, budget=60, iterations=200)
+    assert total(problem, found) <= total(problem, start)
+    if problem.hours is None:
+        alone = [improve.improve(problem, start, budget=60, seed=seed, iterations=200) for seed in (2, 3)]
+        assert total(problem, found) <= min(total(problem, one) for one in alone)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_routes_are_put_together_at_what_they_cost(seed: int) -> None:
+    """What is put together from the routes of two searches costs no more than the better one, and as much as they do."""
+    problem = rich_problem(seed)
+    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
+                      tasks=tuple(replace(task, relations=()) for task in problem.tasks))  # fmt: skip
+    arrays = Arrays(problem)
+    pool, found = recombine.Pool(arrays), []
+    for number in (1, 2):
+        found.append(improve.improve(problem, budget=60, seed=number, iterations=100))
+        arrays.go_on_from(found[-1])
+        routes = arrays.routes_now()
+        pool.add(routes)
+        left = sum(unassigned_price(problem.tasks[task]) for task in one_each(problem, set(found[-1].unassigned)))
+        assert sum(price for _, price in routes) + left + arrays.constant == total(problem, found[-1])
+    best = min(found, key=lambda solution: total(problem, solution))
+    joined = pool.best(best, 60)
+    assert joined is not None
+    assert total(problem, checked(problem, joined)) <= total(problem, best)
 
 
 @settings(max_examples=60, deadline=None)
