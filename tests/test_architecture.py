@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "demo": {"routing", "ingest", "workers", "demo"},
 }
 ONLY_IN = {
-    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py", "workers/jobs.py"},
+    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py", "routing/solve/recombine.py",
+                "workers/jobs.py"},
     "pyvrp": {"routing/solve/pyvrp_engine.py"},
     "rq": {"workers/dispatcher.py", "workers/rq_worker.py"},
     "flask": {"app.py", "ingest/audit.py", "ingest/context.py", "ingest/openapi.py", "ingest/parsing.py", "ingest/problems.py",
@@ -58,7 +59,8 @@ def test_few_know_a_library(library: str) -> None:
 
 def test_the_core_reads_no_clock_and_no_environment() -> None:
     """`now` is an argument. Only an engine's stop rule and commands look at a clock, to stop and to tell how far they are."""
-    clocks = {*(f"routing/solve/{name}.py" for name in ("improve", "stopping", "ortools_engine", "pyvrp_engine")),
+    clocks = {*(f"routing/solve/{name}.py" for name in (
+        "improve", "annealing", "portfolio", "recombine", "stopping", "ortools_engine", "pyvrp_engine")),
               "routing/roads/__main__.py",
               "routing/jit.py"}  # fmt: skip
     for path in (ROOT / "routing").rglob("*.py"):
