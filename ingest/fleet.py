@@ -44,7 +44,8 @@ def shift(depot: Depot, wanted: ShiftIn) -> Shift:
         f"{depot.id}.{wanted.id}", depot.id, depot.tenant, wanted.driver_id, wanted.vehicle_id, seconds(wanted.start),
         seconds(wanted.end), start, None if wanted.open_end else end, wanted.overtime,
         limits=_limits(wanted.limits) if wanted.limits else Limits(),
-        breaks=tuple(Break(seconds(one.start), seconds(one.end), one.duration) for one in wanted.breaks),
+        breaks=tuple(Break(seconds(one.start), seconds(one.end), one.duration, one.location.location() if one.location else None)
+                     for one in wanted.breaks),
         other_ends=tuple(place.location() for place in wanted.other_ends),
     )  # fmt: skip
 
@@ -64,6 +65,8 @@ def shift_faults(depot: Depot, snapper: Snapper, right: dict[str, Any]) -> list[
               for fault in place_faults(snapper, right.get(name), f"/{name}")]  # fmt: skip
     for number, place in enumerate(right.get("other_ends") or []):
         faults += place_faults(snapper, place, f"/other_ends/{number}")
+    for number, one in enumerate(right.get("breaks") or []):
+        faults += place_faults(snapper, one.location, f"/breaks/{number}/location")
     return faults + [Fault("unknown_id", f"/{name}", f"{right[name]!r} is not of depot {depot.id!r}.", "Use its full id.")
                      for name in ("driver_id", "vehicle_id")
                      if name in right and not right[name].startswith(f"{depot.id}.")]  # fmt: skip

@@ -301,11 +301,12 @@ class LimitsIn(_Body):
 
 
 class BreakIn(_Body):
-    """A break of so many seconds that begins between two moments, anywhere."""
+    """A break of so many seconds that begins between two moments, anywhere or at a place."""
 
     start: Moment = Field(alias="from")
     end: Moment = Field(alias="to")
     duration: StrictInt = Field(ge=60, le=DAY_S // 2)
+    location: Place | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> BreakIn:

@@ -317,8 +317,8 @@ class LimitsView(TypedDict):
     rest: int
 
 
-BreakView = TypedDict("BreakView", {"from": Time, "to": Time, "duration": int})
-"""When a break may begin, and how long it lasts."""
+BreakView = TypedDict("BreakView", {"from": Time, "to": Time, "duration": int, "location": NotRequired[Location]})
+"""When a break may begin, how long it lasts, and where it is if that is said."""
 
 
 class ShiftView(TypedDict):

@@ -476,11 +476,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A rest of `duration` seconds that begins between two depot times, anywhere; not needed where work is over by `latest`."""
+    """A rest of `duration` seconds that begins between two depot times, anywhere or at a place.
+
+    It is not needed where work is over by `latest`.
+    """
 
     earliest: int
     latest: int
     duration: int
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -589,13 +593,14 @@ class PlannedStop:
 class PlannedRest:
     """A rest on the way to a stop (None: on the way home), from when to when (depot s).
 
-    One from `driving` may be anywhere on that way; a break is taken before it.
+    One from `driving` may be anywhere on that way; a break is taken before it, at its `location` if it has one.
     """
 
     before: str | None
     start: int
     end: int
     driving: bool = False
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)

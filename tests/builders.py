@@ -147,6 +147,9 @@ def rich_problem(seed: int, **size: int) -> Problem:
         choices = [tuple(rng.choice(len(problem.places), 2, replace=False).tolist()) for _ in range(2)]
         crews = [replace(crew, end_places=choices[rng.integers(2)]) if crew.end_place is not None and maybe() else crew
                  for crew in crews] if len(problem.places) > 1 else crews  # fmt: skip
+    if maybe():
+        where = [None, *range(len(problem.places))]
+        crews = [replace(crew, break_places=tuple(where[rng.integers(len(where))] for _ in crew.breaks)) for crew in crews]
     return with_ends(replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy))
 
 

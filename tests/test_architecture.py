@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "demo": {"routing", "ingest", "workers", "demo"},
 }
 ONLY_IN = {
-    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py", "routing/solve/recombine.py",
-                "workers/jobs.py"},
+    "ortools": {"routing/solve/ortools_engine.py", "routing/solve/alike.py", "routing/solve/immediate.py",
+                "routing/solve/recombine.py", "workers/jobs.py"},
     "pyvrp": {"routing/solve/pyvrp_engine.py"},
     "rq": {"workers/dispatcher.py", "workers/rq_worker.py"},
     "flask": {"app.py", "ingest/audit.py", "ingest/context.py", "ingest/openapi.py", "ingest/parsing.py", "ingest/problems.py",

@@ -286,7 +286,8 @@ async function show() {
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
   const rests = restsAhead({ stops: left, rests: (route?.shifts ?? []).flatMap((shift) => shift.rests ?? []) }, () => true);
   const resting = (before) => rests.filter((rest) => rest.before === before).map((rest) => el("li", {},
-    el("span", { class: "dim" }, time(rest.begin)), el("span", {}, `${rest.driving ? "Rest from driving" : "Break"} until ${time(rest.end)}`), el("span")));
+    el("span", { class: "dim" }, time(rest.begin)), el("span", {}, `${rest.driving ? "Rest from driving" : "Break"} until ${time(rest.end)}`),
+    rest.location ? el("a", { href: mapLink(rest.location.lat, rest.location.lon) }, "where") : el("span")));
   fill($("later"), ...(next ? resting(next.stop_id) : []), ...left.filter((stop) => stop !== next).flatMap((stop) => [...resting(stop.stop_id), el("li", {},
     el("span", { class: "dim" }, time(stop.eta?.p50 ?? stop.arrive)), el("span", { class: fresh.has(stop.stop_id) ? "new" : "" }, title(stop)), el("span", { class: "dim" }, stop.kind))]),
     ...resting(null));

@@ -29,7 +29,7 @@ def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: 
 def rests_view(route: Route) -> list[dict[str, Any]]:
     """The rests of a route, by what they are before."""
     return [{"before": rest.before, "begin": iso(rest.start), "end": iso(rest.end), "driving": rest.driving}
-            for rest in route.rests]  # fmt: skip
+            | ({"location": asdict(rest.location)} if rest.location else {}) for rest in route.rests]  # fmt: skip
 
 
 def stop_view(stop: PlannedStop, order: Order | None) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class RestView(TypedDict):
     begin: Time
     end: Time
     driving: bool
+    location: NotRequired[Location]
 
 
 class ShiftRouteView(TypedDict):

@@ -180,5 +180,6 @@ def view(record: Driver | Vehicle | Shift) -> dict[str, Any]:
         shown["capacity"] = dict(zip(depot.dimensions if depot else (), record.capacity, strict=True))
     if isinstance(record, Shift):
         shown |= {"start": iso(record.start), "end": iso(record.end)}
-        shown["breaks"] = [{"from": iso(one.earliest), "to": iso(one.latest), "duration": one.duration} for one in record.breaks]
+        shown["breaks"] = [{"from": iso(one.earliest), "to": iso(one.latest), "duration": one.duration}
+                           | ({"location": asdict(one.location)} if one.location else {}) for one in record.breaks]  # fmt: skip
     return shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -14,7 +15,7 @@ from routing.eta.service import Services
 from routing.model import Place, Position, kind_of
 from routing.solve.pauses import Wheel
 from routing.solve.problem import Crew, Problem, Task
-from routing.solve.tour import begin_service
+from routing.solve.tour import begins
 
 EVEN, SURE = 0.5, 0.8
 """The shares of days on which a driver arrives by `p50`, and by `p80`."""
@@ -102,7 +103,10 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
             if first and wheel is not None:
                 wheel.since += seconds
             elif wheel is not None:
-                time = time + _rests(wheel, position, time, seconds, task, 0 if task.place == place else task.setup_time)
+                half = int(chance.quantile(time, EVEN))
+                then, place, (seconds, _) = wheel.drive(
+                    problem, position, (place, task.place), half, partial(begins, task), task.service_time)  # fmt: skip
+                time = time + (then - half - seconds)
             arrive = time + chance.lasting(column, columns, *learned.travel.of(seconds), elapsed)
         there = crew.setup if first and crew.serving else task.setup_time if task.place != place else 0
         begin, median, sigma = _begin(task, arrive + there), *_service(problem, crew, task, learned, stated)
@@ -115,18 +119,13 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
     if crew.end_place is not None:
         seconds, _ = problem.leg(place, crew.end_place, int(chance.quantile(time, EVEN)))
         if wheel is not None and route:
-            even = int(chance.quantile(time, EVEN))
-            time = time + (wheel.drive(len(route), even, seconds, lambda arrive: arrive, 0) - even - seconds)
+            half = int(chance.quantile(time, EVEN))
+            way = (place, crew.end_place)
+            then, _, (seconds, _) = wheel.drive(problem, len(route), way, half, lambda arrive, _: arrive, None)
+            time = time + (then - half - seconds)
         home = time + chance.lasting(0, columns, *learned.travel.of(seconds))
     overtime = max(0.0, chance.quantile(home, SURE) - crew.shift_end)
     return Forecast(crew.shift_id, crew.driver_id, tuple(stops), round(overtime))
-
-
-def _rests(wheel: Wheel, position: int, time: NDArray[np.float64], seconds: int, task: Task, setup: int) -> int:
-    """How long a crew rests before and on a leg, as it would on half of all days."""
-    even = int(chance.quantile(time, EVEN))
-    return wheel.drive(position, even, seconds, lambda arrive: begin_service(task, arrive + setup)[0], task.service_time
-                       ) - even - seconds  # fmt: skip
 
 
 def with_overruns(problem: Problem, learned: Learned, *, stated: Mapping[str, int]) -> Problem:

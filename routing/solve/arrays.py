@@ -25,7 +25,7 @@ from routing.solve.rules.limits import limited, room
 from routing.solve.rules.pins import rank as rank_of
 from routing.solve.rules.windows import late_weight, promise_weight
 from routing.solve.stopping import Stop, Stopped, never, slices
-from routing.solve.tour import deadline, walk
+from routing.solve.tour import deadline, tour, walk
 
 NEAR = 50
 """Neighbours next to which a task is tried: those that can best be its neighbours in time, too."""
@@ -200,20 +200,24 @@ class Arrays:
             loads = after_prefix(problem, crew)
             if self.rules & k.LIMITED:
                 self.crew[v, [k.MOST_STOPS - k.LIMITS, k.MOST - k.LIMITS, k.MOST + 1 - k.LIMITS]] = room(problem, crew)
-                self.crew[v, k.RESTS - k.LIMITS] = self._rests(crew, self.wheels[v])
+                self.crew[v, k.RESTS - k.LIMITS] = self._rests(crew, self.wheels[v], row, places)
             space = [capacity - load for capacity, load in zip(crew.capacity, loads, strict=True)]
             self.crew[v, k.AMOUNTS + axes : k.AMOUNTS + 2 * axes] = space
         return places
 
-    def _rests(self, crew: Crew, wheel: Wheel | None) -> int:
-        """The row of `rows` where a crew's rests stand, the same for all who have the same; -1 for none."""
+    def _rests(self, crew: Crew, wheel: Wheel | None, row: dict[int, int], places: list[int]) -> int:
+        """The row of `rows` where a crew's rests stand, the same for all who have the same; -1 for none. Their places get rows."""
         if wheel is None:
             return -1
         stretch = k.BEYOND if crew.limits.stretch is None else crew.limits.stretch
         rows = [(stretch, crew.limits.rest), (wheel.since, int(crew.end_place is not None))]
-        for one in crew.breaks[wheel.taken :]:
+        spots = crew.break_places or (None,) * len(crew.breaks)
+        for one, spot in list(zip(crew.breaks, spots, strict=True))[wheel.taken :]:
+            if spot is not None and spot not in row:
+                row[spot] = len(places)
+                places.append(spot)
             first, last = (min(max(moment - self.zero, 0), k.BEYOND) for moment in (one.earliest, one.latest))
-            rows += [(first, last), (one.duration, 0)]
+            rows += [(first, last), (one.duration, 0 if spot is None else row[spot] + 1)]
         key = tuple([*rows, (0, -1)])
         if key not in self.resting:
             self.resting[key] = len(self.rows)
@@ -334,7 +338,9 @@ class Arrays:
                 cost += crew.costs.fixed
             elif self.crew[v, k.ROAD]:
                 prefix = evaluate(self.problem, crew, crew.frozen)
-                cost += prefix.cost - prefix.parts["overtime"] - int(self.crew[v, k.BASE])
+                home = tour(self.problem, crew, crew.frozen).legs(len(crew.frozen))
+                cost += prefix.cost - prefix.parts["overtime"] - sum(
+                    seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000 for seconds, metres in home)
         return cost
 
     @cached_property

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from routing.model import Plan, PlannedStop
-from routing.solve.findings import Passed, Violation, Way
+from routing.solve.findings import Passed, Rested, Violation, Way
 from routing.solve.problem import Crew, Problem, Task
 from routing.solve.rules import CHECKS, CHECKS_OF_ALL
 
@@ -121,20 +121,22 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
     must_end, bare = crew.shift_end + crew.overtime, (0, 0)
     if crew.limits.duration is not None:
         must_end = min(must_end, crew.limits.duration + (crew.ready if crew.left_at is None else crew.left_at))
-    rests = _Rests(crew)
+    rests = _Rests(problem, crew)
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
-            bare = _home(problem, crew, at, clock)
             free = copy.deepcopy(rests)
-            must_end = max(must_end, free.home(clock, bare[0]) if crew.end_place is not None else clock)
+            over, last = (clock, _home(problem, crew, at, clock)) if crew.end_place is None else free.home(at, clock, position)
+            must_end, aside = max(must_end, over), [rest for rest in free.taken if rest.before == position]
+            bare = (last[0] + sum(rest.seconds for rest in aside), last[1] + sum(rest.metres for rest in aside))
         if position == len(ahead):
             break
         task, planned = ahead[position]
-        seconds, metres = _leg(problem, at, task.place, clock)
         current = position == 0 and crew.departed and bool(crew.frozen)
-        wait = 0 if at == task.place else task.setup_time
-        reached = clock + seconds if current else rests.reach(position, clock, seconds, task, wait)
-        rests.wheel += seconds if current else 0
+        if current:
+            seconds, metres = _leg(problem, at, task.place, clock)
+            reached, rests.wheel = clock + seconds, rests.wheel + seconds
+        else:
+            reached, (seconds, metres), at = rests.reach(position, at, clock, task)
         if current and not crew.serving and reached < problem.now:
             reached = problem.now
         ready = reached
@@ -155,57 +157,84 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         stops.append(Passed(task, seconds, metres, reached, begun, left, late, planned.late_by))
         at, clock = task.place, left
         if position < len(crew.frozen):
-            rests.possible = left
-    home = _home(problem, crew, at, clock)
-    over = clock if crew.end_place is None else rests.home(clock, home[0], len(stops))
+            rests.settle(left, at)
+    over, home = (clock, (0, 0)) if crew.end_place is None else rests.home(at, clock, len(stops))
     return Way(problem, crew, tuple(stops), home, over, must_end, bare, tuple(rests.taken))
 
 
 class _Rests:
     """The breaks that a crew has to take and the rests it needs at the wheel, as it goes along its way."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.waiting, self.limits = list(crew.breaks), crew.limits
-        self.wheel, self.possible = crew.wheel, crew.ready
-        self.taken: list[tuple[int, int, int]] = []
+    def __init__(self, problem: Problem, crew: Crew) -> None:
+        spots = crew.break_places or (None,) * len(crew.breaks)
+        self.problem, self.crew, self.limits = problem, crew, crew.limits
+        self.waiting = list(zip(crew.breaks, spots, strict=True))
+        self.wheel = crew.wheel
+        self.taken: list[Rested] = []
+        self.settle(crew.ready, crew.place)
 
-    def reach(self, position: int, clock: int, seconds: int, task: Task, wait: int) -> int:
-        """When a stop is reached that is driven to for so many seconds, and begun so long after that at the soonest."""
+    def settle(self, clock: int, at: int) -> None:
+        """Only from here on a plan can do otherwise."""
+        self.known = (clock, at, self.wheel)
 
-        def open_at(moment: int) -> int:
-            moment = max(moment + wait, task.not_before if task.not_before is not None else 0)
+    def reach(self, position: int, at: int, clock: int, task: Task) -> tuple[int, tuple[int, int], int]:
+        """When a stop is reached, the leg to it, and where that begins."""
+
+        def open_at(moment: int, origin: int) -> int:
+            moment += 0 if origin == task.place else task.setup_time
+            moment = max(moment, task.not_before if task.not_before is not None else 0)
             later = [max(moment, window.start) for window in task.windows if window.end >= moment]
             return later[0] if later else moment
 
-        return self._go(position, clock, seconds, open_at, task.service_time)
+        return self._go(position, at, clock, lambda origin, then: _leg(self.problem, origin, task.place, then), open_at, task)
 
-    def home(self, clock: int, seconds: int, position: int = 0) -> int:
-        """When the way home is over."""
-        return self._go(position, clock, seconds, lambda moment: moment, 0)
+    def home(self, at: int, clock: int, position: int) -> tuple[int, tuple[int, int]]:
+        """When the way home is over, and its last leg."""
+        over, leg, _ = self._go(position, at, clock, lambda origin, then: _home(self.problem, self.crew, origin, then),
+                                lambda moment, _: moment, None)  # fmt: skip
+        return over, leg
 
-    def _go(self, position: int, clock: int, seconds: int, open_at: Callable[[int], int], service: int) -> int:
+    def _go(self, position: int, at: int, clock: int, leg: Callable[[int, int], tuple[int, int]],
+            open_at: Callable[[int, int], int], task: Task | None) -> tuple[int, tuple[int, int], int]:  # fmt: skip
         while self.waiting:
-            one = self.waiting[0]
-            begins = open_at(clock + seconds + self._standing(seconds))
-            rest = one.earliest if one.earliest > clock else clock
-            idle = rest <= one.latest and rest + one.duration + seconds <= begins
-            if not idle and begins + service <= one.latest:
+            one, spot = self.waiting[0]
+            straight = leg(at, clock)[0]
+            begins = open_at(clock + straight + self._standing(self.wheel, straight), at)
+            done, comes_back = begins, 0
+            if task is not None:
+                done += task.service_time
+                comes_back = 0 if spot is None else _leg(self.problem, task.place, spot, done)[0]
+            aside = (0, 0) if spot is None else _leg(self.problem, at, spot, clock)
+            rest = max(one.earliest, clock if spot is None else clock + aside[0] + self._standing(self.wheel, aside[0]))
+            onward = straight if spot is None else leg(spot, rest + one.duration)[0]
+            idle = rest <= one.latest and rest + one.duration + onward <= begins
+            if not idle and done + comes_back <= one.latest:
                 break
             self.waiting.pop(0)
-            self.taken.append((position, rest, max(one.latest, self.possible)))
-            clock = rest + one.duration
-            if rest == self.possible:
-                self.possible = clock
+            since, origin, wheel = self.known
+            there = 0 if spot is None else _leg(self.problem, origin, spot, since)[0]
+            soonest = since + there + (0 if spot is None else self._standing(wheel, there))
+            self.taken.append(Rested(position, rest, max(one.latest, soonest), *aside))
+            if spot is not None:
+                self._turn(aside[0])
+            clock, at = rest + one.duration, at if spot is None else spot
             if one.duration >= self.limits.rest:
                 self.wheel = 0
-        clock += seconds + self._standing(seconds)
+            if rest == soonest:
+                self.settle(clock, at)
+        last = leg(at, clock)
+        clock += last[0] + self._standing(self.wheel, last[0])
+        self._turn(last[0])
+        return clock, last, at
+
+    def _turn(self, seconds: int) -> None:
+        """Drive for so long."""
         self.wheel += seconds
         while self.limits.stretch is not None and self.wheel > self.limits.stretch:
             self.wheel -= self.limits.stretch
-        return clock
 
-    def _standing(self, seconds: int) -> int:
-        wheel, stood = self.wheel + seconds, 0
+    def _standing(self, wheel: int, seconds: int) -> int:
+        wheel, stood = wheel + seconds, 0
         while self.limits.stretch is not None and wheel > self.limits.stretch:
             wheel, stood = wheel - self.limits.stretch, stood + self.limits.rest
         return stood
@@ -245,7 +274,8 @@ def _cost(problem: Problem, ways: list[Way]) -> int:
         if not way.stops and not crew.departed:
             continue
         cost += crew.costs.fixed
-        for seconds, metres in [*((stop.seconds, stop.metres) for stop in way.stops), way.home]:
+        for seconds, metres in [*((stop.seconds, stop.metres) for stop in way.stops), way.home,
+                                *((rest.seconds, rest.metres) for rest in way.rests)]:  # fmt: skip
             cost += seconds * crew.costs.per_hour // 3600 + metres * crew.costs.per_km // 1000
         for stop in way.stops:
             price = stop.late * (policy.late_price * (stop.task.priority + 10) // 10)

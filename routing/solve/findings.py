@@ -31,12 +31,22 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
+class Rested:
+    """A break on the way: before which stop, when it begins, by when it has to, and the leg to its place."""
+
+    before: int
+    start: int
+    by: int
+    seconds: int = 0
+    metres: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """What is ahead of a crew by a plan.
 
     `home` are seconds and metres of the way back, `over` when it is done. `must_end` is the end of what the shift allows, or
-    of what nobody could change. `bare` is the way back from what is frozen. `rests`
-    are the breaks: before which stop, when they begin, and by when they have to.
+    of what nobody could change. `bare` is the way back from what is frozen, `rests` are the breaks.
     """
 
     problem: Problem
@@ -46,7 +56,7 @@ class Way:
     over: int
     must_end: int
     bare: tuple[int, int]
-    rests: tuple[tuple[int, int, int], ...] = ()
+    rests: tuple[Rested, ...] = ()
 
     @property
     def free(self) -> tuple[Passed, ...]:

@@ -49,7 +49,7 @@ MOST, MOST_STOPS, RESTS = 2, 4, 5
 """With `LIMITED` a crew has more columns, behind the amounts and the room for them (see `far`): metres and seconds of its
 legs, which change, then the bounds of both, that of `STOPS`, and the row of `rows` where its rests are (-1: it has none). There
 stand the seconds at the wheel between two rests and how long these last; those since the last one, and whether it drives home; and
-of each break the first and the last moment it may begin at, and its length, up to a row (0, -1)."""
+of each break the first and the last moment it may begin at, its length and its place (plus 1; 0: anywhere), up to a row (0, -1)."""
 LIMITS = 6
 
 LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES = range(11)
@@ -310,21 +310,29 @@ def has_rests(fixed, live, v):
     return (fixed.rules & LIMITED) > 0 and live.crew[v, AMOUNTS + 2 * fixed.dimensions + RESTS] >= 0
 
 
+@tight(_I8, _I8, _I8, returns=_I8)
+def interruptions(since, seconds, stretch):
+    """How many rests a leg of so many seconds needs, after so many at the wheel."""
+    return max(np.int64(0), (since + seconds + stretch - 1) // stretch - 1)
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, types.boolean, returns=_I8)
 def rest_along(fixed, live, v, i, u, k, w, keep):
-    """What the lateness of a route with rests costs, or -1 if it breaks a rule, with u after i and w after k (-1: neither).
+    """What lateness, and detours to rests, of a route with rests cost, or -1 if it breaks a rule; with u after i and w after k.
 
-    As `routing.solve.pauses` has it. To `keep` the times of leaving is for the route as it is.
+    Neither where they are -1. As `routing.solve.pauses` has it. To `keep` the times of leaving is for the route as it is.
     """
-    node, rows, matrix = live.node, fixed.rows, fixed.matrix
-    row = live.crew[v, AMOUNTS + 2 * fixed.dimensions + RESTS]
+    node, rows, matrix, crew = live.node, fixed.rows, fixed.matrix, live.crew
+    far = AMOUNTS + 2 * fixed.dimensions
+    row = crew[v, far + RESTS]
     stretch, rest = np.int64(rows[row, 0]), np.int64(rows[row, 1])
     since, home = np.int64(rows[row + 1, 0]), rows[row + 1, 1] > 0
     row += 2
-    used = live.crew[v, STOPS] > 0 or u >= 0
-    p, x, following, late = live.crew[v, PROFILE], fixed.n + v, np.int64(-1), np.int64(0)
+    used = crew[v, STOPS] > 0 or u >= 0
+    p, x, following, extra = crew[v, PROFILE], fixed.n + v, np.int64(-1), np.int64(0)
     clock = np.int64(node[x, LEAVE])
-    floor = clock
+    floor, spot, behind = clock, np.int64(node[x, LOC]), since  # from when and where on a plan could do otherwise
+    metres, driven = np.int64(0), np.int64(0)
     while True:
         y = np.int64(node[x, NEXT])
         if x == i and u >= 0:
@@ -335,41 +343,65 @@ def rest_along(fixed, live, v, i, u, k, w, keep):
             k, y = np.int64(-1), w
         elif following >= 0:
             y, following = following, np.int64(-1)
-        a, b = node[x, LOC], node[y, LOC]
-        drive, seconds = np.int64(matrix[p, a, b, 2]), np.int64(matrix[0, a, b, 5])
-        if drive >= NEVER:
+        a, b = np.int64(node[x, LOC]), np.int64(node[y, LOC])
+        begins, at = a, np.int64(0)  # where the last leg to y begins
+        if matrix[p, a, b, 2] >= NEVER:
             return np.int64(-1)
-        stands = max(np.int64(0), (since + seconds + stretch - 1) // stretch - 1) if y < fixed.n or home else np.int64(0)
         while rows[row, 1] >= 0 and (y < fixed.n or home):
+            drive, seconds = np.int64(matrix[p, begins, b, 2]), np.int64(matrix[0, begins, b, 5])
+            soonest = clock + drive + interruptions(since, seconds, stretch) * rest
             first, last, length = np.int64(rows[row, 0]), np.int64(rows[row, 1]), np.int64(rows[row + 1, 0])
-            soonest = clock + drive + stands * rest
+            place = np.int64(rows[row + 1, 1]) - 1
             if y < fixed.n:
-                soonest = begin(node, rows, y, soonest)
+                soonest = begin(node, fixed.rows, y, soonest)
                 if soonest < 0:
                     return np.int64(-1)
-            start = max(clock, first)
-            if not (start <= last and start + length + seconds <= soonest) and soonest + node[y, SERVICE] <= last:
+            start, onward, back, possible, aside = clock, seconds, np.int64(0), floor, np.int64(0)
+            if place >= 0:
+                aside, onward = np.int64(matrix[0, begins, place, 5]), np.int64(matrix[0, place, b, 5])
+                start += aside + interruptions(since, aside, stretch) * rest
+                back = np.int64(matrix[0, b, place, 5]) if y < fixed.n else np.int64(0)
+                possible += matrix[0, spot, place, 5] + interruptions(behind, np.int64(matrix[0, spot, place, 5]), stretch) * rest
+            start = max(start, first)
+            if not (start <= last and start + length + onward <= soonest) and soonest + node[y, SERVICE] + back <= last:
                 break
-            if used and start > max(last, floor):
+            if used and start > max(last, possible):
                 return np.int64(-1)
-            if start == floor:
-                floor = start + length
+            if place >= 0:
+                since += aside - interruptions(since, aside, stretch) * stretch
+                extra += matrix[p, begins, place, 0]
+                metres += matrix[0, begins, place, 4]
+                driven += aside
+                begins = place
             clock = start + length
             row += 2
             if length >= rest:
                 since = np.int64(0)
-                stands = max(np.int64(0), (seconds + stretch - 1) // stretch - 1)
-        at = begin(node, rows, y, clock + drive + stands * rest)
+            if start == possible:
+                floor, spot, behind = clock, begins, since
+        drive, seconds = np.int64(matrix[p, begins, b, 2]), np.int64(matrix[0, begins, b, 5])
+        if drive >= NEVER:
+            return np.int64(-1)
+        if y < fixed.n or home:
+            stands = interruptions(since, seconds, stretch)
+            since += seconds - stands * stretch
+            drive += stands * rest
+        if begins != a:
+            extra += np.int64(matrix[p, begins, b, 0]) - matrix[p, a, b, 0]
+        metres += matrix[0, begins, b, 4]
+        driven += seconds
+        at = begin(node, fixed.rows, y, clock + drive)
         if at < 0:
             return np.int64(-1)
-        since += seconds - stands * stretch
         if at > node[y, DUE]:
-            late += lateness(fixed.price, y, at)
+            extra += lateness(fixed.price, y, at)
         clock = at + node[y, SERVICE]
         if keep:
             node[y, LEAVE] = clock
         if y >= fixed.n:
-            return late
+            if used and (metres > crew[v, far + MOST] or driven > crew[v, far + MOST + 1]):
+                return np.int64(-1)
+            return extra if used or crew[v, ROAD] > 0 else np.int64(0)
         x = y
 
 
@@ -379,9 +411,13 @@ def retime(fixed, live, v):
     node = live.node
     s, e = fixed.n + v, fixed.n + fixed.crews + v
     x = np.int64(node[s, NEXT])
-    if has_rests(fixed, live, v):
-        if rest_along(fixed, live, v, -1, -1, -1, -1, True) < 0:
+    resting = has_rests(fixed, live, v)
+    if resting:
+        extra = rest_along(fixed, live, v, -1, -1, -1, -1, True)
+        if extra < 0:
             return False
+        live.total[COSTS] += extra - live.crew[v, LATENESS]
+        live.crew[v, LATENESS] = extra
     else:
         while True:
             i = node[x, PREV]
@@ -404,7 +440,7 @@ def retime(fixed, live, v):
         if x == s:
             break
         x = np.int64(node[x, PREV])
-    if fixed.soft:
+    if fixed.soft and not resting:
         price_lateness(fixed, live, v)
     if fixed.rules & LIMITED and not within_limits(fixed, live, v):
         return False

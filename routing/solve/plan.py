@@ -37,7 +37,8 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
         ahead = [PlannedStop(task.stop_id, visit.arrive, visit.begin, visit.leave, visit.late)
                  for task, visit in zip(way.tasks, way.visits, strict=True)]  # fmt: skip
         rests = [PlannedRest(ahead[pause.before].stop_id if pause.before < len(ahead) else None, pause.start, pause.end,
-                             pause.on_the_way) for pause in way.pauses if ahead]  # fmt: skip
+                             pause.on_the_way, None if pause.place is None else problem.places[pause.place].location)
+                 for pause in way.pauses if ahead]  # fmt: skip
         end = _end(problem, crew, way) if crew.end_places and ahead else None
         routes.append(Route(crew.shift_id, crew.driver_id, crew.vehicle_id, (*done, *ahead), tuple(rests), end))
     costs, change = parts(problem, solution), disruption(problem, solution)

@@ -117,7 +117,8 @@ class Crew:
     the seconds it may work beyond `shift_end`, at a price. A `locked` one's route stays as it is. `limits` are what its whole shift
     may come to; of that `driven` (metres, seconds) is behind it, as far as a limit asks for it. `left_at` is when it left.
     With `end_places` it ends at the nearest of those; `end_place` is then a place of its own, as far from each place as that.
-    `breaks` are those that are still to come, in their order; `wheel` are the seconds driven since the last rest.
+    `breaks` are those that are still to come, in their order,
+    `break_places` where (none: anywhere); `wheel` are the seconds driven since the last rest.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -148,6 +149,7 @@ class Crew:
     breaks: tuple[Break, ...] = ()
     wheel: int = 0
     end_places: tuple[int, ...] = ()
+    break_places: tuple[int | None, ...] = ()
 
     @property
     def rests(self) -> bool:
@@ -299,6 +301,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
         tasks=with_locks(tasks, crews), crews=crews, matrix=matrix_of(list(places)), places=tuple(places),
         hours=hours_of(list(places), max((crew.shift_end + crew.overtime for crew in crews), default=now)) if hours_of else None,
     )  # fmt: skip
+    problem = replace(problem, crews=tuple(_reachable_breaks(problem.matrix, crew) for crew in problem.crews))
     driven = [_driven(problem.matrix, path, _rested_at(shift, snapshot)) for shift, path in zip(shifts, behind, strict=True)]
     problem = replace(problem, crews=tuple(
         replace(crew, driven=done, wheel=wheel) for crew, (done, wheel) in zip(crews, driven, strict=True)))  # fmt: skip
@@ -330,6 +333,12 @@ def _driven(matrix: Matrix, path: Sequence[tuple[int, int]], since: int) -> tupl
 def _rested_at(shift: Shift, snapshot: Snapshot) -> int:
     """When the last rest that ends a stretch of driving was over, or will be; the beginning of all time if there was none."""
     return max((end for start, end in snapshot.rested.get(shift.id, ()) if end - start >= shift.limits.rest), default=0)
+
+
+def _reachable_breaks(matrix: Matrix, crew: Crew) -> Crew:
+    """A crew that takes its breaks anywhere if it cannot get to where it should: a closed street may not strand it."""
+    spots = [spot if spot is not None and matrix.seconds[crew.place, spot] < UNREACHABLE else None for spot in crew.break_places]
+    return replace(crew, break_places=tuple(spots) if any(spot is not None for spot in spots) else ())
 
 
 def _to_come(shift: Shift, rested: Sequence[tuple[int, int]]) -> tuple[Break, ...]:
@@ -450,6 +459,8 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     if not serving:
         ready = max(ready, snapshot.breaks.get(shift.driver_id, ready))
     records = (shift.id, shift.driver_id, shift.vehicle_id)
+    breaks = _to_come(shift, snapshot.rested.get(shift.id, ()))
+    spots = [None if one.location is None else _place(places, Place(one.location)) for one in breaks]
     ends = [_place(places, Place(end)) for end in (shift.end_location, *shift.other_ends) if end is not None]
     return Crew(
         shift_id=shift.id, driver_id=shift.driver_id, vehicle_id=shift.vehicle_id, place=_place(places, where),
@@ -464,7 +475,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         locked=shift.locked and not absent,  # who is away cannot keep what others could take
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price), limits=shift.limits,
-        left_at=progress.departed_at, breaks=_to_come(shift, snapshot.rested.get(shift.id, ())),
+        left_at=progress.departed_at, breaks=breaks, break_places=tuple(spots) if any(spot is not None for spot in spots) else (),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from routing.model import ReasonCode
@@ -51,6 +52,13 @@ class Tour:
         """Whether the vehicle is on the road, or will be."""
         return bool(self.visits) or self.crew.departed
 
+    def legs(self, first: int = 0) -> list[tuple[int, int]]:
+        """Seconds and metres of all that is driven from a position on: to stops, to places of breaks, and home."""
+        if not self.used:
+            return []
+        ways = [(visit.seconds, visit.metres) for visit in self.visits[first:]] + [self.way_home]
+        return ways + [(pause.seconds, pause.metres) for pause in self.pauses if pause.place is not None and pause.before >= first]
+
 
 def begin_service(task: Task, ready: int) -> tuple[int, int]:
     """When service begins for who is ready for it then, and how late that is after the last window (0 in time)."""
@@ -77,7 +85,9 @@ def walk(problem: Problem, crew: Crew, route: Sequence[int], wheel: Wheel | None
             if wheel is not None:
                 wheel.since += seconds
         else:
-            arrive, seconds, metres = _rested(problem, wheel, position, place, task, time, there)
+            arrive, place, (seconds, metres) = wheel.drive(
+                problem, position, (place, task.place), time, partial(begins, task), task.service_time)  # fmt: skip
+            there = task.setup_time if task.place != place else 0
         if live and position == 0 and not crew.serving:
             arrive = max(arrive, problem.now)
         begin, late = begin_service(task, arrive + there)
@@ -87,16 +97,13 @@ def walk(problem: Problem, crew: Crew, route: Sequence[int], wheel: Wheel | None
         visits.append(Visit(number, arrive, begin, leave, late, seconds, metres))
         place, time = task.place, leave
         if wheel is not None and position < len(crew.frozen):
-            wheel.floor = leave
+            wheel.free_from(leave, task.place)
     return visits
 
 
-def _rested(problem: Problem, wheel: Wheel, position: int, place: int, task: Task, time: int,
-            there: int) -> tuple[int, int, int]:  # fmt: skip
-    """Arrival, seconds and metres of a leg with rests before or on it. Roads are as they are when the stop before is left."""
-    seconds, metres = problem.leg(place, task.place, time)
-    arrive = wheel.drive(position, time, seconds, lambda arrive: begin_service(task, arrive + there)[0], task.service_time)
-    return arrive, seconds, metres
+def begins(task: Task, arrive: int, place: int) -> int:
+    """When service of a task begins for who arrives then from a place."""
+    return begin_service(task, arrive + (task.setup_time if task.place != place else 0))[0]
 
 
 def tour(problem: Problem, crew: Crew, route: Sequence[int], *, ends_by: int | None = None) -> Tour:
@@ -132,4 +139,5 @@ def _home(problem: Problem, crew: Crew, visits: Sequence[Visit], wheel: Wheel | 
     seconds, metres = problem.leg(place, crew.end_place, time)
     if wheel is None:
         return (seconds, metres), time + seconds
-    return (seconds, metres), wheel.drive(len(visits), time, seconds, lambda arrive: arrive, 0)
+    home, _, way = wheel.drive(problem, len(visits), (place, crew.end_place), time, lambda arrive, _: arrive, None)
+    return way, home

@@ -138,6 +138,9 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
         limit = getattr(crew.limits, name)
         if limit is not None and not 0 <= limit <= LARGEST:
             yield f"limits.{name} is {limit}, not a number from 0 on"
+    if len(crew.break_places) not in (0, len(crew.breaks)) or any(
+            place is not None and not 0 <= place < size for place in crew.break_places):  # fmt: skip
+        yield "its break_places are not one for each break, or outside the matrix"
     if crew.limits.stretch is not None and not 1 <= crew.limits.stretch <= LARGEST:
         yield f"limits.stretch is {crew.limits.stretch}, not seconds from 1 on"
     if not 0 <= crew.limits.rest <= LONGEST or not 0 <= crew.wheel <= LARGEST:

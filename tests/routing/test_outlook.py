@@ -26,7 +26,7 @@ def test_who_loses_time_loses_no_more_than_has_passed(seed: int, later: int) -> 
     any more rests afterwards.
     """
     problem = rich_problem(seed)
-    free = tuple(replace(crew, breaks=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
+    free = tuple(replace(crew, breaks=(), break_places=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
     problem = replace(problem, crews=free, tasks=tuple(replace(task, windows=task.windows[-1:]) for task in problem.tasks))
     plan = publishable(problem, current(problem), progress={}, engine="none")
     crews = tuple(replace(crew, ready=crew.ready if crew.serving else crew.ready + later) for crew in problem.crews)

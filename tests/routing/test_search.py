@@ -170,7 +170,7 @@ def test_pyvrp_prices_as_the_evaluator(seed: int) -> None:
 
 def without_rests(problem: Problem) -> tuple[Crew, ...]:
     """The crews without breaks, and with no bound on how long they drive at a stretch."""
-    return tuple(replace(crew, breaks=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
+    return tuple(replace(crew, breaks=(), break_places=(), limits=replace(crew.limits, stretch=None)) for crew in problem.crews)
 
 
 def fitting(problem: Problem) -> Problem:
@@ -178,7 +178,7 @@ def fitting(problem: Problem) -> Problem:
     tasks = (replace(task, promised=None, position=None, relations=(),
                      windows=task.windows[:1] if task.pair is not None else task.windows)
              for task in problem.tasks)  # fmt: skip
-    crews = (replace(crew, limits=Limits(duration=crew.limits.duration), breaks=()) for crew in problem.crews)
+    crews = (replace(crew, limits=Limits(duration=crew.limits.duration), breaks=(), break_places=()) for crew in problem.crews)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews))
 
 

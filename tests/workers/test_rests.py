@@ -54,6 +54,30 @@ def test_a_break_is_planned_and_told(shop: Shop) -> None:
 
 
 @one_server
+def test_a_break_may_be_at_a_place(shop: Shop) -> None:
+    """The way there is driven and paid for; the driver is told where."""
+    shop.depot()
+    anna = shop.crew("anna", breaks=[NOON | {"location": SPOTS[4]}])
+    assert shop.call("GET", "/v1/shifts/hel.day-anna").json["breaks"][0]["location"] == SPOTS[4]
+    shop.order(SPOTS[0], service_time=600)
+    shop.order(SPOTS[2], service_time=900)
+    repair(shop)
+    [rest] = shop.call("GET", "/v1/drivers/me/route", key=anna).json["shifts"][0]["rests"]
+    assert rest["location"] == SPOTS[4]
+    there = shop.call("GET", "/v1/depots/hel/plans").json["plans"][-1]["costs"]["driving"]
+    shop.depot("other")
+    shop.crew("anna", "other", breaks=[NOON])
+    for spot, service in ((SPOTS[0], 600), (SPOTS[2], 900)):
+        shop.order(spot, service_time=service, depot_id="other")
+    replan.repair(shop.store, shop.settings, "other")
+    assert shop.call("GET", "/v1/depots/other/plans").json["plans"][-1]["costs"]["driving"] < there
+    far = [NOON | {"location": {"lat": 0.0, "lon": 0.0}}]
+    wrong = {"depot_id": "hel", "id": "x", "driver_id": "hel.anna", "vehicle_id": "hel.van-anna", "breaks": far,
+             "start": "2030-01-01T08:00:00Z", "end": "2030-01-01T16:00:00Z"}  # fmt: skip
+    assert shop.call("POST", "/v1/shifts", wrong).json["errors"][0]["pointer"] == "/breaks/0/location"
+
+
+@one_server
 def test_a_break_that_was_taken_is_not_planned_again(shop: Shop) -> None:
     """One that was broken off is; what a driver reports of another time is no such break."""
     shop.depot(clock=LATER)

@@ -27,9 +27,9 @@ def check(way: Way) -> Iterator[Violation]:
     crew, frozen = way.crew, len(way.crew.frozen)
     if not way.free:
         return
-    for one, (before, start, by) in zip(crew.breaks, way.rests, strict=False):
-        if before >= frozen and not one.earliest <= start <= by:
-            yield Violation("break", crew.shift_id, f"it begins at {start}, not from {one.earliest} to {by}")
+    for one, rest in zip(crew.breaks, way.rests, strict=False):
+        if rest.before >= frozen and not one.earliest <= rest.start <= rest.by:
+            yield Violation("break", crew.shift_id, f"it begins at {rest.start}, not from {one.earliest} to {rest.by}")
     missing = crew.breaks[len(way.rests) :]
     if missing and way.over > missing[0].latest:
         yield Violation("break", crew.shift_id, f"works until {way.over} without the break that begins by {missing[0].latest}")

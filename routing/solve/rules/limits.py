@@ -30,11 +30,16 @@ def room(problem: Problem, crew: Crew) -> tuple[int, int, int]:
     if not limited(crew):
         return NONE, NONE, NONE
     prefix = tour(problem, crew, crew.frozen, ends_by=0)
-    metres = crew.driven[0] + sum(visit.metres for visit in prefix.visits)
-    seconds = crew.driven[1] + sum(visit.seconds for visit in prefix.visits)
+    home = _sum(prefix.legs(len(crew.frozen))) if prefix.used else prefix.way_home
+    seconds, metres = (whole - ahead for whole, ahead in zip(_sum(prefix.legs()), _sum(prefix.legs(len(crew.frozen))), strict=True))
     return (NONE if limits.stops is None else max(0, limits.stops - len(crew.done) - len(crew.frozen)),
-            NONE if limits.distance is None else max(limits.distance - metres, prefix.way_home[1]),
-            NONE if limits.driving is None else max(limits.driving - seconds, prefix.way_home[0]))  # fmt: skip
+            NONE if limits.distance is None else max(limits.distance - crew.driven[0] - metres, home[1]),
+            NONE if limits.driving is None else max(limits.driving - crew.driven[1] - seconds, home[0]))  # fmt: skip
+
+
+def _sum(legs: list[tuple[int, int]]) -> tuple[int, int]:
+    """Seconds and metres of all."""
+    return sum(seconds for seconds, _ in legs), sum(metres for _, metres in legs)
 
 
 def breach(tour: Tour) -> Breach | None:
@@ -46,11 +51,10 @@ def breach(tour: Tour) -> Breach | None:
     free = tour.visits[frozen:]
     if len(free) > stops:
         return Breach(ReasonCode.MAX_STOPS, len(free) - stops, "stops", frozen + stops)
-    over = sum(visit.metres for visit in free) + tour.way_home[1] - metres
-    if over > 0:
-        return Breach(ReasonCode.MAX_DISTANCE, over, "metres", last)
-    over = sum(visit.seconds for visit in free) + tour.way_home[0] - seconds
-    return Breach(ReasonCode.MAX_DRIVING, over, "seconds", last) if over > 0 else None
+    driving, distance = _sum(tour.legs(frozen))
+    if distance > metres:
+        return Breach(ReasonCode.MAX_DISTANCE, distance - metres, "metres", last)
+    return Breach(ReasonCode.MAX_DRIVING, driving - seconds, "seconds", last) if driving > seconds else None
 
 
 def check(way: Way) -> Iterator[Violation]:
@@ -63,7 +67,8 @@ def check(way: Way) -> Iterator[Violation]:
         yield Violation("max_stops", crew.shift_id, f"{made} stops of at most {crew.limits.stops}")
     for code, limit, part in (("max_distance", crew.limits.distance, 0), ("max_driving", crew.limits.driving, 1)):
         legs = [(stop.metres, stop.seconds)[part] for stop in way.stops]
-        whole = crew.driven[part] + sum(legs) + way.home[1 - part]
-        anyway = crew.driven[part] + sum(legs[:frozen]) + way.bare[1 - part]
+        aside = [(rest.metres, rest.seconds)[part] for rest in way.rests if rest.before < frozen]
+        whole = crew.driven[part] + sum(legs) + way.home[1 - part] + sum((rest.metres, rest.seconds)[part] for rest in way.rests)
+        anyway = crew.driven[part] + sum(legs[:frozen]) + sum(aside) + way.bare[1 - part]
         if limit is not None and whole > max(limit, anyway):
             yield Violation(code, crew.shift_id, f"{whole} of at most {limit}")

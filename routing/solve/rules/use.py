@@ -7,14 +7,12 @@ from routing.solve.tour import Tour
 
 def driving(tour: Tour) -> int:
     """The hours."""
-    seconds = [visit.seconds for visit in tour.visits] + [tour.way_home[0]] * tour.used
-    return sum(leg * tour.crew.costs.per_hour // 3600 for leg in seconds)
+    return sum(seconds * tour.crew.costs.per_hour // 3600 for seconds, _ in tour.legs())
 
 
 def distance(tour: Tour) -> int:
     """The kilometres."""
-    metres = [visit.metres for visit in tour.visits] + [tour.way_home[1]] * tour.used
-    return sum(leg * tour.crew.costs.per_km // 1000 for leg in metres)
+    return sum(metres * tour.crew.costs.per_km // 1000 for _, metres in tour.legs())
 
 
 def price(tour: Tour) -> int:
