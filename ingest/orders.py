@@ -16,7 +16,20 @@ from ingest.schemas import OrderIn, OrderPatch, PickupIn, PinIn, RelationIn, Win
 from ingest.store import readers
 from ingest.store.connection import Store
 from routing import codec
-from routing.model import Depot, Dispatch, Order, OrderKind, Pickup, Pin, ReasonCode, Relation, StopProgress, StopState, TimeWindow
+from routing.model import (
+    Depot,
+    Dispatch,
+    Order,
+    OrderKind,
+    Pickup,
+    Pin,
+    ReasonCode,
+    Relation,
+    RelationKind,
+    StopProgress,
+    StopState,
+    TimeWindow,
+)
 
 if TYPE_CHECKING:  # who reads no map loads no kernels
     from routing.roads.snapping import Snapper
@@ -131,6 +144,16 @@ class Rules:
         faults = [Fault("unknown_id", f"/relations/{index}/order_id", f"You have no order {key!r} at depot {self.depot.id!r}.",
                         "Use its full id, or its external_id.")
                   for index, key in enumerate(named) if key is not None and key not in mine]  # fmt: skip
+        itself = right.get("external_id")
+        others: dict[str, set[bool]] = {}
+        for index, one in enumerate(right.get("relations") or []):
+            if itself is not None and one.external_id == itself:
+                faults.append(Fault("inconsistent", f"/relations/{index}/external_id", "It is the order itself.", "Name another."))
+            apart = others.setdefault(one.order_id or f"={one.external_id}", set())
+            apart.add(one.kind is RelationKind.NOT_TOGETHER)
+            if len(apart) > 1:
+                faults.append(Fault("inconsistent", f"/relations/{index}/kind", "It is both to be with that order and not to be.",
+                                    "Leave one out."))  # fmt: skip
         if named and right.get("dispatch", Dispatch.PLANNED) is not Dispatch.PLANNED:
             faults.append(Fault("inconsistent", "/relations", "What cannot wait is offered for itself.",
                                 "Leave them out, or have it planned."))  # fmt: skip

@@ -284,7 +284,8 @@ async function show() {
   $("insecure").hidden = isSecureContext;
   $("who").textContent = profile?.name || me.driver_id.slice(me.driver_id.indexOf(".") + 1);
   const fresh = new Set(unseen() ? route.changes?.gained ?? [] : []);
-  const rests = restsAhead({ stops: left, rests: (route?.shifts ?? []).flatMap((shift) => shift.rests ?? []) }, () => true);
+  const waits = new Set(left.filter((stop) => stop.state !== "arrived").map((stop) => stop.stop_id));
+  const rests = (route?.shifts ?? []).flatMap((shift) => restsAhead(shift, (stop) => waits.has(stop.stop_id)));
   const resting = (before) => rests.filter((rest) => rest.before === before).map((rest) => el("li", {},
     el("span", { class: "dim" }, time(rest.begin)), el("span", {}, `${rest.driving ? "Rest from driving" : "Break"} until ${time(rest.end)}`),
     rest.location ? el("a", { href: mapLink(rest.location.lat, rest.location.lon) }, "where") : el("span")));

@@ -101,7 +101,7 @@ def forecast(problem: Problem, crew: Crew, learned: Learned, *, stated: Mapping[
                 seconds, time = round(remaining), np.full(chance.SAMPLES, float(seen))
             elapsed = max(0.0, problem.now - float(time[0])) if first else 0.0
             if first and wheel is not None:
-                wheel.since += seconds
+                wheel.turn(seconds)
             elif wheel is not None:
                 half = int(chance.quantile(time, EVEN))
                 then, place, (seconds, _) = wheel.drive(

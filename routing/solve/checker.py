@@ -11,7 +11,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from routing.model import Plan, PlannedStop
+from routing.model import Location, Plan, PlannedStop, Route
 from routing.solve.findings import Passed, Rested, Violation, Way
 from routing.solve.problem import Crew, Problem, Task
 from routing.solve.rules import CHECKS, CHECKS_OF_ALL
@@ -39,6 +39,7 @@ def check(problem: Problem, plan: Plan) -> list[Violation]:
         found += _prefix_kept(problem, crew, [stop.stop_id for stop in stops])
         ways.append(_way(problem, crew, [(tasks[stop.stop_id], stop) for stop in stops[len(crew.done) :] if stop.stop_id in tasks]))
         found += _times(ways[-1], stops[len(crew.done) :])
+        found += _told(ways[-1], routes[crew.shift_id])
         for rule in CHECKS:
             found += rule(ways[-1])
     shifts = {crew.shift_id for crew in problem.crews}
@@ -71,6 +72,24 @@ def _times(way: Way, planned: Sequence[PlannedStop]) -> list[Violation]:
         real = (passed.reached, passed.begun, passed.left)
         if real != (stop.arrive, stop.begin, stop.leave):
             found.append(Violation("times", stop.stop_id, "it would be reached at {}, begun at {} and left at {}".format(*real)))
+    return found
+
+
+def _told(way: Way, route: Route) -> list[Violation]:
+    """What a route tells of rests, and of where it ends, is what it comes to."""
+    problem, crew, ids = way.problem, way.crew, [stop.task.stop_id for stop in way.stops]
+    spots = crew.break_places or (None,) * len(crew.breaks)
+    real: list[tuple[int, int, int, bool, Location | None]] = [(*halt, True, None) for halt in way.halts]
+    real += [(rest.before, rest.start, rest.start + one.duration, False, None if spot is None else problem.places[spot].location)
+             for rest, one, spot in zip(way.rests, crew.breaks, spots, strict=False)]  # fmt: skip
+    rests = sorted((start, end, None if before == len(ids) else ids[before], driving, where)
+                   for before, start, end, driving, where in real) if ids else []  # fmt: skip
+    told = sorted((rest.start, rest.end, rest.before, rest.driving, rest.location) for rest in route.rests)
+    found = [] if rests == told else [Violation("rests", crew.shift_id, f"it rests {rests}, not {told}")]
+    ends = {problem.places[end].location for end in crew.end_places
+            if ids and _leg(problem, way.origin[0], end, way.origin[1]) == way.home}  # fmt: skip
+    if (route.end is None) != (not ends) or (ends and route.end not in ends):
+        found.append(Violation("end", crew.shift_id, f"it ends at {sorted(map(str, ends))}, not {route.end}"))
     return found
 
 
@@ -134,7 +153,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         current = position == 0 and crew.departed and bool(crew.frozen)
         if current:
             seconds, metres = _leg(problem, at, task.place, clock)
-            reached, rests.wheel = clock + seconds, rests.wheel + seconds
+            reached, rests.wheel = clock + seconds, rests.at_most(rests.wheel + seconds)
         else:
             reached, (seconds, metres), at = rests.reach(position, at, clock, task)
         if current and not crew.serving and reached < problem.now:
@@ -159,7 +178,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
         if position < len(crew.frozen):
             rests.settle(left, at)
     over, home = (clock, (0, 0)) if crew.end_place is None else rests.home(at, clock, len(stops))
-    return Way(problem, crew, tuple(stops), home, over, must_end, bare, tuple(rests.taken))
+    return Way(problem, crew, tuple(stops), home, over, must_end, bare, tuple(rests.taken), tuple(rests.halts), rests.origin)
 
 
 class _Rests:
@@ -169,9 +188,15 @@ class _Rests:
         spots = crew.break_places or (None,) * len(crew.breaks)
         self.problem, self.crew, self.limits = problem, crew, crew.limits
         self.waiting = list(zip(crew.breaks, spots, strict=True))
-        self.wheel = crew.wheel
+        self.wheel = self.at_most(crew.wheel)
         self.taken: list[Rested] = []
+        self.halts: list[tuple[int, int, int]] = []
+        self.origin = (crew.place, crew.ready)
         self.settle(crew.ready, crew.place)
+
+    def at_most(self, wheel: int) -> int:
+        """What is beyond the longest stretch can be mended no more."""
+        return wheel if self.limits.stretch is None or wheel < self.limits.stretch else self.limits.stretch
 
     def settle(self, clock: int, at: int) -> None:
         """Only from here on a plan can do otherwise."""
@@ -216,22 +241,27 @@ class _Rests:
             soonest = since + there + (0 if spot is None else self._standing(wheel, there))
             self.taken.append(Rested(position, rest, max(one.latest, soonest), *aside))
             if spot is not None:
-                self._turn(aside[0])
+                self._turn(position, clock, aside[0])
             clock, at = rest + one.duration, at if spot is None else spot
             if one.duration >= self.limits.rest:
                 self.wheel = 0
             if rest == soonest:
                 self.settle(clock, at)
-        last = leg(at, clock)
-        clock += last[0] + self._standing(self.wheel, last[0])
-        self._turn(last[0])
-        return clock, last, at
+        last, self.origin = leg(at, clock), (at, clock)
+        self._turn(position, clock, last[0])
+        return clock + last[0] + self._stood(position, clock), last, at
 
-    def _turn(self, seconds: int) -> None:
-        """Drive for so long."""
+    def _turn(self, position: int, clock: int, seconds: int) -> None:
+        """Drive for so long from now on, and halt where that has lasted for too long."""
+        while self.limits.stretch is not None and self.wheel + seconds > self.limits.stretch:
+            gone = self.limits.stretch - self.wheel
+            clock, seconds, self.wheel = clock + gone + self.limits.rest, seconds - gone, 0
+            self.halts.append((position, clock - self.limits.rest, clock))
         self.wheel += seconds
-        while self.limits.stretch is not None and self.wheel > self.limits.stretch:
-            self.wheel -= self.limits.stretch
+
+    def _stood(self, position: int, since: int) -> int:
+        """How long it has halted before a stop since then."""
+        return sum(end - begin for before, begin, end in self.halts if before == position and begin >= since)
 
     def _standing(self, wheel: int, seconds: int) -> int:
         wheel, stood = wheel + seconds, 0

@@ -115,7 +115,7 @@ def _reason(problem: Problem, solution: Solution, v: int, task: int, position: i
     crowded = _breach(problem, v, [*route[:position], *wanted, *route[position:]])
     if crowded is None:  # it would fit: the engine ran out of time
         return Reason(ReasonCode.SOLVER_TIMEOUT, crew.driver_id)
-    return _as_reason(crowded, ReasonCode.OUTPRIORITISED, crew.driver_id)
+    return _as_reason(crowded, crowded.code if crowded.code is ReasonCode.RELATION else ReasonCode.OUTPRIORITISED, crew.driver_id)
 
 
 def _breach(problem: Problem, v: int, route: Sequence[int]) -> Breach | None:

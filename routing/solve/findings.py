@@ -46,7 +46,8 @@ class Way:
     """What is ahead of a crew by a plan.
 
     `home` are seconds and metres of the way back, `over` when it is done. `must_end` is the end of what the shift allows, or
-    of what nobody could change. `bare` is the way back from what is frozen, `rests` are the breaks.
+    of what nobody could change. `bare` is the way back from what is frozen, `rests` are the breaks,
+    `halts` those from driving: before which stop, from when to when. `origin` is where and when the way home begins.
     """
 
     problem: Problem
@@ -57,6 +58,8 @@ class Way:
     must_end: int
     bare: tuple[int, int]
     rests: tuple[Rested, ...] = ()
+    halts: tuple[tuple[int, int, int], ...] = ()
+    origin: tuple[int, int] = (0, 0)
 
     @property
     def free(self) -> tuple[Passed, ...]:

@@ -72,7 +72,7 @@ class Around:
         if problem.hours is not None:
             then = clock()
             held = [settle(problem, option, stop=early) for option in dict.fromkeys((came, self.answer))]
-            self.answer = min(held, key=lambda option: total(problem, option))
+            self.answer = min(held, key=lambda option: (not drivable(problem, option), total(problem, option)))
             self.until -= 1.5 * (clock() - then)  # so long does it take to judge what is found
         self.arrays = arrays
 

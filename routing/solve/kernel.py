@@ -1106,10 +1106,11 @@ def arrange(live, key, m, order):
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
 def waits(fixed, live, u):
-    """Whether a task has to be right behind another, that is in no route."""
+    """Whether a task comes behind another, that is in no route."""
     row = fixed.price[u, MATES]
     while row >= 0 and fixed.rows[row, 0] >= 0:
-        if fixed.rows[row, 0] == BEHIND_IT and fixed.rows[row, 1] < fixed.n and live.node[fixed.rows[row, 1], CREW] < 0:
+        if ((fixed.rows[row, 0] == BEHIND_IT or fixed.rows[row, 0] == AFTER) and fixed.rows[row, 1] < fixed.n
+                and live.node[fixed.rows[row, 1], CREW] < 0):  # fmt: skip
             return True
         row += 1
     return False
@@ -1133,7 +1134,7 @@ def recreate(fixed, live, first, last, blink, everywhere, opening):
             live.lists[LEFT_NOW, live.total[LEFT]] = u
             live.total[LEFT] += 1
     more = waiting > first
-    while more:  # what comes right behind another, once that one has a place
+    while more:  # what comes behind another, once that one has a place
         more, rest = False, first
         for t in range(first, waiting):
             u = np.int64(gone[t])
@@ -1146,9 +1147,11 @@ def recreate(fixed, live, first, last, blink, everywhere, opening):
                 live.lists[LEFT_NOW, live.total[LEFT]] = u
                 live.total[LEFT] += 1
         waiting = rest
-    for t in range(first, waiting):
-        live.lists[LEFT_NOW, live.total[LEFT]] = gone[t]
-        live.total[LEFT] += 1
+    for t in range(first, waiting):  # or without it, if it may
+        u = np.int64(gone[t])
+        if not place(fixed, live, u, rate, everywhere):
+            live.lists[LEFT_NOW, live.total[LEFT]] = u
+            live.total[LEFT] += 1
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)
@@ -1642,13 +1645,17 @@ def price_waiting(fixed, live, first, last, table):
 def insert_with_regret(fixed, live, left, most, table):
     """Put at most so many of the first `left` tasks in GONE where they cost least; how many can still be put somewhere.
 
-    The most important first, and of those the one that would lose most by waiting (regret-2: Potvin & Rousseau 1993).
+    What comes behind another waits for that one; else the most important first, and of those the one that would lose most by
+    waiting (regret-2: Potvin & Rousseau 1993).
     `table` is that of `price_waiting`. What finds no place in the end is left out.
     """
     gone, crew, total = live.lists[GONE], live.crew, live.total
     while left > 0 and most > 0:
-        pick, chosen, best, worth = np.int64(-1), np.int64(-1), np.int64(0), np.int64(-1)
+        pick, chosen, best, worth, waiting = np.int64(-1), np.int64(-1), np.int64(0), np.int64(-1), False
         for t in range(left):
+            later = (fixed.rules & RELATED) > 0 and waits(fixed, live, np.int64(gone[t]))
+            if later and pick >= 0 and not waiting:
+                continue
             first, second, by = np.int64(NO), np.int64(NO), np.int64(-1)
             for v in range(fixed.crews):
                 if table[t, v] < first:
@@ -1658,8 +1665,8 @@ def insert_with_regret(fixed, live, left, most, table):
             if by < 0:
                 continue
             value, regret = fixed.price[gone[t], LEFT_OUT], second - first
-            if pick < 0 or value > worth or (value == worth and regret > best):
-                pick, chosen, best, worth = np.int64(t), by, regret, value
+            if pick < 0 or (waiting and not later) or value > worth or (value == worth and regret > best):
+                pick, chosen, best, worth, waiting = np.int64(t), by, regret, value, later
         if pick < 0:
             break
         u = np.int64(gone[pick])

@@ -40,19 +40,24 @@ class Wheel:
 
     crew: Crew
     taken: int = 0
-    since: int = -1
+    since: int = 0
     floor: int = -1
     spot: int = -1
     behind: int = 0
     pauses: list[Pause] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.since = self.crew.wheel
+        self.turn(self.crew.wheel)
         self.free_from(self.crew.ready, self.crew.place)
 
     def free_from(self, time: int, place: int) -> None:
         """Nothing before can be changed."""
         self.floor, self.spot, self.behind = time, place, self.since
+
+    def turn(self, seconds: int) -> None:
+        """Drive for so long without a rest: beyond what may be, there is nothing to be done about it any more."""
+        stretch = self.crew.limits.stretch
+        self.since = self.since + seconds if stretch is None else min(self.since + seconds, stretch)
 
     def drive(self, problem: Problem, position: int, way: tuple[int, int], time: int, begin: Callable[[int, int], int],
               service: int | None) -> tuple[int, int, tuple[int, int]]:  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from routing.model import (
+    TERMINAL,
     Diff,
     Location,
     Plan,
@@ -55,7 +56,11 @@ def _end(problem: Problem, crew: Crew, way: Tour) -> Location | None:
     if crew.end_place is None:
         return None
     last = way.visits[-1]
-    return problem.places[problem.nearest_end(problem.tasks[last.task].place, crew.end_place, last.leave)].location
+    place, leaves = problem.tasks[last.task].place, last.leave
+    for pause in way.pauses:
+        if pause.before == len(way.visits) and not pause.on_the_way:
+            place, leaves = place if pause.place is None else pause.place, pause.end
+    return problem.places[problem.nearest_end(place, crew.end_place, leaves)].location
 
 
 def _happened(arrived: int | None, left: int | None) -> tuple[int, int, int]:
@@ -69,7 +74,7 @@ def diff(snapshot: Snapshot, plan: Plan, *, touched: Collection[str] = ()) -> Di
     Stops of changed orders, and those `touched` (whose way there has changed), are updated where they stay.
     """
     edited = {trigger.subject for trigger in snapshot.triggers if trigger.kind is TriggerKind.ORDER_CHANGED}
-    edited |= {order_of(stop) for stop in touched}
+    edited |= {order_of(stop) for stop in (*touched, *_rested(snapshot, plan))}
     after = {route.shift_id: route.sequence for route in plan.routes}
     by_driver: dict[str, list[RouteChange]] = {}
     for shift_id in sorted({*after, *snapshot.sequences}):
@@ -83,6 +88,17 @@ def diff(snapshot: Snapshot, plan: Plan, *, touched: Collection[str] = ()) -> Di
         routes=_because(snapshot, plan, [_joined(driver, changes) for driver, changes in sorted(by_driver.items())]),
         newly_unassigned=tuple(sorted(is_ - was)), no_longer_unassigned=tuple(sorted(was - is_)),
     )  # fmt: skip
+
+
+def _rested(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """The next stops of drivers who have rested, or do not any more: what was planned for them to rest, and when, is another."""
+    kinds = (TriggerKind.DRIVER_ON_BREAK, TriggerKind.DRIVER_OFF_BREAK, TriggerKind.BREAK_OVER)
+    drivers = {trigger.subject for trigger in snapshot.triggers if trigger.kind in kinds}
+    for route in plan.routes:
+        shift = snapshot.shifts[route.shift_id]
+        if route.driver_id in drivers and (shift.breaks or shift.limits.stretch is not None):
+            done = {stop.stop_id for stop in snapshot.progress.get(shift.id, Progress()).trail if stop.state in TERMINAL}
+            yield from [stop.stop_id for stop in route.stops if stop.stop_id not in done][:1]
 
 
 def _because(snapshot: Snapshot, plan: Plan, changes: list[RouteChange]) -> tuple[RouteChange, ...]:

@@ -58,7 +58,7 @@ class _Pair:
     """A kernel, and something beside it."""
 
     def __init__(self, around: Around, arrays: Arrays, seed: int, stop: Stop, clock: Callable[[], float]) -> None:
-        self._around, self._arrays, self._stop, self._clock = around, arrays, stop, clock
+        self._around, self._arrays, self._seed, self._stop, self._clock = around, arrays, seed, stop, clock
         self._kernel = Annealing(arrays, around.placed, 2 * seed)
         self._joins = around.until >= LEAST_S and arrays.apart
         self._over = threading.Event()
@@ -128,7 +128,7 @@ class WithPyvrp(_Pair):
 
     def found(self, iterations: int | None) -> list[Solution]:
         """The best of both, and of what was put together."""
-        pool, pyvrp = Pool(self._arrays), pyvrp_engine.Search(self._around.problem, self._around.answer, 1)
+        pool, pyvrp = Pool(self._arrays), pyvrp_engine.Search(self._around.problem, self._around.answer, self._seed)
         with ThreadPoolExecutor(1) as beside:
             for until in (*MEETINGS, 1.0):
                 self._over.clear()

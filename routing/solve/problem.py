@@ -412,6 +412,9 @@ def _related(tasks: Sequence[Task], orders: Sequence[Order], snapshot: Snapshot,
         for relation in order.relations:
             other = relation.order_id or snapshot.related.get((order.shipper, relation.external_id or ""), "")
             task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
+            known = snapshot.orders.get(other)
+            if known is not None and known.dispatch is not Dispatch.PLANNED:  # it goes to whoever can have it at once
+                continue
             if other in mine and other != order.id:
                 bond = Bond(relation.kind, mine[other][-1 if behind else 0])
                 found[first] = replace(task, relations=(*task.relations, bond))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
+from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import unassigned_price
 from routing.solve.problem import Solution
@@ -20,11 +21,12 @@ class Pool:
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
+        self._kinds: list[int] = arrays.crew[:, kernel.KIND].tolist()
         self._found: dict[tuple[int, frozenset[int]], tuple[tuple[int, ...], int]] = {}
 
     def add(self, routes: Sequence[tuple[tuple[int, ...], int]]) -> None:
         """Remember routes by crew, with their prices."""
-        for kind, (route, price) in zip(self.arrays.alike, routes, strict=True):
+        for kind, (route, price) in zip(self._kinds, routes, strict=True):
             key = (kind, frozenset(route))
             known = self._found.pop(key, None)  # the newest last
             self._found[key] = (route, price) if known is None or price < known[1] else known
@@ -40,7 +42,7 @@ class Pool:
 
         Every task is in one route, or, where `hint` leaves something out, left out at its price; each crew has one route, or none.
         """
-        began, problem, alike = time.perf_counter(), self.arrays.problem, self.arrays.alike
+        began, problem, alike = time.perf_counter(), self.arrays.problem, self._kinds
         rows = [(kind, tasks, *row) for (kind, tasks), row in self._found.items()]
         idle = {kind: price for kind, tasks, _, price in rows if not tasks}
         rows = [row for row in rows if row[1]][-MOST:]
@@ -48,7 +50,9 @@ class Pool:
                   for kind, crew, route in zip(alike, problem.crews, hint.routes, strict=True)}  # fmt: skip
         model = cp_model.CpModel()
         chosen = [model.new_bool_var("") for _ in rows]
-        covers: dict[int, list[cp_model.IntVar]] = {task: [] for task in self.arrays.tasks if not problem.tasks[task].second}
+        firsts = [task for task in self.arrays.tasks
+                  if not problem.tasks[task].second or problem.tasks[task].pair not in self.arrays.number]  # fmt: skip
+        covers: dict[int, list[cp_model.IntVar]] = {task: [] for task in firsts}
         crews: dict[int, list[cp_model.IntVar]] = {kind: [] for kind in alike}
         for variable, (kind, tasks, _, _) in zip(chosen, rows, strict=True):
             model.add_hint(variable, (kind, tasks) in hinted)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
+from routing.model import RelationKind
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import bars, drivable, evaluate
@@ -70,11 +71,27 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: C
             out = {half for half in (task, problem.tasks[task].pair) if half is not None} - problem.fixed
             waiting += one_each(problem, out.intersection(route))
             route[:] = [other for other in route if other not in out]
+    waiting += _torn(problem, routes)
     waiting, left = (sorted(some, key=lambda task: -problem.tasks[task].priority) for some in (waiting, left))
     if waiting or left:
         _put_back(problem, routes, [*waiting, *left[:RETRIED]], stop)
     placed = {task for route in routes for task in route}
     return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+
+
+def _torn(problem: Problem, routes: list[list[int]]) -> list[int]:
+    """Take out what breaks a relation to a stop of another route, or of this one; what they are, one for each order."""
+    out: set[int] = set()
+    for kind, task, other in problem.relations:
+        owner = {number: v for v, route in enumerate(routes) for number in route}
+        pair = [number for number in (task, other) if number in owner]
+        if len(pair) == 2 and (owner[task] == owner[other]) == (kind is RelationKind.NOT_TOGETHER):
+            number = next((number for number in pair if number not in problem.fixed), None)
+            halves = {half for half in (number, problem.tasks[number].pair if number is not None else None) if half is not None}
+            out |= halves - problem.fixed
+            for route in routes:
+                route[:] = [stop for stop in route if stop not in halves - problem.fixed]
+    return one_each(problem, out)
 
 
 def _put_back(problem: Problem, routes: list[list[int]], waiting: Sequence[int], stop: Stop) -> None:

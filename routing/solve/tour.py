@@ -83,7 +83,7 @@ def walk(problem: Problem, crew: Crew, route: Sequence[int], wheel: Wheel | None
             seconds, metres = problem.leg(place, task.place, time)
             arrive = time + seconds
             if wheel is not None:
-                wheel.since += seconds
+                wheel.turn(seconds)
         else:
             arrive, place, (seconds, metres) = wheel.drive(
                 problem, position, (place, task.place), time, partial(begins, task), task.service_time)  # fmt: skip

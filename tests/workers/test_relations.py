@@ -98,6 +98,41 @@ def test_relations_are_changed_and_refused(shop: Shop) -> None:
         answer = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0], "relations": wrong})
         assert answer.status_code == 422
         assert answer.json["errors"][0]["pointer"].startswith("/relations/0")
+    both = [*bound("after", first), *bound("not_together", first)]
+    answer = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0], "relations": both})
+    assert answer.json["errors"][0]["pointer"] == "/relations/1/kind"
+    itself = {"depot_id": "hel", "kind": "service", "location": SPOTS[0], "external_id": "A-7", "relations": bound("after", "A-7")}
+    assert shop.call("POST", "/v1/orders", itself).json["errors"][0]["pointer"] == "/relations/0/external_id"
     at_once = {"depot_id": "hel", "kind": "service", "location": SPOTS[0], "dispatch": "immediate",
                "relations": bound("after", first)}  # fmt: skip
     assert shop.call("POST", "/v1/orders", at_once).json["errors"][0]["pointer"] == "/relations"
+
+
+@one_server
+def test_a_chain_is_planned_by_a_repair(shop: Shop) -> None:
+    """In whatever order its orders would be placed if each were for itself."""
+    shop.depot()
+    for name in ("anna", "bo"):
+        shop.crew(name)
+    names = [f"A-{number}" for number in range(5)]
+    for number, (name, spot) in enumerate(zip(names, (3, 0, 4, 1, 2), strict=True)):
+        before = bound("after", names[number - 1]) if number else []
+        shop.order(SPOTS[spot], external_id=name, relations=before, priority=number * 9)
+    [route] = [orders for orders in repair(shop).values() if orders]
+    chained = [status(shop, order)["external_id"] for order in route]
+    assert chained == names
+
+
+@one_server
+def test_a_relation_across_routes_is_mended_by_an_improvement(shop: Shop) -> None:
+    """Where no repair has been asked for: what is in force breaks it, and may not come back."""
+    shop.depot(policy={"triggers": {"order_changed": {"asks": False}}, "improve_budget": 0.2})
+    for name in ("anna", "bo"):
+        shop.crew(name)
+    window = [{"from": "2030-01-01T08:30:00Z", "to": "2030-01-01T08:40:00Z"}]
+    ids = [shop.order(SPOTS[0], windows=window, lateness="hard", service_time=900)["id"] for _ in range(2)]
+    assert sorted(map(len, repair(shop).values())) == [1, 1]
+    assert shop.call("PATCH", f"/v1/orders/{ids[1]}", {"relations": bound("same_driver", ids[0])}).status_code == 200
+    assert replan.improve(shop.store, shop.settings, "hel") == 1
+    routes = {route["driver_id"]: len(route["stops"]) for route in shop.call("GET", "/v1/depots/hel/plan").json["routes"]}
+    assert sorted(routes.values()) == [0, 1]

@@ -96,6 +96,47 @@ def test_a_break_that_was_taken_is_not_planned_again(shop: Shop) -> None:
 
 
 @one_server
+def test_rests_are_what_was_whatever_order_it_is_told_in(shop: Shop) -> None:
+    """An end that comes before its beginning; work in the middle of a break; a break that is shortened."""
+    shop.depot(clock=LATER)
+    anna = shop.crew("anna", breaks=[NOON])
+    tell(shop, anna, "off_break", "08:12:00")
+    tell(shop, anna, "on_break", "08:02:00", until="2030-01-01T08:40:00Z")
+    assert len(crew(shop).breaks) == 1, "ten minutes are no break"
+    tell(shop, anna, "on_break", "08:20:00", until="2030-01-01T08:55:00Z")
+    assert crew(shop).breaks == ()
+    tell(shop, anna, "on_break", "08:25:00", until="2030-01-01T08:45:00Z")
+    assert len(crew(shop).breaks) == 1, "it was shortened"
+    made = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0]}).json
+    repair(shop)
+    shop.leave(anna)
+    tell(shop, anna, "on_break", "10:00:00", until="2030-01-01T10:40:00Z")
+    assert crew(shop).breaks == ()
+    shop.event(anna, made["stop_id"], "arrived", event_id="there", at="2030-01-01T10:10:00Z")
+    assert len(crew(shop).breaks) == 1, "who works does not rest"
+
+
+@one_server
+def test_a_break_that_is_taken_makes_a_new_route(shop: Shop) -> None:
+    """Without the break that was planned, and with the times that are so then."""
+    shop.depot(clock={"scale": 1, "start": "2030-01-01T08:30:00Z"})
+    later = {"from": "2030-01-01T08:30:00Z", "to": "2030-01-01T09:30:00Z", "duration": 600}
+    anna = shop.crew("anna", breaks=[later])
+    shop.order(SPOTS[0], service_time=1800)
+    shop.order(SPOTS[2], service_time=1800)
+    shop.order(SPOTS[3], service_time=1800)
+    repair(shop)
+    before = shop.call("GET", "/v1/drivers/me/route", key=anna).json
+    assert len(before["shifts"][0]["rests"]) == 1
+    tell(shop, anna, "on_break", "08:20:00", until="2030-01-01T08:31:00Z")
+    repair(shop)
+    after = shop.call("GET", "/v1/drivers/me/route", key=anna).json
+    assert after["shifts"][0]["rests"] == []
+    assert after["route_version"] > before["route_version"]
+    assert after["changes"]["updated"] == [after["shifts"][0]["stops"][0]["stop_id"]]
+
+
+@one_server
 def test_driving_is_counted_from_the_last_rest(shop: Shop) -> None:
     """What is behind a driver counts; a rest that is long enough ends it, a short one does not."""
     shop.depot(clock=LATER)

@@ -220,19 +220,25 @@ local function give_back(shift, at, rev)
   end
 end
 
--- A driver rests in a shift from now on until then, or goes on: what was, whatever order it is told in.
+-- A driver rests in a shift from now on until then, or goes on: what was, whatever order it is told in. An end whose beginning is
+-- not told yet is kept as a rest of no length.
 local function rest(shift, kind, at, till)
-  local from, till_now = tonumber(at), tonumber(till)
+  local from, over = tonumber(at), tonumber(till)
   local rests = words(redis.call('HGET', K.rested, shift))
-  if kind == 'on_break' then
-    for i = 2, #rests, 2 do  -- it is prolonged, or was over before that was known
-      if tonumber(rests[i - 1]) <= from and from <= tonumber(rests[i]) then from, rests[i] = nil, tostring(math.max(tonumber(rests[i]), till_now)) break end
+  local mine
+  for i = 2, #rests, 2 do
+    local begun, ended = tonumber(rests[i - 1]), tonumber(rests[i])
+    if kind == 'on_break' then
+      if begun < from and from <= ended then mine = i end  -- it is prolonged, or shortened
+      if begun == ended and from <= ended and ended < over then mine, over = i, ended end
+    elseif begun <= from and from < ended then
+      mine, rests[i] = i, at
     end
-    if from then rests[#rests + 1], rests[#rests + 2] = at, tostring(till_now) end
-  else
-    for i = 2, #rests, 2 do
-      if tonumber(rests[i - 1]) <= from and from < tonumber(rests[i]) then rests[i] = at end
-    end
+  end
+  if kind == 'on_break' and mine then
+    rests[mine - 1], rests[mine] = tostring(math.min(from, tonumber(rests[mine - 1]))), tostring(over)
+  elseif not mine and kind ~= 'on_duty' then
+    rests[#rests + 1], rests[#rests + 2] = at, kind == 'on_break' and tostring(over) or at
   end
   redis.call('HSET', K.rested, shift, table.concat(rests, ' '))
 end

@@ -107,6 +107,7 @@ if not fact then
 end
 
 local rev = emit('stop.' .. kind, body)
+if fact and shift ~= '' and redis.call('HEXISTS', K.rested, shift) == 1 then rest(shift, 'on_duty', at, at) end  -- who works does not rest
 local result, told = theirs and 'recorded' or 'conflict', ''
 local over = shift ~= '' and redis.call('HEXISTS', K.returned, shift) == 1  -- what comes so late no longer puts goods on the vehicle
 local guessed = redis.call('HGET', K.progress, stop .. '|inferred')  -- what was, and not reported yet

@@ -23,7 +23,10 @@ def breach(tour: Tour) -> Breach | None:
 
 
 def check(way: Way) -> Iterator[Violation]:
-    """Every break that work lasts beyond is taken, begins in time and lasts; driving between rests is never too long."""
+    """Every break that work lasts beyond is taken, and begins in time.
+
+    That driving is interrupted, and that a plan tells all rests as they are, follows from its times, which are checked apart.
+    """
     crew, frozen = way.crew, len(way.crew.frozen)
     if not way.free:
         return
