@@ -219,6 +219,36 @@ def test_a_break_is_taken_in_time_or_while_waiting_or_not_at_all() -> None:
     assert [stop.arrive for stop in plan.routes[0].stops] == [T0 + 500 + 1800 + 100]
 
 
+def test_the_checker_holds_a_plan_to_the_rests_and_the_end_that_it_tells() -> None:
+    """Without a rest, with another one, with another end: refused."""
+    situation = Situation(hours=14).add(order("far", 0, 60), order("near", 0, 2))
+    shift = replace(situation.shifts["d.day-a"], other_ends=(Location(0.0, 3.0),), limits=Limits(stretch=HOUR, rest=600),
+                    breaks=(Break(T0 + 600, T0 + 4000, 900, Location(0.0, 1.0)),))  # fmt: skip
+    problem = situation.problem(shifts={"d.day-a": shift})
+    plan = plan_of(problem, repair.repair(problem))
+    [route] = plan.routes
+    assert check(problem, plan) == []
+    assert {rest.driving for rest in route.rests} == {True, False}
+    assert route.end == Location(0.0, 3.0)
+    for wrong, code in (({"rests": route.rests[1:]}, "rests"), ({"end": CENTRE}, "end"), ({"end": None}, "end"),
+                        ({"rests": (replace(route.rests[0], start=T0), *route.rests[1:])}, "rests")):  # fmt: skip
+        told = replace(plan, routes=(replace(route, **wrong),))
+        assert {violation.code for violation in check(problem, told)} == {code}
+
+
+def test_nobody_rests_in_the_past() -> None:
+    """Who has been at the wheel for too long already rests as soon as a plan can have it, once."""
+    situation = Situation(hours=20).add(order("now", 0, 6), order("next", 0, 8))
+    situation.on_the_road("a", ["d.now.delivery", "d.next.delivery"])
+    problem = situation.problem()
+    crew = replace(problem.crews[0], wheel=50_000, limits=Limits(stretch=4 * HOUR, rest=2700))
+    problem = replace(problem, crews=(crew,))
+    solution = repair.repair(problem)
+    [route] = plan_of(problem, solution).routes
+    assert check(problem, plan_of(problem, solution)) == []
+    assert [(rest.start, rest.end) for rest in route.rests] == [(route.stops[0].leave, route.stops[0].leave + 2700)]
+
+
 def test_what_is_behind_a_driver_counts_for_limits() -> None:
     """Four kilometres to a stop that is made, one to the next, which is driven to whatever the limit, and one more to a third."""
     situation = Situation(open_end=True).add(order("next", 0, 5), order("back", 0, 4, "service"))
