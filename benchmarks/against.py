@@ -25,7 +25,10 @@ from routing.solve.arrays import Arrays
 arrays = Arrays(instances.read(Path(sys.argv[1])))
 arrays.live.random[0] = 12345
 repair.mend(arrays)
-state = (arrays.constants, arrays.live) if "key" in arrays.constants._fields else (arrays.constants, arrays.live, arrays.keys)
+state = [arrays.constants, arrays.live]  # what is not among the constants is apart
+for name, attribute in (("key", "keys"), ("around", "around")):
+    if name not in arrays.constants._fields:
+        state.append(getattr(arrays, attribute))
 least = []
 for _ in range(5):
     begin = time.process_time()

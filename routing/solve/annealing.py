@@ -65,8 +65,8 @@ class Annealing:
 
     def _search(self, size: int, share: float) -> None:
         temperature, arrays = self._hot * (self._cold / self._hot) ** share, self.arrays
-        kernel.search(arrays.constants, arrays.live, arrays.keys, size, temperature, 1.0, STRING, LONGEST, SPLIT, TIMELY, BLINK,
-                      OPENING, TAILS, RETRIES)  # fmt: skip
+        kernel.search(arrays.constants, arrays.live, arrays.keys, arrays.around, size, temperature, 1.0, STRING, LONGEST, SPLIT,
+                      TIMELY, BLINK, OPENING, TAILS, RETRIES)  # fmt: skip
 
 
 def _mean_cost(arrays: Arrays) -> float:

@@ -98,12 +98,12 @@ class Arrays:
                 self.crew[v, k.BASE] = self.matrix[self.crew[v, k.PROFILE], start, end, 0]
         self._kinds()
         self.keys = self._keys(tasks)
-        near, around = self._neighbours(stop) if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
+        near, self.around = self._neighbours(stop) if neighbours else (np.zeros((n, 0, 3), np.int32), np.zeros((n, 0), np.int32))
         self.constants = k.Fixed(
             n, crews, axes, bool((self.price[:, k.LATE] + self.price[:, k.SHIFTED]).any()), self.mixed, self.stable,
             bool(self.bar.any()), bool((self.price[:, k.PAIR] >= 0).any()),
             self.rules, self.kinds, self.matrix, self.price,
-            np.array([*self.rows, (0, -1)], np.int32), self.bar, near, around)  # fmt: skip
+            np.array([*self.rows, (0, -1)], np.int32), self.bar, near)  # fmt: skip
         size = n + 2 * crews
         self.live = k.Live(
             self.node, self.crew, np.zeros(k.SPARE + self.kinds, np.int64), np.zeros((7, size), np.int32),

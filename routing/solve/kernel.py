@@ -78,17 +78,17 @@ NO = 1 << 60
 LATE_CAP = 5_000_000
 
 Fixed = namedtuple(
-    "Fixed", "n crews dimensions soft mixed stable barred pairs rules kinds matrix price rows bar near around"
+    "Fixed", "n crews dimensions soft mixed stable barred pairs rules kinds matrix price rows bar near"
 )
 """What a search reads: scalars; `matrix` (P, L, L, 4) cost and seconds out and back, and with `LIMITED` (P, L, L, 6)
-with metres and seconds on the road; `rows` (R, 2) of windows, rests and relations; near (n, k, 3); around (n, k)."""
+with metres and seconds on the road; `rows` (R, 2) of windows, rests and relations; near (n, k, 3)."""
 Live = namedtuple("Live", "node crew total lists saved saved_crew load random")
 """What a search changes."""
 
 _I4, _I8, _F8, _U1, _U8 = types.int32, types.int64, types.float64, types.uint8, types.uint64
 FIXED_TYPE = types.NamedTuple(
     (*(_I8,) * 3, *(types.boolean,) * 5, *(_I8,) * 2, write(_I4, 4), write(_I8, 2), write(_I4, 2), write(_U1, 2),
-     write(_I4, 3), write(_I4, 2)), Fixed)  # fmt: skip
+     write(_I4, 3)), Fixed)  # fmt: skip
 LIVE_TYPE = types.NamedTuple(
     (write(_I4, 2), write(_I8, 2), write(_I8), write(_I4, 2), write(_I4, 2), write(_I8, 2), write(_I4, 3), write(_U8)),
     Live)  # fmt: skip
@@ -1185,11 +1185,11 @@ def take_out(fixed, live, u, m):
     return take_one_out(fixed, live, u, m)
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, _F8, _F8, _F8, _F8, returns=_I8)
-def ruin(fixed, live, mean, longest, split, timely):
+@tight(FIXED_TYPE, LIVE_TYPE, write(_I4, 2), _F8, _F8, _F8, _F8, returns=_I8)
+def ruin(fixed, live, around, mean, longest, split, timely):
     """Take strings of stops out of routes near a random task; how many are gone, or -1 if a route cannot do without.
 
-    How often `near` counts the time between stops as well, and not the road alone, is `timely`.
+    How often they are near in time as well, as `near` has it, and not on the road alone, `around` (n, k), is `timely`.
     """
     node, crew, total, random = live.node, live.crew, live.total, live.random
     if total[IN_USE] == 0:
@@ -1199,12 +1199,12 @@ def ruin(fixed, live, mean, longest, split, timely):
     seed = np.int64(min(fixed.n - 1, int(uniform(random) * fixed.n)))
     m, done = np.int64(0), 0
     in_time = uniform(random) < timely
-    for a in range(-1, fixed.near.shape[1] if in_time else fixed.around.shape[1]):
+    for a in range(-1, fixed.near.shape[1] if in_time else around.shape[1]):
         if done >= routes:
             break
         c = seed
         if a >= 0:
-            c = np.int64(fixed.near[seed, a, 0]) if in_time else np.int64(fixed.around[seed, a])
+            c = np.int64(fixed.near[seed, a, 0]) if in_time else np.int64(around[seed, a])
         v = np.int64(node[c, CREW])
         if v < 0 or crew[v, STAMP] == total[STAMP_NOW]:
             continue
@@ -1408,8 +1408,8 @@ def keep_best(fixed, live):
         lists[BEST_LEFT_OUT, t] = lists[LEFT_NOW, t]
 
 
-@tight(FIXED_TYPE, LIVE_TYPE, write(_F8, 2), _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
-def search(fixed, live, key, iterations, hot, cooling, mean, longest, split, timely, blink, opening, tails, retries):
+@tight(FIXED_TYPE, LIVE_TYPE, write(_F8, 2), write(_I4, 2), _I8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _F8, _I8)
+def search(fixed, live, key, around, iterations, hot, cooling, mean, longest, split, timely, blink, opening, tails, retries):
     """Ruin, recreate, keep or go back; `hot` is the temperature, falling by `cooling` each time."""
     lists, total, random = live.lists, live.total, live.random
     for _ in range(iterations):
@@ -1426,7 +1426,7 @@ def search(fixed, live, key, iterations, hot, cooling, mean, longest, split, tim
             good = try_tails(fixed, live, u, 20, bound) and total[COSTS] < before + bound
             m = np.int64(-1)
         else:
-            m = ruin(fixed, live, mean, longest, split, timely)
+            m = ruin(fixed, live, around, mean, longest, split, timely)
             good = m >= 0
         if m >= 0:
             for _t in range(min(left, retries)):

@@ -47,7 +47,8 @@ def test_the_kernel_prices_as_the_evaluator(seed: int) -> None:
     assert arrays.cost == total(problem, first)
     for _ in range(3):
         if arrays.constants.n and arrays.constants.crews:
-            kernel.search(arrays.constants, arrays.live, arrays.keys, 100, 200.0, 1.0, 6.0, 10.0, 0.5, 0.5, 0.01, 0.1, 0.5, 10)
+            state = (arrays.constants, arrays.live, arrays.keys, arrays.around)
+            kernel.search(*state, 100, 200.0, 1.0, 6.0, 10.0, 0.5, 0.5, 0.01, 0.1, 0.5, 10)
         found = checked(problem, arrays.solution())
         assert arrays.cost == total(problem, found) <= total(problem, first)
     repair.mend(arrays)
