@@ -80,17 +80,16 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: C
 
 
 def _torn(problem: Problem, routes: list[list[int]]) -> list[int]:
-    """Take out what breaks a relation to a stop of another route, or of this one; what they are, one for each order."""
+    """Take out what breaks a relation between two routes, or may not be in one; what they are, one for each order."""
+    owner = {number: v for v, route in enumerate(routes) for number in route}
     out: set[int] = set()
     for kind, task, other in problem.relations:
-        owner = {number: v for v, route in enumerate(routes) for number in route}
-        pair = [number for number in (task, other) if number in owner]
-        if len(pair) == 2 and (owner[task] == owner[other]) == (kind is RelationKind.NOT_TOGETHER):
-            number = next((number for number in pair if number not in problem.fixed), None)
-            halves = {half for half in (number, problem.tasks[number].pair if number is not None else None) if half is not None}
-            out |= halves - problem.fixed
-            for route in routes:
-                route[:] = [stop for stop in route if stop not in halves - problem.fixed]
+        if task in owner and other in owner and (owner[task] == owner[other]) == (kind is RelationKind.NOT_TOGETHER):
+            number = task if task not in problem.fixed else other
+            pair = problem.tasks[number].pair
+            for half in ({number} if pair is None else {number, pair}) & owner.keys() - problem.fixed:
+                routes[owner.pop(half)].remove(half)
+                out.add(half)
     return one_each(problem, out)
 
 
