@@ -16,7 +16,7 @@ from routing.model import Dispatch, Order, Place, Snapshot
 from routing.solve import immediate
 from routing.solve.immediate import Job, Match, Unit
 from routing.solve.problem import Crew, Problem
-from routing.solve.rules import capacity
+from routing.solve.rules import capacity, limits
 from routing.solve.tour import walk
 from workers import travel
 from workers.formulation import problem_of
@@ -59,7 +59,8 @@ def _offers(client: Store, settings: Settings, snapshot: Snapshot, waiting: Sequ
     roads = travel.of(settings, snapshot, problem.now)
     busy = {offer.driver_id for offer in offers.values()}
     asked = {offer.driver_id for offer in offers.values() if not offer.emergency}
-    shifts = {crew.driver_id: crew.shift_id for crew in problem.crews if _about(snapshot, crew, problem.now)}
+    shifts = {crew.driver_id: crew.shift_id for crew in problem.crews
+              if _about(snapshot, crew, problem.now) and limits.room(problem, crew)[0] > 0}  # fmt: skip
     emergencies = any(order.dispatch is Dispatch.EMERGENCY for order in waiting)
     units = {crew.driver_id: _unit(roads, snapshot, problem, crew) for crew in problem.crews
              if shifts.get(crew.driver_id) == crew.shift_id

@@ -80,6 +80,23 @@ def expire(shop: Shop, order: dict[str, Any]) -> None:
     assert writers.due(shop.store, "hel", "timer", member, "offer_expired", order["id"], time.time())
 
 
+@one_server
+def test_who_has_made_all_stops_of_a_shift_is_offered_none(shop: Shop) -> None:
+    """However near; somebody farther away is."""
+    shop.depot()
+    tokens = {name: shop.crew(name, limits={"stops": most}) for name, most in (("anna", 1), ("bob", 9))}
+    for number, (name, place) in enumerate((("anna", SPOTS[1]), ("bob", HOME))):
+        shop.leave(tokens[name])
+        ping(shop, tokens[name], number, place)
+    mine = shop.made("/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[1], "pin": {"driver_id": "hel.anna"}})
+    repair(shop)
+    for kind in ("arrived", "completed"):
+        assert shop.event(tokens["anna"], mine["stop_id"], kind, event_id=kind).status_code == 200
+    order = immediate(shop)
+    assert look(shop) == 1
+    assert offered_to(shop, order) == "hel.bob"
+
+
 def test_an_order_that_cannot_wait_is_offered_accepted_and_driven_to(shop: Shop) -> None:
     """To the driver who is there first; until he accepts it is in no plan."""
     shop.depot()
