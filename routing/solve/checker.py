@@ -143,7 +143,7 @@ def _way(problem: Problem, crew: Crew, ahead: list[tuple[Task, PlannedStop]]) ->
     rests = _Rests(problem, crew)
     for position in range(len(ahead) + 1):
         if position == len(crew.frozen):  # what no plan could change is not held against this one
-            free = copy.deepcopy(rests)
+            free = rests.twin()
             over, last = (clock, _home(problem, crew, at, clock)) if crew.end_place is None else free.home(at, clock, position)
             must_end, aside = max(must_end, over), [rest for rest in free.taken if rest.before == position]
             bare = (last[0] + sum(rest.seconds for rest in aside), last[1] + sum(rest.metres for rest in aside))
@@ -193,6 +193,12 @@ class _Rests:
         self.halts: list[tuple[int, int, int]] = []
         self.origin = (crew.place, crew.ready)
         self.settle(crew.ready, crew.place)
+
+    def twin(self) -> _Rests:
+        """The same up to here, for another way on."""
+        other = copy.copy(self)
+        other.waiting, other.taken, other.halts = list(self.waiting), list(self.taken), list(self.halts)
+        return other
 
     def at_most(self, wheel: int) -> int:
         """What is beyond the longest stretch can be mended no more."""
