@@ -225,7 +225,11 @@ class Model:
     def _relations(self) -> None:
         """What goes together or not, and in which order, as far as both are served."""
         routing, solver, horizon = self.routing, self.routing.solver(), self.horizon
+        starts = {crew.frozen[-1]: routing.Start(number) for number, crew in enumerate(self.problem.crews) if crew.frozen}
         for kind, task, other in self.problem.relations:
+            if task in self.node and other in starts and kind is RelationKind.DIRECTLY_AFTER:
+                later = self.manager.NodeToIndex(self.node[task])
+                solver.Add(solver.IsEqualCstVar(routing.NextVar(starts[other]), later) >= routing.ActiveVar(later))
             if task not in self.node or other not in self.node:
                 continue
             later, sooner = (self.manager.NodeToIndex(self.node[number]) for number in (task, other))
