@@ -383,6 +383,10 @@ class Order:
     confirmed: bool = False
     relations: tuple[Relation, ...] = ()
 
+    def known_as(self, external_id: str) -> str:
+        """How an order of the same shipper is known by the id that the shipper has given it."""
+        return f"{self.shipper}|{external_id}"
+
     @property
     def promised_window(self) -> bool:
         """Whether its window was offered in a quote, and taken: other orders do not outbid it."""
@@ -722,8 +726,8 @@ class Snapshot:
     the current plan's routes by shift, `planned_on` is the road state that plan was made on. `triggers` wait for a repair;
     `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
     drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one,
-    `rested` from when to when those of a shift were. `related` are the ids of orders that relations name by shipper and
-    external id.
+    `rested` from when to when those of a shift were. `related` are the ids of orders that relations name, by
+    shipper and external id (`Order.known_as`).
     """
 
     depot: Depot
@@ -750,4 +754,4 @@ class Snapshot:
     held: dict[str, str] = field(default_factory=dict)
     breaks: dict[str, int] = field(default_factory=dict)
     rested: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    related: dict[tuple[str, str], str] = field(default_factory=dict)
+    related: dict[str, str] = field(default_factory=dict)

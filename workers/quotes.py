@@ -61,7 +61,8 @@ def offers(client: Store, settings: Settings, order: Order, windows: Sequence[Ti
         routes = {crew.shift_id: tuple(problem.tasks[task].stop_id for task in route)
                   for crew, route in zip(problem.crews, solution.routes, strict=True)}  # fmt: skip
         snapshot = replace(snapshot, sequences=snapshot.sequences | routes)
-    snapshot = replace(snapshot, orders=snapshot.orders | {order.id: order})
+    snapshot = replace(snapshot, orders=snapshot.orders | {order.id: order},
+                       related=snapshot.related | readers.related(client, order.depot_id, [order]))  # fmt: skip
     problem, _ = problem_of(settings, snapshot, at=at)
     asked = list(windows) if windows is not None else _next(problem)
     task = next(number for number, task in enumerate(problem.tasks) if task.order_id == order.id)

@@ -61,7 +61,8 @@ def ask(client: Store, settings: Settings, depot_id: str, changes: Changes, *, a
     problem, _ = problem_of(settings, snapshot, at=at)
     start = _repaired(problem) if snapshot.triggers or some_wait(snapshot) else current(problem)
     before = _plan(snapshot, problem, start, budget)
-    changed = applied(replace(snapshot, sequences={route.shift_id: route.sequence for route in before.routes},
+    related = snapshot.related | readers.related(client, depot_id, changes.orders)
+    changed = applied(replace(snapshot, related=related, sequences={route.shift_id: route.sequence for route in before.routes},
                               unassigned=tuple(item.order_id for item in before.unassigned)), changes, now)  # fmt: skip
     problem, touched = problem_of(settings, changed, at=at, aside=changes.of_roads)
     after = _plan(changed, problem, _repaired(problem), budget)

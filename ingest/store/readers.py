@@ -215,14 +215,14 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         planned_on=codec.loads(planned_on, RoadState) if planned_on else None,
         improving=tuple(codec.loads(text, Trigger) for text in improving), held=_pairs(held),
         breaks={driver: int(float(text.split()[0])) for driver, text in _pairs(breaks).items()},
-        rested={shift: _spans(text) for shift, text in _pairs(rested).items()}, related=_related(client, depot_id, orders.values()),
+        rested={shift: _spans(text) for shift, text in _pairs(rested).items()}, related=related(client, depot_id, orders.values()),
     )  # fmt: skip
 
 
-def _related(client: Store, depot_id: str, orders: Iterable[Order]) -> dict[tuple[str, str], str]:
+def related(client: Store, depot_id: str, orders: Iterable[Order]) -> dict[str, str]:
     """The ids of orders that relations name by external ids, which are given once: they need not be of the same moment."""
-    named = list(dict.fromkeys((order.shipper, one.external_id) for order in orders for one in order.relations if one.external_id))
-    ids = client.hmget(keys.depot_key(depot_id, "external"), [f"{shipper}|{name}" for shipper, name in named]) if named else []
+    named = list(dict.fromkeys(order.known_as(one.external_id) for order in orders for one in order.relations if one.external_id))
+    ids = client.hmget(keys.depot_key(depot_id, "external"), named) if named else []
     return {name: found for name, found in zip(named, ids, strict=True) if found is not None}
 
 

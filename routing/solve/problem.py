@@ -407,10 +407,11 @@ def _related(tasks: Sequence[Task], orders: Sequence[Order], snapshot: Snapshot,
         mine.setdefault(task.order_id, []).append(number)
     done = {order_of(stop.stop_id): (shift, stop == progress.trail[-1]) for shift, progress in snapshot.progress.items()
             for stop in progress.trail if stop.state is StopState.COMPLETED and shift in in_play}  # fmt: skip
+    known_as = snapshot.related | {order.known_as(order.external_id): order.id for order in orders if order.external_id}
     for order in orders:
         first = mine[order.id][0]
         for relation in order.relations:
-            other = relation.order_id or snapshot.related.get((order.shipper, relation.external_id or ""), "")
+            other = relation.order_id or known_as.get(order.known_as(relation.external_id or ""), "")
             task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
             known = snapshot.orders.get(other)
             if known is not None and known.dispatch is not Dispatch.PLANNED:  # it goes to whoever can have it at once

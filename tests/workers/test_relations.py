@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ingest.store import readers
+from routing import codec
+from routing.model import Snapshot
 from tests.conftest import SPOTS, Shop, one_server
 from workers import replan
 
@@ -50,7 +53,7 @@ def test_what_is_done_binds_to_its_shift(shop: Shop) -> None:
     """Who has made the first stop makes the one behind it next, and is the one who may not have what does not go with it."""
     shop.depot()
     anna, _ = shop.crew("anna"), shop.crew("bo")
-    made = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0],
+    made = shop.call("POST", "/v1/orders", {"depot_id": "hel", "kind": "service", "location": SPOTS[0], "external_id": "A-1",
                                             "pin": {"driver_id": "hel.anna"}}).json  # fmt: skip
     repair(shop)
     shop.leave(anna)
@@ -62,6 +65,13 @@ def test_what_is_done_binds_to_its_shift(shop: Shop) -> None:
     routes = repair(shop)
     assert routes["hel.anna"] == [made["id"], orders[1], orders[0]]
     assert routes["hel.bo"] == [orders[2]]
+    body = {"depot_id": "hel", "kind": "service", "location": SPOTS[3]}
+    for kind, driver in (("same_driver", "hel.anna"), ("not_together", "hel.bo")):
+        asked = body | {"relations": bound(kind, "A-1")}
+        windows = shop.call("POST", "/v1/quotes", {"order": asked}).json["windows"]
+        assert {window["driver_id"] for window in windows} == {driver}
+        routes_then = shop.call("POST", "/v1/depots/hel/what-if", {"orders": [asked]}).json["diff"]["routes"]
+        assert [route["driver_id"] for route in routes_then if route["gained"]] == [driver]
 
 
 @one_server
@@ -80,6 +90,35 @@ def test_what_cannot_be_kept_has_its_reason(shop: Shop) -> None:
     shop.crew("bo")
     repair(shop)
     assert status(shop, ids[1])["status"] == "planned"
+
+
+@one_server
+def test_relations_bind_what_is_only_asked_about(shop: Shop) -> None:
+    """Quotes, and questions what would happen: to orders there are, and to each other."""
+    shop.depot()
+    for name in ("anna", "bo"):
+        shop.crew(name)
+    body = {"depot_id": "hel", "kind": "delivery", "location": SPOTS[0], "demand": {"parcels": 1}}
+    shop.made("/v1/orders", body | {"external_id": "A-1"})
+    [holder] = [driver for driver, orders in repair(shop).items() if orders]
+    for kind, drivers in (("same_driver", {holder}), ("not_together", {"hel.anna", "hel.bo"} - {holder})):
+        quote = shop.call("POST", "/v1/quotes", {"order": body | {"relations": bound(kind, "A-1")}}).json
+        assert {window["driver_id"] for window in quote["windows"]} == drivers
+        asked = [body | {"external_id": "A-2", "relations": bound(kind, "A-1")}, body | {"relations": bound("same_driver", "A-2")}]
+        told = shop.call("POST", "/v1/depots/hel/what-if", {"orders": asked}).json
+        assert {route["driver_id"]: len(route["gained"]) for route in told["diff"]["routes"]} == dict.fromkeys(drivers, 2)
+
+
+@one_server
+def test_a_state_with_relations_can_be_kept(shop: Shop) -> None:
+    """As a bug report needs it."""
+    shop.depot()
+    shop.order(SPOTS[0], external_id="A-1")
+    shop.order(SPOTS[1], relations=bound("after", "A-1"))
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    assert len(snapshot.related) == 1
+    assert codec.loads(codec.dumps(snapshot), Snapshot) == snapshot
 
 
 @one_server
