@@ -299,6 +299,12 @@ class LimitsIn(_Body):
     rest: StrictInt | None = Field(default=None, ge=60, le=DAY_S // 2)
     preset: Literal["eu_561", "us_hos"] | None = None
 
+    @model_validator(mode="after")
+    def _rests_from_something(self) -> LimitsIn:
+        if self.rest is not None and self.stretch is None and self.preset is None:
+            raise ValueError("a rest alone bounds nothing: give the stretch that it interrupts, too")
+        return self
+
 
 class BreakIn(_Body):
     """A break of so many seconds that begins between two moments, anywhere or at a place."""

@@ -168,6 +168,17 @@ def test_a_preset_is_what_a_law_says(shop: Shop, asked: dict[str, Any], limits: 
     assert crew(shop).limits == limits
 
 
+@one_server
+def test_a_rest_alone_bounds_nothing(shop: Shop) -> None:
+    """And is refused, so that nobody relies on it."""
+    shop.depot()
+    for path, body in (("/v1/drivers", {"id": "anna"}), ("/v1/vehicles", {"id": "van"})):
+        shop.made(path, {"depot_id": "hel"} | body)
+    shift = {"depot_id": "hel", "id": "day", "driver_id": "hel.anna", "vehicle_id": "hel.van", "limits": {"rest": 900},
+             "start": "2030-01-01T08:00:00Z", "end": "2030-01-01T16:00:00Z"}  # fmt: skip
+    assert shop.call("POST", "/v1/shifts", shift).json["errors"][0]["pointer"] == "/limits"
+
+
 @pytest.mark.parametrize("breaks", [
     [NOON | {"to": "2030-01-01T08:00:00Z"}], [NOON, NOON], [NOON | {"from": "2029-12-31T23:00:00Z"}], [NOON | {"duration": 0}],
 ])  # fmt: skip
