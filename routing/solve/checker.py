@@ -82,9 +82,9 @@ def _told(way: Way, route: Route) -> list[Violation]:
     real: list[tuple[int, int, int, bool, Location | None]] = [(*halt, True, None) for halt in way.halts]
     real += [(rest.before, rest.start, rest.start + one.duration, False, None if spot is None else problem.places[spot].location)
              for rest, one, spot in zip(way.rests, crew.breaks, spots, strict=False)]  # fmt: skip
-    rests = sorted((start, end, None if before == len(ids) else ids[before], driving, where)
-                   for before, start, end, driving, where in real) if ids else []  # fmt: skip
-    told = sorted((rest.start, rest.end, rest.before, rest.driving, rest.location) for rest in route.rests)
+    rests = sorted(((start, end, None if before == len(ids) else ids[before], driving, where)
+                    for before, start, end, driving, where in real if ids), key=repr)  # fmt: skip
+    told = sorted(((rest.start, rest.end, rest.before, rest.driving, rest.location) for rest in route.rests), key=repr)
     found = [] if rests == told else [Violation("rests", crew.shift_id, f"it rests {rests}, not {told}")]
     ends = {problem.places[end].location for end in crew.end_places
             if ids and _leg(problem, way.origin[0], end, way.origin[1]) == way.home}  # fmt: skip

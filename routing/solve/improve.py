@@ -89,6 +89,9 @@ class Around:
         if self.problem.hours is None:
             return found[0] if len(found) == 1 else min(found, key=lambda solution: total(self.problem, solution))
         late = min(self._clock() - self._began, self._budget) + GRACE_S
-        overdue = lambda: not self._endless and self._clock() - self._began >= late  # noqa: E731  # a name for one expression
+
+        def overdue() -> bool:
+            return not self._endless and self._clock() - self._began >= late
+
         held = [settle(self.problem, one, stop=overdue, again=one.unassigned) for one in found]
         return min((self.answer, *held), key=lambda solution: total(self.problem, solution))

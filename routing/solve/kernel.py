@@ -11,8 +11,8 @@ What holds between calls
     For each node of a route: `LEAVE` is when it is left, `LATEST` the latest arrival that keeps every hard limit from here
     on, `SLACK` the latest that adds no lateness, `COST` and `DRIVE` those of the leg to the next node, prices for
     changing the plan in force included. In a problem where loads both rise and fall, `load` has for each node what is on
-    board after it, and the most before and from there on. `LATENESS` of a crew is what its lateness and overtime cost,
-    and in a limited problem it has the metres and seconds of all its legs.
+    board after it, and the most before and from there on. `LATENESS` of a crew is what its lateness, its overtime and
+    its ways to places of breaks cost, and with `LIMITED` it has the metres and seconds of all its legs.
     `total[COSTS]` is the price of everything: legs, lateness, fixed costs, and of each task in no route.
 
 In each function, `fixed` is the problem (`Fixed`), `live` the state of the search (`Live`). The search allocates nothing; see
@@ -344,35 +344,36 @@ def rest_along(fixed, live, v, i, u, k, w, keep):
         elif following >= 0:
             y, following = following, np.int64(-1)
         a, b = np.int64(node[x, LOC]), np.int64(node[y, LOC])
-        begins, at = a, np.int64(0)  # where the last leg to y begins
+        begins = a  # where the last leg to y begins
         if matrix[p, a, b, 2] >= NEVER:
             return np.int64(-1)
         while rows[row, 1] >= 0 and (y < fixed.n or home):
             drive, seconds = np.int64(matrix[p, begins, b, 2]), np.int64(matrix[0, begins, b, 5])
             soonest = clock + drive + interruptions(since, seconds, stretch) * rest
             first, last, length = np.int64(rows[row, 0]), np.int64(rows[row, 1]), np.int64(rows[row + 1, 0])
-            place = np.int64(rows[row + 1, 1]) - 1
+            break_at = np.int64(rows[row + 1, 1]) - 1
             if y < fixed.n:
                 soonest = begin(node, fixed.rows, y, soonest)
                 if soonest < 0:
                     return np.int64(-1)
             start, onward, back, possible, aside = clock, seconds, np.int64(0), floor, np.int64(0)
-            if place >= 0:
-                aside, onward = np.int64(matrix[0, begins, place, 5]), np.int64(matrix[0, place, b, 5])
+            if break_at >= 0:
+                aside, onward = np.int64(matrix[0, begins, break_at, 5]), np.int64(matrix[0, break_at, b, 5])
                 start += aside + interruptions(since, aside, stretch) * rest
-                back = np.int64(matrix[0, b, place, 5]) if y < fixed.n else np.int64(0)
-                possible += matrix[0, spot, place, 5] + interruptions(behind, np.int64(matrix[0, spot, place, 5]), stretch) * rest
+                back = np.int64(matrix[0, b, break_at, 5]) if y < fixed.n else np.int64(0)
+                way = np.int64(matrix[0, spot, break_at, 5])
+                possible += way + interruptions(behind, way, stretch) * rest
             start = max(start, first)
             if not (start <= last and start + length + onward <= soonest) and soonest + node[y, SERVICE] + back <= last:
                 break
             if used and start > max(last, possible):
                 return np.int64(-1)
-            if place >= 0:
+            if break_at >= 0:
                 since += aside - interruptions(since, aside, stretch) * stretch
-                extra += matrix[p, begins, place, 0]
-                metres += matrix[0, begins, place, 4]
+                extra += matrix[p, begins, break_at, 0]
+                metres += matrix[0, begins, break_at, 4]
                 driven += aside
-                begins = place
+                begins = break_at
             clock = start + length
             row += 2
             if length >= rest:

@@ -15,6 +15,7 @@ import numpy as np
 import pyvrp
 from numpy.typing import NDArray
 from pyvrp import Activity, ActivityType, ProblemData, Route, VehicleType
+from pyvrp.stop import StoppingCriterion
 
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
@@ -77,15 +78,19 @@ def improve(problem: Problem, initial: Solution | None, *, budget: float, stop: 
     model = Model(problem, initial)
     if not model.tasks:
         return came or Solution(tuple(crew.frozen for crew in problem.crews), ())
-    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
-    first = model.encode(initial) if initial is not None and any(initial.routes) else None
-    rule = _Until(clock, began + budget, stop, iterations)
-    result = pyvrp.solve(model.data, rule, seed=seed, collect_stats=False, display=False, params=params, initial_solution=first)
-    found = model.decode(result.best)
+    found = _solved(model, initial, _Until(clock, began + budget, stop, iterations), seed)
     if came is None or initial is None:
         return found
     return min((option for option in (came, initial, found) if drivable(problem, option)),
                key=lambda option: total(problem, option), default=initial)  # fmt: skip
+
+
+def _solved(model: Model, start: Solution | None, rule: StoppingCriterion, seed: int) -> Solution:
+    """What PyVRP comes to from a solution, or from its own first one."""
+    first = model.encode(start) if start is not None and any(start.routes) else None
+    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
+    return model.decode(pyvrp.solve(model.data, rule, seed=seed, collect_stats=False, display=False, params=params,
+                                    initial_solution=first).best)  # fmt: skip
 
 
 class Search:
@@ -100,12 +105,8 @@ class Search:
         """Search until `stop` says so."""
         if self._model is None:
             self._model = Model(self._problem, self.start)
-        first = self._model.encode(self.start) if any(self.start.routes) else None
-        params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=HISTORY))
         self._seed += 1
-        result = pyvrp.solve(self._model.data, lambda _: stop(), seed=self._seed, collect_stats=False, display=False, params=params,
-                             initial_solution=first)  # fmt: skip
-        found = self._model.decode(result.best)
+        found = _solved(self._model, self.start, lambda _: stop(), self._seed)
         if drivable(self._problem, found) and total(self._problem, found) < total(self._problem, self.best):
             self.best = found
 

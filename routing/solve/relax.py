@@ -295,5 +295,6 @@ def with_crew(problem: Problem, number: int, **changes: Any) -> Problem:
 
 
 def _limit(crew: Crew, name: str, most: int | None) -> Limits:
-    return replace(crew.limits, **{name: most})  # type: ignore[arg-type]
+    changes: dict[str, Any] = {name: most}
+    return replace(crew.limits, **changes)
 
