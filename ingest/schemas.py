@@ -167,6 +167,7 @@ class PolicyIn(_Body):
     triggers: dict[TriggerKind, TriggerRuleIn | None] | None = None
     engine: Literal["improve", "portfolio", "ortools", "pyvrp"] | None = None
     improve_budget: StrictFloat | None = Field(default=None, ge=0, le=60)
+    district_stops: StrictInt | None = Field(default=None, ge=20, le=100_000)
     horizon: StrictInt | None = Field(default=None, ge=3600, le=14 * DAY_S)
     metres_per_second_price: StrictInt | None = Field(default=None, ge=1, le=MAX_AMOUNT)
     late_price: StrictInt | None = Field(default=None, ge=0, le=1000)

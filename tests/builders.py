@@ -220,7 +220,7 @@ def random_situation(seed: int, *, drivers: int = 3, orders: int = 14) -> tuple[
                      priority=int(pick(0, 0, 50, 100)), service_time=int(pick(0, 60, 600)))  # fmt: skip
         found.add(item)
     ids = sorted(found.orders)
-    for number, name in enumerate(list("abc")[:drivers]):
+    for number, name in enumerate(chr(ord("a") + number) for number in range(drivers)):
         mine = ids[number * 3 : number * 3 + int(rng.integers(0, 4))]
         stops = [found.orders[key].stop_id for key in mine if "lift" not in found.orders[key].skills]
         if pick(True, False):

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from math import ceil
 
 import redis
 from rq import Queue
@@ -78,6 +79,18 @@ def run(settings: Settings, stop: threading.Event) -> None:
             else:
                 log.exception("a round failed")  # the next one finds what there is to do, and every other depot's
             stop.wait(0.5)
+
+
+def call(settings: Settings, depot_id: str, made: str, *, hands: int, seconds: float) -> None:
+    """Ask so many improve workers to help with a giant depot's districts; who is not there in time need not come."""
+    if hands < 1:
+        return
+    raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0, retry=embedded.ONCE_MORE)
+    queue = Queue("improve", connection=raw, serializer=JSONSerializer)
+    for _ in range(hands):
+        queue.enqueue_call("workers.jobs.district", args=(depot_id, made), timeout=JOB_TIMEOUT_S["improve"], ttl=ceil(seconds),
+                           result_ttl=0, failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip
+    raw.close()
 
 
 def consumer(pid: int) -> str:

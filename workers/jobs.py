@@ -36,6 +36,16 @@ def improve(depot_id: str) -> int:
     return _work(depot_id, "improve")
 
 
+def district(depot_id: str, made: str) -> int:
+    """Help with a giant depot's improvement that somebody else is at; districts searched."""
+    from workers import replan
+
+    settings = Settings.read()
+    client = connect(settings)
+    check_schema(client)
+    return replan.district(client, settings, depot_id, made)
+
+
 def track(depot_id: str) -> int:
     """Look ahead for a depot's drivers, and those of other depots that are due; re-solves asked for."""
     return _work(depot_id, "track")

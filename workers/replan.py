@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,12 @@ from routing.errors import LastlegError
 from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
-from routing.solve.problem import Problem, Solution
-from routing.solve.stopping import never
-from workers import commit
+from routing.solve.problem import Problem
+from routing.solve.stopping import Stop, never
+from workers import commit, districts
 from workers.commit import Outcome, Work
 from workers.dispatcher import SOON_S
+from workers.districts import Found
 from workers.formulation import problem_of
 from workers.lease import TURN_S
 from workers.quarantine import Tried
@@ -72,10 +73,10 @@ def repair(client: Store, settings: Settings, depot_id: str) -> int:
         problem, touched = _timed(timings, "matrix", partial(problem_of, settings, snapshot, at=time.time()))
         timings["wait"] = (begin - min(trigger.at for trigger in snapshot.triggers)) * 1000
         solve = partial(engines.ENGINES["repair"], problem, budget=REPAIR_BUDGET_S, stop=never)
-        solution = _timed(timings, "solve", solve)
+        found = Found(problem, _timed(timings, "solve", solve), "repair", touched)
         elsewhere = not touched and all(trigger.kind is TriggerKind.ROADS_CHANGED for trigger in snapshot.triggers)
         work = Work("repair", begin, improve=not elsewhere)
-        done = _settle(client, settings, snapshot, problem, solution, "repair", timings, work, touched=touched)
+        done = _settle(client, settings, snapshot, found, timings, work)
         published += done is Outcome.PUBLISHED
     return published
 
@@ -116,11 +117,11 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
     """Search for a better plan within the depot's budget; published only if it pays for its disruption.
 
     A repair takes the depot over: when one is asked for the search ends with what it has, and when a version has appeared meanwhile
-    it starts again from there.
+    it starts again from there. A giant depot is searched in districts; what that gains is followed by another search, in others.
     """
-    published = 0
+    published, until = 0, time.monotonic() + TURN_S
     for _ in range(MAX_TRIES):
-        if not _due(client, "improve", depot_id):
+        if not _due(client, "improve", depot_id) or (published and time.monotonic() > until):
             break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
@@ -129,25 +130,40 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         if _asked(client, depot_id):  # first that; it asks for an improvement again
             break
         budget = _share(client, snapshot.depot.policy.improve_budget)
-        timings: dict[str, float] = {}
-        pose = partial(problem_of, settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
-        problem, touched = _timed(timings, "matrix", pose)
-        timings["wait"] = (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000
-        engine = engines.able(snapshot.depot.policy.engine, problem, budget)
-        solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=partial(_interrupted, client, snapshot))
-        found = _timed(timings, "solve", solve)
-        if _outdated(client, snapshot):
+        timings = {"wait": (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000}
+        stop = partial(_interrupted, client, depot_id, snapshot.version)
+        parts = districts.parts(snapshot)
+        if len(parts) > 1:
+            search = partial(districts.search, client, settings, snapshot, parts, budget=budget, stop=stop)
+            found = _timed(timings, "solve", search)
+        else:
+            found = _searched(settings, snapshot, budget, stop, timings)
+        if _outdated(client, depot_id, snapshot.version):
             continue
-        work = Work("improve", begin)
-        if not engines.pays(problem, found):
+        work = Work("improve", begin, improve=len(parts) > 1)
+        if not engines.pays(found.problem, found.solution):
             if _asked(client, depot_id):  # it was not given its time
                 break
             commit.answered(client, snapshot, work)
             count(client, "noops", role="improve")
             continue
-        done = _settle(client, settings, snapshot, problem, found, engine, timings, work, touched=touched)
+        done = _settle(client, settings, snapshot, found, timings, work)
         published += done is Outcome.PUBLISHED
     return published
+
+
+def district(client: Store, settings: Settings, depot_id: str, made: str) -> int:
+    """Help to improve a giant depot: search districts of a round that nobody has taken yet; how many."""
+    return districts.help_out(client, settings, depot_id, made, stop_of=partial(partial, _interrupted, client, depot_id))
+
+
+def _searched(settings: Settings, snapshot: Snapshot, budget: float, stop: Stop, timings: dict[str, float]) -> Found:
+    """Search the depot as one problem."""
+    pose = partial(problem_of, settings, snapshot, at=time.time(), freeze=budget + AROUND_S)
+    problem, touched = _timed(timings, "matrix", pose)
+    engine = engines.able(snapshot.depot.policy.engine, problem, budget)
+    solve = partial(engines.ENGINES[engine], problem, budget=budget, stop=stop)
+    return Found(problem, _timed(timings, "solve", solve), engine, touched)
 
 
 def _share(client: Store, budget: float) -> float:
@@ -163,14 +179,14 @@ def _asked(client: Store, depot_id: str) -> bool:
     return due is not None and due <= time.time() + SOON_S
 
 
-def _interrupted(client: Store, snapshot: Snapshot) -> bool:
-    """Whether a search has to end."""
-    return _asked(client, snapshot.depot.id) or _outdated(client, snapshot)
+def _interrupted(client: Store, depot_id: str, version: int) -> bool:
+    """Whether a search that began at a version has to end."""
+    return _asked(client, depot_id) or _outdated(client, depot_id, version)
 
 
-def _outdated(client: Store, snapshot: Snapshot) -> bool:
-    """Whether a newer plan is in force than the snapshot's."""
-    return (client.get(keys.depot_key(snapshot.depot.id, "version")) or "0") != str(snapshot.version)
+def _outdated(client: Store, depot_id: str, version: int) -> bool:
+    """Whether a newer plan than that version is in force."""
+    return (client.get(keys.depot_key(depot_id, "version")) or "0") != str(version)
 
 
 def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
@@ -183,18 +199,20 @@ def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
     return path
 
 
-def _settle(client: Store, settings: Settings, snapshot: Snapshot, problem: Problem, solution: Solution, engine: str,
-            timings: dict[str, float], work: Work, *, touched: Collection[str] = ()) -> Outcome | None:  # fmt: skip
+def _settle(client: Store, settings: Settings, snapshot: Snapshot, found: Found, timings: dict[str, float],
+            work: Work) -> Outcome | None:  # fmt: skip
     """Check and publish; None for a no-op, which only clears its triggers."""
     triggers = snapshot.triggers if work.role == "repair" else snapshot.improving
-    plan = replace(publishable(problem, solution, progress=snapshot.progress, engine=engine), triggers=triggers)
+    problem = found.problem
+    plan = publishable(problem, found.solution, progress=snapshot.progress, engine=found.engine, unassigned=found.unassigned)
+    plan = replace(plan, triggers=triggers)
     violations = _timed(timings, "check", partial(checker.check, problem, plan))
     if violations:
         for violation in violations:
             log.error("%s %s %s", violation.code, violation.subject, violation.detail, extra=_about(snapshot, plan.version))
         raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.",
                           remedy=f"The problem and the plan are kept: {_keep_refused(settings, problem, plan)}.")  # fmt: skip
-    changes = diff(snapshot, plan, touched=touched)
+    changes = diff(snapshot, plan, touched=found.touched)
     if not changes:
         commit.answered(client, snapshot, work)
         _count(client, work, Outcome.NOTHING, plan)

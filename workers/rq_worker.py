@@ -23,7 +23,7 @@ from ingest.store.embedded import ONCE_MORE
 from routing.errors import LastlegError
 from workers import jobs
 
-ALLOWED = frozenset(f"workers.jobs.{role}" for role in keys.DUE)
+ALLOWED = frozenset(f"workers.jobs.{role}" for role in (*keys.DUE, "district"))
 """The only callables a job may name. JSON alone would still run any importable one."""
 
 

@@ -117,3 +117,13 @@ def queued(depot_id: str, role: str) -> str:
 def hint(depot_id: str, role: str) -> str:
     """A wake-up that is already under way."""
     return depot_key(depot_id, f"hint:{role}")
+
+
+def districts(depot_id: str, made: str) -> str:
+    """A depot's state in districts that are searched side by side, and what was found."""
+    return depot_key(depot_id, f"districts:{made}")
+
+
+def untaken(depot_id: str, made: str) -> str:
+    """The districts of those that nobody searches yet."""
+    return depot_key(depot_id, f"untaken:{made}")

@@ -17,6 +17,7 @@ from routing.model import (
     RouteChange,
     Snapshot,
     TriggerKind,
+    Unassigned,
     order_of,
 )
 from routing.solve.evaluation import parts
@@ -27,8 +28,11 @@ from routing.solve.tour import Tour, tour
 
 
 def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Progress], engine: str,
-                published_at: float = 0.0) -> Plan:  # fmt: skip
-    """The next plan version: finished stops first (as they happened), then the solution with its times."""
+                unassigned: tuple[Unassigned, ...] | None = None) -> Plan:  # fmt: skip
+    """The next plan version: finished stops first (as they happened), then the solution with its times.
+
+    `unassigned` are the reasons of what is in no route, where they are known already.
+    """
     routes = []
     for crew, route in zip(problem.crews, solution.routes, strict=True):
         past = {stop.stop_id: stop for stop in progress.get(crew.shift_id, Progress()).trail}
@@ -45,9 +49,9 @@ def publishable(problem: Problem, solution: Solution, *, progress: dict[str, Pro
     costs, change = parts(problem, solution), disruption(problem, solution)
     return Plan(
         depot_id=problem.depot_id, version=problem.version + 1, revision=problem.revision, roads=problem.roads,
-        engine=engine, created_at=problem.now, published_at=published_at, cost=sum(costs.values()), costs=costs, moved=change.moved,
+        engine=engine, created_at=problem.now, published_at=0.0, cost=sum(costs.values()), costs=costs, moved=change.moved,
         resequenced=change.resequenced, shifted=change.shifted, flags=flags(problem, solution), routes=tuple(routes),
-        unassigned=explain(problem, solution),
+        unassigned=explain(problem, solution) if unassigned is None else unassigned,
     )  # fmt: skip
 
 

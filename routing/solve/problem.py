@@ -7,7 +7,7 @@ Times are depot seconds, distances metres; `place` fields index the matrix. Buil
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -28,6 +28,7 @@ from routing.model import (
     Place,
     Policy,
     Progress,
+    Relation,
     RelationKind,
     RoadState,
     Shift,
@@ -169,8 +170,8 @@ class Hours:
     matrices: tuple[Matrix, ...]
 
     @cached_property
-    def _seconds(self) -> NDArray[np.int32]:
-        """(P, P, periods): all periods of a leg side by side, as they are asked for."""
+    def by_period(self) -> NDArray[np.int32]:
+        """(P, P, periods) seconds: all periods of a leg side by side, as they are asked for."""
         return np.stack([matrix.seconds for matrix in self.matrices], axis=-1)
 
     def period(self, depart: int) -> int:
@@ -179,7 +180,7 @@ class Hours:
 
     def seconds(self, a: int, b: int, depart: int) -> int:
         """How long a leg takes that is left for at a depot time, in whole seconds; `UNREACHABLE` where there is no way."""
-        own: list[int] = self._seconds[a, b].tolist()
+        own: list[int] = self.by_period[a, b].tolist()
         if own[0] >= UNREACHABLE:
             return UNREACHABLE
         if min(own) == max(own):
@@ -407,25 +408,30 @@ def _related(tasks: Sequence[Task], orders: Sequence[Order], snapshot: Snapshot,
         mine.setdefault(task.order_id, []).append(number)
     done = {order_of(stop.stop_id): (shift, stop == progress.trail[-1]) for shift, progress in snapshot.progress.items()
             for stop in progress.trail if stop.state is StopState.COMPLETED and shift in in_play}  # fmt: skip
-    known_as = snapshot.related | {order.known_as(order.external_id): order.id for order in orders if order.external_id}
-    for order in orders:
-        first = mine[order.id][0]
-        for relation in order.relations:
-            other = relation.order_id or known_as.get(order.known_as(relation.external_id or ""), "")
-            task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
-            known = snapshot.orders.get(other)
-            if known is not None and known.dispatch is not Dispatch.PLANNED:  # it goes to whoever can have it at once
-                continue
-            if other in mine and other != order.id:
-                bond = Bond(relation.kind, mine[other][-1 if behind else 0])
-                found[first] = replace(task, relations=(*task.relations, bond))
-            elif other in done and relation.kind is RelationKind.NOT_TOGETHER:
-                found[first] = replace(task, parted_from=task.parted_from | {done[other][0]})
-            elif other in done:
-                shift, last = done[other]
-                next_ = last and relation.kind is RelationKind.DIRECTLY_AFTER and task.position is None
-                found[first] = replace(task, bound_to=shift, position=Turn.FIRST if next_ else task.position)
+    for order, relation, other in bonds(snapshot):
+        first, known = mine[order.id][0], snapshot.orders.get(other)
+        task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)
+        if known is not None and known.dispatch is not Dispatch.PLANNED:  # it goes to whoever can have it at once
+            continue
+        if other in mine and other != order.id:
+            bond = Bond(relation.kind, mine[other][-1 if behind else 0])
+            found[first] = replace(task, relations=(*task.relations, bond))
+        elif other in done and relation.kind is RelationKind.NOT_TOGETHER:
+            found[first] = replace(task, parted_from=task.parted_from | {done[other][0]})
+        elif other in done:
+            shift, last = done[other]
+            next_ = last and relation.kind is RelationKind.DIRECTLY_AFTER and task.position is None
+            found[first] = replace(task, bound_to=shift, position=Turn.FIRST if next_ else task.position)
     return tuple(found)
+
+
+def bonds(snapshot: Snapshot) -> Iterator[tuple[Order, Relation, str]]:
+    """What binds the open orders: an order, how it is bound, and to which other ('': there is none yet), open or not."""
+    known_as = snapshot.related | {order.known_as(order.external_id): order.id
+                                   for order in snapshot.orders.values() if order.external_id}  # fmt: skip
+    for order in sorted(snapshot.orders.values(), key=lambda order: order.id):
+        for relation in order.relations:
+            yield order, relation, relation.order_id or known_as.get(order.known_as(relation.external_id or ""), "")
 
 
 def _task(order: Order, snapshot: Snapshot, places: dict[Place, int]) -> Task:

@@ -23,6 +23,7 @@ TOLD = {
     "step_seconds": "Steps of a published plan",
     "eta_error_seconds": "How far from the published time drivers arrive, by side, in depot time",
     "plans": "Published plans",
+    "districts": "Districts of giant depots, by who has searched them for an improvement",
     "noops": "Re-solves that changed nothing, and so were not published",
     "proposals": "Plans that were put before a dispatcher",
     "triggers": "Triggers answered",

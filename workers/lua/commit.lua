@@ -10,7 +10,7 @@
 --   began        when the work began (real s)       again     when the next repair or an improvement may begin (real s)
 --   touched      [{shift, driver, departed, frozen: [stop], sequence: 'stop stop', gone: [stop]}]
 --   over         shifts that left the plan        planned_on  the road state it was made on (text), '' for the same
---   improve      whether an improvement should follow
+--   improve      whether an improvement, or another one, should follow
 --   records      {record id: revision}              unassigned {order id: text}
 --   event        what is kept of it for good (text)
 --   documents    {driver: route document (text)}    changes   {driver: text for the stream}
@@ -88,5 +88,5 @@ end
 redis.call('XADD', K.published, 'MAXLEN', '~', 2000, '*', 'depot', DEPOT, 'version', version, 'routes', cjson.encode(c.documents))
 emit('plan.published', c.event)
 redis.call('ZADD', K.moving, 'NX', c.began, DEPOT)  -- what is to be expected now is to be said
-if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision) end
+if c.role == 'repair' then repaired(c.revision, c.began, c.again, c.improve) else improved(c.revision, c.improve and c.now) end
 return {'published', tostring(version)}

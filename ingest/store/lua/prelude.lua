@@ -61,9 +61,10 @@ local function repaired(revision, began, again, improve)
 end
 
 -- An improvement has looked at all that was answered up to a revision, and found something or nothing.
-local function improved(revision)
+local function improved(revision, again)
   redis.call('ZREMRANGEBYSCORE', K.improving, '-inf', revision)
   redis.call('ZREM', K.improvable, DEPOT)
+  if again then redis.call('ZADD', K.improvable, again, DEPOT) end
 end
 
 local function touch(record, rev) redis.call('HSET', K.record_rev, record, rev) end

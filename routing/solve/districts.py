@@ -1,0 +1,246 @@
+"""A depot too large for one search, cut into districts: neighbouring routes, with what may be added to them.
+
+Each district is a state of its own with fewer shifts and orders, planned as any other. Put side by side again they are one
+problem, whose legs are known within districts only: all that is said of a plan, and the checker's judgement, is of the whole.
+Cut anew along other lines each time, districts overlap over time, so that no border stays one.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.model import Location, Order, RelationKind, Shift, Snapshot, order_of
+from routing.roads.travel import UNREACHABLE, Matrix
+from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds
+
+T = TypeVar("T")
+
+GOLDEN = math.pi * (math.sqrt(5) - 1) / 2
+"""Angle between the lines of one time and the next (radians): no direction comes again soon, and none is left out for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A shift, the centre of its open stops in a plane (degrees of latitude), and how many those are."""
+
+    shift: str
+    x: float
+    y: float
+    stops: int
+
+
+def cut(snapshot: Snapshot, most: int, turn: int) -> list[Snapshot]:
+    """A state in districts of about `most` open stops at most, each with neighbouring routes; the state itself if it has no more.
+
+    Routes are halved by a line through their centres, and the halves by lines across (k-d tree: Bentley 1975); with each `turn`
+    the lines have another direction, and every other time there is one district more, so that not all go through the middle. An
+    order that is in no route goes to the nearest one, or where it is bound to go.
+    """
+    stops = sum(len(order.stop_ids) for order in snapshot.orders.values())
+    if stops <= most:
+        return [snapshot]
+    holder = _holders(snapshot)
+    scale = math.cos(math.radians(snapshot.depot.location.lat))
+    places: dict[str, list[Location]] = {}
+    for order in snapshot.orders.values():
+        if order.id in holder:
+            places.setdefault(holder[order.id], []).extend(_places(order))
+    routes = [_Route(shift, scale * sum(p.lon for p in found) / len(found), sum(p.lat for p in found) / len(found), len(found))
+              for shift, found in sorted(places.items())]  # fmt: skip
+    groups = [group for group in _halved(routes, math.ceil(stops / most) + turn % 2, turn * GOLDEN) if group]
+    if len(groups) < 2:
+        return [snapshot]
+    district = {route.shift: number for number, group in enumerate(groups) for route in group}
+    for number, shift in enumerate(sorted(snapshot.shifts.keys() - district.keys())):  # who has no stops can go anywhere
+        district[shift] = number % len(groups)
+    belongs = {order: district[shift] for order, shift in holder.items()}
+    for bound in _bound(snapshot):
+        known = [belongs[order] for order in bound if order in belongs]
+        near = known[0] if known else district[_nearest(routes, _places(snapshot.orders[bound[0]])[0], scale)]
+        belongs |= {order: near for order in bound if order not in belongs}
+    return [_part(snapshot, {shift for shift, mine in district.items() if mine == number},
+                  {order for order, mine in belongs.items() if mine == number}) for number in range(len(groups))]  # fmt: skip
+
+
+def _holders(snapshot: Snapshot) -> dict[str, str]:
+    """The shift that each order belongs to, if any, open or not: where it was begun, whose goods it is, who is to do it."""
+    shift_of = {shift.driver_id: shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (-shift.start, shift.id))}
+    found = {order_of(stop): shift for shift, sequence in snapshot.sequences.items() for stop in sequence}
+    for order in snapshot.orders.values():
+        driver = snapshot.held.get(order.id, order.pin.driver_id)
+        if driver in shift_of and snapshot.shifts.get(found.get(order.id, ""), _NOBODY).driver_id != driver:
+            found[order.id] = shift_of[driver]
+    found |= snapshot.goods
+    found |= {order_of(stop.stop_id): shift for shift, progress in snapshot.progress.items() for stop in progress.trail}
+    return {order: shift for order, shift in found.items() if shift in snapshot.shifts}
+
+
+_NOBODY = Shift("", "", "", "", "", 0, 0, Location(0.0, 0.0), None)
+
+
+def _places(order: Order) -> list[Location]:
+    return [order.place_of(stop).location for stop in order.stop_ids]
+
+
+def _halved(routes: Sequence[_Route], parts: int, angle: float) -> list[list[_Route]]:
+    """Routes in so many groups of neighbours with about as many stops each."""
+    if parts < 2:
+        return [list(routes)]
+    along = sorted(routes, key=lambda route: (route.x * math.cos(angle) + route.y * math.sin(angle), route.shift))
+    sums = list(accumulate((route.stops for route in along), initial=0))
+    first = parts // 2
+    at = min(range(len(sums)), key=lambda number: abs(sums[number] - sums[-1] * first / parts))
+    across = angle + math.pi / 2
+    return _halved(along[:at], first, across) + _halved(along[at:], parts - first, across)
+
+
+def _bound(snapshot: Snapshot) -> list[list[str]]:
+    """The open orders in groups that relations hold together, directly or over others, done ones too; most of them alone."""
+    mates: dict[str, set[str]] = {name: set() for name in sorted(snapshot.orders)}
+    for order, relation, other in bonds(snapshot):
+        if other and relation.kind is not RelationKind.NOT_TOGETHER:
+            mates[order.id].add(other)
+            mates.setdefault(other, set()).add(order.id)
+    groups: list[list[str]] = []
+    seen: set[str] = set()
+    for name in sorted(snapshot.orders):
+        waiting, group = [name], list[str]()
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                group.append(one)
+                waiting += sorted(mates[one])
+        groups += [group] if group else []
+    return groups
+
+
+def _nearest(routes: Sequence[_Route], place: Location, scale: float) -> str:
+    return min(routes, key=lambda route: (math.hypot(route.x - scale * place.lon, route.y - place.lat), route.shift)).shift
+
+
+def _part(snapshot: Snapshot, shifts: Collection[str], orders: Collection[str]) -> Snapshot:
+    """The state of some shifts and orders, with nothing that waits for an answer."""
+    def of(mapping: Mapping[str, T], keys: Iterable[str]) -> dict[str, T]:
+        return {key: mapping[key] for key in keys if key in mapping}
+
+    kept = sorted(shifts)
+    drivers = [snapshot.shifts[shift].driver_id for shift in kept]
+    vehicles = [snapshot.shifts[shift].vehicle_id for shift in kept]
+    mine = sorted(orders)
+    return replace(
+        snapshot, shifts=of(snapshot.shifts, kept), drivers=of(snapshot.drivers, drivers), vehicles=of(snapshot.vehicles, vehicles),
+        orders=of(snapshot.orders, mine), goods=of(snapshot.goods, (*mine, *snapshot.closed)),
+        declined=of(snapshot.declined, mine), held=of(snapshot.held, mine), positions=of(snapshot.positions, drivers),
+        progress=of(snapshot.progress, kept), sequences=of(snapshot.sequences, kept), breaks=of(snapshot.breaks, drivers),
+        rested=of(snapshot.rested, kept), unassigned=tuple(order for order in snapshot.unassigned if order in orders),
+        record_revisions=of(snapshot.record_revisions, (*mine, *kept, *drivers, *vehicles)), triggers=(), improving=(),
+    )  # fmt: skip
+
+
+class Blocks:
+    """A table of legs between places that stand in blocks, one behind the other: `UNREACHABLE` from one block to another."""
+
+    def __init__(self, blocks: Sequence[NDArray[np.int32]]) -> None:
+        self._blocks = blocks
+        self._firsts = list(accumulate(map(len, blocks), initial=0))
+        self._nowhere = np.full(blocks[0].shape[2:], UNREACHABLE, np.int32)
+
+    def __getitem__(self, leg: tuple[int, int]) -> NDArray[np.int32]:
+        """One leg."""
+        a, b = leg
+        block = bisect_right(self._firsts, a) - 1
+        first, beyond = self._firsts[block : block + 2]
+        found: NDArray[np.int32] = self._blocks[block][a - first, b - first] if first <= b < beyond else self._nowhere
+        return found
+
+
+def _side_by_side(matrices: Sequence[Matrix]) -> Matrix:
+    tables = [cast(NDArray[np.int32], Blocks([getattr(matrix, name) for matrix in matrices])) for name in ("seconds", "metres")]
+    return Matrix(tables[0], tables[1], matrices[0].roads)
+
+
+class _Hours(Hours):
+    """The hours of districts; one whose legs take as long at all of them has none of its own."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        any_ = next(problem.hours for problem in problems if problem.hours is not None)
+        each = [problem.hours or Hours(any_.starts, any_.midnight, (problem.matrix,) * len(any_.starts)) for problem in problems]
+        matrices = [_side_by_side(period) for period in zip(*(hours.matrices for hours in each), strict=True)]
+        super().__init__(any_.starts, any_.midnight, tuple(matrices))
+        self.__dict__["by_period"] = Blocks([hours.by_period for hours in each])
+
+
+class Joined:
+    """Districts side by side.
+
+    Attributes
+    ----------
+    problem
+        All of them as one, with crews in the order of `shifts`. Legs lead nowhere from one district to another.
+    """
+
+    def __init__(self, problems: Sequence[Problem], shifts: Sequence[str]) -> None:
+        self._firsts = list(accumulate((len(problem.tasks) for problem in problems), initial=0))
+        places = list(accumulate((len(problem.places) for problem in problems), initial=0))
+        offsets = list(zip(problems, self._firsts, places, strict=False))
+        position = {shift: number for number, shift in enumerate(shifts)}
+        crews = [_moved_crew(crew, task, place) for problem, task, place in offsets for crew in problem.crews]
+        self._order = sorted(range(len(crews)), key=lambda number: position[crews[number].shift_id])
+        self.problem = replace(
+            problems[0], crews=tuple(crews[number] for number in self._order),
+            tasks=tuple(_moved_task(task, first, place) for problem, first, place in offsets for task in problem.tasks),
+            places=tuple(place for problem in problems for place in problem.places),
+            matrix=_side_by_side([problem.matrix for problem in problems]),
+            hours=_Hours(problems) if any(problem.hours is not None for problem in problems) else None,
+        )  # fmt: skip
+
+    def solution(self, solutions: Sequence[Solution]) -> Solution:
+        """What solutions of the districts come to."""
+        moved = list(zip(solutions, self._firsts, strict=False))
+        routes = [tuple(first + task for task in route) for solution, first in moved for route in solution.routes]
+        return Solution(tuple(routes[number] for number in self._order),
+                        tuple(first + task for solution, first in moved for task in solution.unassigned))  # fmt: skip
+
+
+def _moved_task(task: Task, first: int, place: int) -> Task:
+    return replace(task, place=place + task.place, pair=None if task.pair is None else first + task.pair,
+                   relations=tuple(replace(bond, task=first + bond.task) for bond in task.relations))  # fmt: skip
+
+
+def _moved_crew(crew: Crew, first: int, place: int) -> Crew:
+    return replace(
+        crew, place=place + crew.place, end_place=None if crew.end_place is None else place + crew.end_place,
+        end_places=tuple(place + end for end in crew.end_places),
+        break_places=tuple(None if spot is None else place + spot for spot in crew.break_places),
+        frozen=tuple(first + task for task in crew.frozen), base=tuple(first + task for task in crew.base),
+    )  # fmt: skip
+
+
+def named(problem: Problem, solution: Solution) -> dict[str, tuple[str, ...]]:
+    """Routes by shift, as ids of stops."""
+    return {crew.shift_id: tuple(problem.tasks[task].stop_id for task in route)
+            for crew, route in zip(problem.crews, solution.routes, strict=True)}  # fmt: skip
+
+
+def understood(problem: Problem, routes: Mapping[str, Sequence[str]]) -> Solution | None:
+    """A solution that somebody has named; None if it is none of this problem."""
+    index = {task.stop_id: number for number, task in enumerate(problem.tasks)}
+    if routes.keys() != {crew.shift_id for crew in problem.crews}:
+        return None
+    stops = [stop for route in routes.values() for stop in route]
+    if len(set(stops)) < len(stops) or not index.keys() >= set(stops):
+        return None
+    found = tuple(tuple(index[stop] for stop in routes[crew.shift_id]) for crew in problem.crews)
+    if any(route[: len(crew.frozen)] != crew.frozen for crew, route in zip(problem.crews, found, strict=True)):
+        return None
+    placed = {task for route in found for task in route}
+    return Solution(found, tuple(task for task in range(len(problem.tasks)) if task not in placed))

@@ -1,0 +1,172 @@
+"""Districts: every order and every shift in one of them, and what they come to together is judged as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routing.model import (
+    Location,
+    OrderKind,
+    Pickup,
+    Pin,
+    Progress,
+    Relation,
+    RelationKind,
+    Snapshot,
+    StopProgress,
+    StopState,
+    kind_of,
+)
+from routing.solve import repair
+from routing.solve.checker import check
+from routing.solve.districts import Joined, cut, named, understood
+from routing.solve.evaluation import drivable, total
+from routing.solve.explain import explain
+from routing.solve.plan import publishable
+from routing.solve.problem import Problem, build, current
+from tests.builders import HOUR, T0, Situation, flat, order, random_situation, with_hours
+
+
+def live(seed: int) -> tuple[Snapshot, int]:
+    """A live state of nine drivers, with transports, relations, ends at several places and pins."""
+    rng = np.random.default_rng(seed)
+    situation, now = random_situation(seed, drivers=9, orders=45)
+    state = situation.snapshot()
+    begun = {stop.stop_id for progress in state.progress.values() for stop in progress.trail}
+    placed = {stop for route in state.sequences.values() for stop in route}
+    ids = sorted(state.orders)
+    for name in ids:
+        item = state.orders[name]
+        if rng.random() < 0.2 and item.stop_id not in begun | placed:
+            where = Location(*rng.uniform(-8, 8, 2).tolist())
+            state.orders[name] = item = replace(item, kind=OrderKind.TRANSPORT, demand=(1,), pickup=Pickup(where))
+        if rng.random() < 0.2:
+            other, kind = str(rng.choice(ids)), RelationKind(rng.choice(list(RelationKind)))
+            state.orders[name] = item = replace(item, relations=(Relation(kind, order_id=other),) if other != name else ())
+        if rng.random() < 0.1:
+            state.orders[name] = replace(item, pin=Pin(driver_id=f"d.{chr(ord('a') + int(rng.integers(9)))}"))
+    shifts = {name: replace(shift, other_ends=(Location(*rng.uniform(-8, 8, 2).tolist()),))
+              if shift.end_location and rng.random() < 0.3 else shift for name, shift in state.shifts.items()}  # fmt: skip
+    return replace(state, shifts=shifts), now
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_districts_put_together_are_the_whole(seed: int, hourly: bool) -> None:
+    """Nothing is lost or doubled; the plan keeps all rules, prices add up, and what is planned in a district is so in the whole."""
+    state, now = live(seed)
+    parts = cut(state, 12, seed % 7)
+    assert sorted(name for part in parts for name in part.orders) == sorted(state.orders)
+    assert sorted(name for part in parts for name in part.shifts) == sorted(state.shifts)
+    problems = [build(part, flat, flat, now=now, freeze=0) for part in parts]
+    if hourly:
+        problems = [with_hours(problem, seed) if number else problem for number, problem in enumerate(problems)]
+        factors = problems[-1].hours if len(problems) > 1 else None
+        assert factors is None or len(factors.matrices) == 3
+    mended = [repair.repair(problem) for problem in problems]
+    joined = Joined(problems, sorted(state.shifts))
+    whole, solution = joined.problem, joined.solution(mended)
+    assert [crew.shift_id for crew in whole.crews] == [shift for shift in sorted(state.shifts)]
+    assert total(whole, solution) == sum(total(*one) for one in zip(problems, mended, strict=True))
+    assert total(whole, current(whole)) == sum(total(problem, current(problem)) for problem in problems)
+    assert drivable(whole, solution)
+    reasons = [reason for problem, one in zip(problems, mended, strict=True) for reason in explain(problem, one)]
+    assert check(whole, publishable(whole, solution, progress=state.progress, engine="test", unassigned=tuple(reasons))) == []
+    for problem, one in zip(problems, mended, strict=True):
+        assert understood(problem, named(problem, one)) == one
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_who_has_what_stays_together(seed: int) -> None:
+    """An order is where its driver is; what goes with another one is where that is, if nobody has it."""
+    state, _ = live(seed)
+    parts = cut(state, 12, seed % 5)
+    where = {name: number for number, part in enumerate(parts) for name in (*part.orders, *part.shifts)}
+    has = {name.rpartition(".")[0]: shift for shift, route in state.sequences.items() for name in route}
+    for name, shift in (state.goods if state.goods else {}).items():
+        assert where[name] == where[shift]
+    for name, item in state.orders.items():
+        for relation in item.relations:
+            if relation.kind is not RelationKind.NOT_TOGETHER and name not in has and item.pin.driver_id is None:
+                other = state.orders[relation.order_id or ""]
+                pinned = any(mate.pin.driver_id for mate in (item, other)) or len({*item.relations, *other.relations}) > 1
+                assert pinned or bound_further(state, name, relation.order_id or "") or where[name] == where[other.id]
+
+
+def bound_further(state: Snapshot, *names: str) -> bool:
+    """Whether others are bound to any of these."""
+    return any(relation.order_id in names for name, item in state.orders.items()
+               for relation in item.relations if name not in names)
+
+
+def spread(routes: int = 16, stops: int = 10) -> Snapshot:
+    """Routes on a grid of blocks, the stops of each around one point."""
+    situation, rng = Situation(routes, capacity=100), np.random.default_rng(1)
+    sequences: dict[str, tuple[str, ...]] = {}
+    for number, shift in enumerate(situation.shifts):
+        near = rng.uniform(0, 0.1, (stops, 2)).tolist()
+        mine = [order(f"o{number:02}{k}", number // 4 + lat, number % 4 + lon) for k, (lat, lon) in enumerate(near)]
+        situation.add(*mine)
+        sequences[shift] = tuple(item.stop_id for item in mine)
+    return situation.snapshot(sequences=sequences)
+
+
+def test_neighbours_are_together() -> None:
+    """Four districts of sixteen blocks are as many quarters, of the same size."""
+    for part in cut(spread(), 40, 0):
+        assert len(part.orders) == 40
+        lats, lons = ([getattr(item.location, name) for item in part.orders.values()] for name in ("lat", "lon"))
+        assert max(lats) - min(lats) < 1.2
+        assert max(lons) - min(lons) < 1.2
+
+
+def test_lines_turn() -> None:
+    """Each time other routes are together: within six times a route has been with all those around it."""
+    state = spread()
+    with_: dict[str, set[str]] = {shift: set() for shift in state.shifts}
+    for turn in range(6):
+        for part in cut(state, 40, turn):
+            for shift in part.shifts:
+                with_[shift] |= part.shifts.keys()
+    shifts = list(state.shifts)
+    for number in range(16):
+        around = [4 * (number // 4 + a) + number % 4 + b for a, b in ((0, 1), (0, -1), (1, 0), (-1, 0))
+                  if 0 <= number // 4 + a < 4 and 0 <= number % 4 + b < 4]  # fmt: skip
+        assert {shifts[other] for other in around} <= with_[shifts[number]]
+
+
+def test_what_was_done_keeps_its_followers_near() -> None:
+    """An order that has to go with one that is done already is where that was done, however far away it is."""
+    state = spread()
+    shift, done = "d.day-a", state.sequences["d.day-a"][0]
+    finished = state.orders.pop(done.rpartition(".")[0])
+    follower = order("x", 3.5, 3.5, "service", relations=(Relation(RelationKind.SAME_DRIVER, order_id=finished.id),))
+    state = replace(state, orders=state.orders | {follower.id: follower},
+                    progress={shift: Progress(T0, False, (StopProgress(done, StopState.COMPLETED, T0, T0 + 60),))})  # fmt: skip
+    assert kind_of(follower.stop_id) == "service"
+    part = next(part for part in cut(state, 40, 0) if follower.id in part.orders)
+    assert shift in part.shifts
+    problem = build(part, flat, flat, now=T0 + HOUR, freeze=0)
+    assert next(task for task in problem.tasks if task.order_id == follower.id).bound_to == shift
+
+
+def test_what_is_small_is_not_cut() -> None:
+    """A state with no more stops than a district has is its only district."""
+    state = spread(4)
+    assert cut(state, 40, 3) == [state]
+
+
+def test_no_others_routes_are_understood() -> None:
+    """Routes with stops that are none, that come twice, or of other shifts are no solution."""
+    problem: Problem = build(spread(2), flat, flat, now=T0, freeze=0)
+    routes = named(problem, current(problem))
+    first, second = routes
+    assert understood(problem, routes) == current(problem)
+    assert understood(problem, {first: routes[first]}) is None
+    assert understood(problem, routes | {second: routes[first]}) is None
+    assert understood(problem, routes | {second: ("d.nobody.delivery",)}) is None

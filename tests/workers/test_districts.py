@@ -1,0 +1,143 @@
+"""Giant depots: districts searched by all workers at once, and one commit, whoever of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from ingest.settings import ROOT
+from ingest.store import keys, readers
+from routing.roads import maps
+from tests.conftest import Shop, one_server, wait_for
+from tests.workers.test_rq import RQ, environment
+from workers import dispatcher, jobs, replan
+from workers.supervisor import rq_environment
+
+ORDERS, CREWS = 64, 8
+
+
+@pytest.fixture
+def giant(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A depot that is larger than its policy says a district is, with a plan of repairs only."""
+    monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
+    monkeypatch.setenv("LASTLEG_STATE", str(shop.settings.state))
+    shop.depot(policy={"district_stops": 20, "improve_budget": 1.0, "min_gain": 1})
+    for number in range(CREWS):
+        shop.crew(f"d{number}")
+    network, dice = maps.network(ROOT / "data" / "helsinki.map"), np.random.default_rng(5)
+    for node in dice.choice(len(network.lat), ORDERS, replace=False).tolist():
+        shop.order({"lat": round(float(network.lat[node]), 6), "lon": round(float(network.lon[node]), 6)})
+    replan.repair(shop.store, shop.settings, "hel")
+    return shop
+
+
+def cost(shop: Shop) -> int:
+    plan = readers.plan(shop.store, "hel")
+    assert plan is not None
+    assert sum(len(route.stops) for route in plan.routes) == ORDERS
+    return plan.cost
+
+
+def metric(shop: Shop, name: str) -> float:
+    lines = shop.call("GET", "/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+@one_server
+def test_districts_are_searched_until_no_border_hides_a_gain(giant: Shop) -> None:
+    """One plan version for all districts; what it gains is followed by a search in others, until that gains nothing."""
+    versions, costs = 0, [cost(giant)]
+    while giant.store.zscore(keys.shared_key("improvable"), "hel") is not None:
+        published = jobs.improve("hel")
+        versions += published
+        costs.append(cost(giant))
+        assert (costs[-1] < costs[-2]) == bool(published)
+    assert 2 <= versions < 15
+    plan = readers.plan(giant.store, "hel")
+    assert plan is not None
+    assert plan.engine == "improve"
+    assert metric(giant, 'lastleg_districts_total{who="caller"}') >= 4 * (versions + 1)
+    assert metric(giant, 'lastleg_districts_total{who="nobody"}') == 0
+    assert not [key for key in giant.store.scan_iter("*districts:*")]
+
+
+@pytest.fixture
+def workers(giant: Shop) -> Iterator[int]:
+    """Two workers at the queue of improvements, by RQ's own command line."""
+    told = environment(giant, **rq_environment(), LASTLEG_STATE=str(giant.settings.state))
+    both = [subprocess.Popen([RQ, "worker", "improve"], env=told, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for _ in range(2)]  # fmt: skip
+    wait_for(lambda: len(readers.workers_at(giant.store, "improve")) == 2, seconds=30, what="two workers")
+    yield len(both)
+    for process in both:
+        process.send_signal(signal.SIGTERM)
+    for process in both:
+        process.wait(15)
+
+
+@one_server
+def test_other_workers_help(giant: Shop, workers: int) -> None:
+    """Who is free takes districts of a round that another one has begun."""
+    before, raw = cost(giant), redis.Redis.from_url(str(giant.settings.redis_url))
+    queues = {role: Queue(role, connection=raw, serializer=JSONSerializer) for role in ("improve",)}
+    while giant.store.zscore(keys.shared_key("improvable"), "hel") is not None:
+        dispatcher._wake(giant.store, queues, time.time())
+        time.sleep(0.05)
+    assert cost(giant) < before
+    assert metric(giant, 'lastleg_districts_total{who="helper"}') > 0
+    assert metric(giant, 'lastleg_districts_total{who="nobody"') == 0
+
+
+@one_server
+def test_a_district_that_nobody_brings_back_stays_as_it_is(giant: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has taken it died: the others are published in time, it is searched again another time, and nothing is lost."""
+    before, taken = readers.plan(giant.store, "hel"), list[dict[str, Any]]()
+    assert before is not None
+
+    def dies(settings: object, depot_id: str, made: str, *, hands: int, seconds: float) -> None:
+        number = int(giant.store.lpop(keys.untaken(depot_id, made)))
+        taken.append(json.loads(giant.store.hget(keys.districts(depot_id, made), f"state:{number}")))
+
+    monkeypatch.setattr(dispatcher, "call", dies)
+    giant.call("PATCH", "/v1/depots/hel", {"policy": {"improve_budget": 2.5}})
+    replan.repair(giant.store, giant.settings, "hel")
+    assert jobs.improve("hel") == 1
+    after = readers.plan(giant.store, "hel")
+    assert after is not None
+    assert after.cost < before.cost
+    routes = {route.shift_id: route.sequence for route in after.routes}
+    assert taken[0]["shifts"]
+    for shift in taken[0]["shifts"]:
+        assert routes[shift] == next(route.sequence for route in before.routes if route.shift_id == shift)
+    assert metric(giant, 'lastleg_districts_total{who="nobody"') == 1
+
+
+@one_server
+def test_a_repair_ends_the_search_of_all(giant: Shop) -> None:
+    """As it ends any other: what was found until then is published, and long before its time is over."""
+    giant.call("PATCH", "/v1/depots/hel", {"policy": {"improve_budget": 30.0}})
+    replan.repair(giant.store, giant.settings, "hel")
+    began, pid = time.monotonic(), os.fork()
+    if pid == 0:
+        time.sleep(4)
+        giant.order()
+        os._exit(0)
+    jobs.improve("hel")
+    os.waitpid(pid, 0)
+    assert time.monotonic() - began < 20
+
+
+def test_help_that_comes_too_late_finds_nothing_to_do(giant: Shop) -> None:
+    """Or is asked for twice."""
+    assert jobs.district("hel", "over") == 0

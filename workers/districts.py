@@ -1,0 +1,177 @@
+"""A giant depot's improvement: its districts are searched side by side, as jobs of all improve workers, and joined in one plan.
+
+Whoever improves the depot cuts its state, lays the districts out in Redis, asks other workers to help, and takes one district after
+the other itself, as they do. What is there when the time is over is joined; a district that nobody has brought back, as its worker
+died, stays as it is. So no help, late help and help asked for twice are harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+import msgspec
+
+from ingest.settings import Settings
+from ingest.store import keys, readers
+from ingest.store.connection import Store
+from ingest.store.metrics import count
+from routing import codec
+from routing.model import Snapshot, Unassigned
+from routing.solve import engines
+from routing.solve.districts import Joined, cut, named, understood
+from routing.solve.explain import explain
+from routing.solve.problem import Problem, Solution, current
+from routing.solve.stopping import Stop
+from workers import dispatcher
+from workers.formulation import problem_of
+
+log = logging.getLogger(__name__)
+
+POSE_S = 0.4
+"""Real seconds that each district takes around its search: to be posed, by all who look at it, and joined."""
+
+GRACE_S = 0.5
+"""So long after the time is over, or a repair is asked for, others may still bring back what they have."""
+
+LOOK_S = 0.02
+"""Between two looks at what others have brought back."""
+
+KEPT_S = 60
+"""So long after its time a round stays in Redis."""
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What all who search a round's districts have to know: the plan it starts from, when (real s) and what is frozen until when.
+
+    It ends at `until` (real s). `searchers` are how many work on it at once, about.
+    """
+
+    version: int
+    at: float
+    freeze: float
+    until: float
+    engine: str
+    searchers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has come to, of a problem as a whole; `unassigned` are reasons, where they are known already."""
+
+    problem: Problem
+    solution: Solution
+    engine: str
+    touched: set[str] = field(default_factory=set)
+    unassigned: tuple[Unassigned, ...] | None = None
+
+
+def parts(snapshot: Snapshot) -> list[Snapshot]:
+    """The districts of a depot; one where it is not larger than its policy says a district is."""
+    return cut(snapshot, snapshot.depot.policy.district_stops, snapshot.version)
+
+
+def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Sequence[Snapshot], *, budget: float,
+           stop: Stop) -> Found:  # fmt: skip
+    """Search all districts for `budget` real seconds with all workers that are free, and join what was found."""
+    depot, at, made = snapshot.depot, time.time(), secrets.token_hex(6)
+    searchers = min(len(districts), max(1, len(readers.workers_at(client, "improve"))))
+    engine = "improve" if depot.policy.engine == "portfolio" else depot.policy.engine  # the other core has a district of its own
+    told = Round(snapshot.version, at, budget + POSE_S * len(districts), at + budget, engine, searchers)
+    _lay_out(client, depot.id, made, told, districts)
+    dispatcher.call(settings, depot.id, made, hands=searchers - 1, seconds=budget)
+    posed = [problem_of(settings, district, at=at, freeze=told.freeze) for district in districts]
+    problems = [problem for problem, _ in posed]
+    found: dict[int, Solution] = {}
+    while (number := _take(client, depot.id, made, told, stop)) is not None:
+        found[number] = _searched(client, depot.id, made, told, problems[number], stop)
+    until = min(told.until, time.time()) if stop() else told.until
+    brought = _brought(client, depot.id, made, problems, found.keys(), until=until + GRACE_S)
+    client.delete(keys.districts(depot.id, made), keys.untaken(depot.id, made))
+    for who, many in (("caller", len(found)), ("helper", len(brought)), ("nobody", len(problems) - len(found | brought))):
+        count(client, "districts", many, who=who)
+    found |= brought
+    solutions = [found.get(number) or current(problem) for number, problem in enumerate(problems)]
+    joined = Joined(problems, [shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (shift.start, shift.id))])
+    return Found(joined.problem, joined.solution(solutions), engine, {stop for _, touched in posed for stop in touched},
+                 _reasons(client, depot.id, problems, solutions))  # fmt: skip
+
+
+def help_out(client: Store, settings: Settings, depot_id: str, made: str, *, stop_of: Callable[[int], Stop]) -> int:
+    """Search districts of a round that nobody has taken yet, until there are none or time is over; how many."""
+    key, helped = keys.districts(depot_id, made), 0
+    text = client.hget(key, "round")
+    if text is None:  # it is over
+        return 0
+    told = msgspec.json.decode(text, type=Round)
+    stop = stop_of(told.version)
+    while (number := _take(client, depot_id, made, told, stop)) is not None:
+        packed = client.hget(key, f"state:{number}")
+        if packed is None:
+            break
+        problem, _ = problem_of(settings, codec.loads(packed, Snapshot), at=told.at, freeze=told.freeze)
+        solution = _searched(client, depot_id, made, told, problem, stop)
+        client.hset(key, f"routes:{number}", json.dumps(named(problem, solution)))
+        client.expire(key, KEPT_S)
+        helped += 1
+    return helped
+
+
+def _lay_out(client: Store, depot_id: str, made: str, told: Round, districts: Sequence[Snapshot]) -> None:
+    key, untaken, kept = keys.districts(depot_id, made), keys.untaken(depot_id, made), ceil(told.until - told.at) + KEPT_S
+    fields = {f"state:{number}": codec.dumps(one).decode() for number, one in enumerate(districts)}
+    with client.pipeline() as pipeline:
+        pipeline.hset(key, mapping={"round": msgspec.json.encode(told).decode(), **fields})
+        pipeline.rpush(untaken, *range(len(districts)))
+        pipeline.expire(key, kept)
+        pipeline.expire(untaken, kept)
+        pipeline.execute()
+
+
+def _take(client: Store, depot_id: str, made: str, told: Round, stop: Stop) -> int | None:
+    """The number of a district that nobody else has taken; None if there is none, or no time."""
+    if stop() or time.time() >= told.until:
+        return None
+    number = client.lpop(keys.untaken(depot_id, made))
+    return None if number is None else int(number)
+
+
+def _searched(client: Store, depot_id: str, made: str, told: Round, problem: Problem, stop: Stop) -> Solution:
+    """Search a district for its share of the time that is left: those that nobody has taken yet want theirs, too."""
+    waiting = 1 + int(client.llen(keys.untaken(depot_id, made)))
+    budget = (told.until - time.time()) / ceil(waiting / told.searchers)
+    if budget <= 0:
+        return current(problem)
+    return engines.ENGINES[engines.able(told.engine, problem, budget)](problem, budget=budget, stop=stop)
+
+
+def _brought(client: Store, depot_id: str, made: str, problems: Sequence[Problem], mine: Collection[int], *, until: float
+             ) -> dict[int, Solution]:  # fmt: skip
+    """What others bring back by then, of the districts they have taken."""
+    key, found = keys.districts(depot_id, made), dict[int, Solution]()
+    taken = set(range(len(problems))) - set(mine) - {int(number) for number in client.lrange(keys.untaken(depot_id, made), 0, -1)}
+    while waited := sorted(taken - found.keys()):
+        for number, text in zip(waited, client.hmget(key, [f"routes:{number}" for number in waited]), strict=True):
+            solution = understood(problems[number], json.loads(text)) if text else None
+            if solution is not None:
+                found[number] = solution
+            elif text:
+                taken.remove(number)
+                log.error("district %d of %s came back with other stops", number, made, extra={"depot": depot_id})
+        if time.time() >= until:
+            break
+        time.sleep(LOOK_S)
+    return found
+
+
+def _reasons(client: Store, depot_id: str, problems: Sequence[Problem], solutions: Sequence[Solution]) -> tuple[Unassigned, ...]:
+    """Why orders are in no route: as the plan in force has it, which knows all drivers, else by those of their districts."""
+    plan = readers.plan(client, depot_id)
+    known = {item.order_id: item for item in plan.unassigned} if plan is not None else {}
+    found = [item for problem, solution in zip(problems, solutions, strict=True) for item in explain(problem, solution)]
+    return tuple(known.get(item.order_id, item) for item in found)
