@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--map", type=Path, default=ROOT / "data" / "helsinki.map", help="a .map file")
     parser.add_argument("--stops", type=int, default=5000)
     parser.add_argument("--district", type=int, default=None, help="stops; the policy's default unless said")
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds of a round")
+    parser.add_argument("--budget", type=float, default=5.0, help="seconds of a round")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", type=lambda text: [float(part) for part in text.split(",")], default=[60.0, 120.0, 240.0],
                         help="processor seconds, by commas")  # fmt: skip
@@ -60,6 +60,7 @@ def main() -> int:
         snapshot, at = readers.snapshot(client, DEPOT), time.time()
         assert snapshot is not None
         divided = list(_divided(stack, client, max(arguments.cpu)))
+        stack.halt()
         whole = [_in_a_process(stack.settings, snapshot, at, seconds) for seconds in arguments.cpu]
     start = divided.pop(0)
     rows = [{"cpu_s": row["cpu_s"], "undivided": row["cost"], "undivided_mb": row["mb"],
@@ -93,6 +94,16 @@ class Improvers(StoreAlone):
             self._spawn(name)
         while len(readers.workers_at(client, "improve")) < self.workers:
             time.sleep(0.05)
+
+
+    def halt(self) -> None:
+        """Stop, for what is measured next to have the machine."""
+        self.going = False
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait()
+        self.processes.clear()
 
 
 def _open(settings: Settings, client: Store, arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from ingest.store import keys, readers
 from ingest.store.connection import Store
 from ingest.store.metrics import count
 from routing import codec
-from routing.model import Snapshot, Unassigned
+from routing.model import Plan, Snapshot, Unassigned
 from routing.solve import engines
 from routing.solve.districts import Joined, cut, named, understood
 from routing.solve.explain import explain
@@ -71,9 +71,10 @@ class Found:
     unassigned: tuple[Unassigned, ...] | None = None
 
 
-def parts(snapshot: Snapshot) -> list[Snapshot]:
+def of(client: Store, snapshot: Snapshot) -> list[Snapshot]:
     """The districts of a depot; one where it is not larger than its policy says a district is."""
-    return cut(snapshot, snapshot.depot.policy.district_stops, snapshot.version)
+    searchers = max(1, len(readers.workers_at(client, "improve")))
+    return cut(snapshot, snapshot.depot.policy.district_stops, snapshot.version, times=searchers)
 
 
 def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Sequence[Snapshot], *, budget: float,
@@ -99,7 +100,7 @@ def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Seq
     solutions = [found.get(number) or current(problem) for number, problem in enumerate(problems)]
     joined = Joined(problems, [shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (shift.start, shift.id))])
     return Found(joined.problem, joined.solution(solutions), engine, {stop for _, touched in posed for stop in touched},
-                 _reasons(client, depot.id, problems, solutions))  # fmt: skip
+                 _reasons(readers.plan(client, depot.id), problems, solutions))  # fmt: skip
 
 
 def help_out(client: Store, settings: Settings, depot_id: str, made: str, *, stop_of: Callable[[int], Stop]) -> int:
@@ -169,9 +170,8 @@ def _brought(client: Store, depot_id: str, made: str, problems: Sequence[Problem
     return found
 
 
-def _reasons(client: Store, depot_id: str, problems: Sequence[Problem], solutions: Sequence[Solution]) -> tuple[Unassigned, ...]:
+def _reasons(plan: Plan | None, problems: Sequence[Problem], solutions: Sequence[Solution]) -> tuple[Unassigned, ...]:
     """Why orders are in no route: as the plan in force has it, which knows all drivers, else by those of their districts."""
-    plan = readers.plan(client, depot_id)
     known = {item.order_id: item for item in plan.unassigned} if plan is not None else {}
     found = [item for problem, solution in zip(problems, solutions, strict=True) for item in explain(problem, solution)]
     return tuple(known.get(item.order_id, item) for item in found)

@@ -132,7 +132,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = _share(client, snapshot.depot.policy.improve_budget)
         timings = {"wait": (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000}
         stop = partial(_interrupted, client, depot_id, snapshot.version)
-        parts = districts.parts(snapshot)
+        parts = districts.of(client, snapshot)
         if len(parts) > 1:
             search = partial(districts.search, client, settings, snapshot, parts, budget=budget, stop=stop)
             found = _timed(timings, "solve", search)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -17,7 +18,7 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.model import Location, Order, RelationKind, Shift, Snapshot, order_of
+from routing.model import RelationKind, Snapshot, order_of
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds
 
@@ -26,48 +27,66 @@ T = TypeVar("T")
 GOLDEN = math.pi * (math.sqrt(5) - 1) / 2
 """Angle between the lines of one time and the next (radians): no direction comes again soon, and none is left out for long."""
 
+ASIDE = 0.1
+"""So far off the middle (share of the stops) lines go at most."""
 
 @dataclass(frozen=True, slots=True)
-class _Route:
-    """A shift, the centre of its open stops in a plane (degrees of latitude), and how many those are."""
+class _Point:
+    """An order in a plane (degrees of latitude), and how many stops it has."""
 
-    shift: str
+    order: str
     x: float
     y: float
     stops: int
 
 
-def cut(snapshot: Snapshot, most: int, turn: int) -> list[Snapshot]:
-    """A state in districts of about `most` open stops at most, each with neighbouring routes; the state itself if it has no more.
+def cut(snapshot: Snapshot, most: int, turn: int, *, times: int = 1) -> list[Snapshot]:
+    """A state in districts of about `most` open stops, each with neighbouring routes; the state itself if it has no more.
 
-    Routes are halved by a line through their centres, and the halves by lines across (k-d tree: Bentley 1975); with each `turn`
-    the lines have another direction, and every other time there is one district more, so that not all go through the middle. An
-    order that is in no route goes to the nearest one, or where it is bound to go.
+    There are a multiple of `times` districts, for as many searchers, unless they would have less than a third of that. Stops are
+    halved by a line, and the halves by lines across (k-d tree: Bentley 1975); with each `turn` these have another direction and are
+    elsewhere off the middle, so that nothing lies on all of them. A route goes where most of its stops are, with all that is bound
+    to it.
     """
     stops = sum(len(order.stop_ids) for order in snapshot.orders.values())
     if stops <= most:
         return [snapshot]
-    holder = _holders(snapshot)
     scale = math.cos(math.radians(snapshot.depot.location.lat))
-    places: dict[str, list[Location]] = {}
-    for order in snapshot.orders.values():
-        if order.id in holder:
-            places.setdefault(holder[order.id], []).extend(_places(order))
-    routes = [_Route(shift, scale * sum(p.lon for p in found) / len(found), sum(p.lat for p in found) / len(found), len(found))
-              for shift, found in sorted(places.items())]  # fmt: skip
-    groups = [group for group in _halved(routes, math.ceil(stops / most) + turn % 2, turn * GOLDEN) if group]
-    if len(groups) < 2:
-        return [snapshot]
-    district = {route.shift: number for number, group in enumerate(groups) for route in group}
-    for number, shift in enumerate(sorted(snapshot.shifts.keys() - district.keys())):  # who has no stops can go anywhere
+    points = [_Point(order.id, scale * place.lon, place.lat, len(order.stop_ids)) for order in snapshot.orders.values()
+              for place in [order.place_of(order.stop_ids[0]).location]]  # fmt: skip
+    times = min(times, max(1, 3 * stops // most))
+    many = times * math.ceil(stops / (times * most))
+    groups = [group for group in _halved(points, many, turn * GOLDEN, ASIDE * math.cos(turn)) if group]
+    here = {point.order: number for number, group in enumerate(groups) for point in group}
+    holder = _holders(snapshot)
+    counts: dict[str, Counter[int]] = {shift: Counter() for shift in sorted(snapshot.shifts)}
+    for order, number in here.items():
+        if order in holder:
+            counts[holder[order]][number] += len(snapshot.orders[order].stop_ids)
+    district = {shift: mine.most_common(1)[0][0] for shift, mine in counts.items() if mine}
+    for number, shift in enumerate(shift for shift in counts if shift not in district):  # who has no stops can go anywhere
         district[shift] = number % len(groups)
     belongs = {order: district[shift] for order, shift in holder.items()}
     for bound in _bound(snapshot):
-        known = [belongs[order] for order in bound if order in belongs]
-        near = known[0] if known else district[_nearest(routes, _places(snapshot.orders[bound[0]])[0], scale)]
-        belongs |= {order: near for order in bound if order not in belongs}
+        known = next((belongs[order] for order in bound if order in belongs), here[bound[0]])
+        belongs |= {order: known for order in bound if order not in belongs}
+    manned = sorted(set(district.values()))
     return [_part(snapshot, {shift for shift, mine in district.items() if mine == number},
-                  {order for order, mine in belongs.items() if mine == number}) for number in range(len(groups))]  # fmt: skip
+                  {order for order, mine in belongs.items() if mine == number or (mine not in manned and number == manned[0])})
+            for number in manned] or [snapshot]  # fmt: skip
+
+
+def _halved(points: Sequence[_Point], parts: int, angle: float, aside: float) -> list[list[_Point]]:
+    """Points in so many groups of neighbours with about as many stops each, but for the share `aside`."""
+    if parts < 2:
+        return [list(points)]
+    along = sorted(points, key=lambda point: (point.x * math.cos(angle) + point.y * math.sin(angle), point.order))
+    sums = list(accumulate((point.stops for point in along), initial=0))
+    first = parts // 2
+    share = first / parts + aside
+    at = min(range(len(sums)), key=lambda number: abs(sums[number] - sums[-1] * share))
+    across = angle + math.pi / 2
+    return _halved(along[:at], first, across, -aside) + _halved(along[at:], parts - first, across, -aside)
 
 
 def _holders(snapshot: Snapshot) -> dict[str, str]:
@@ -76,30 +95,12 @@ def _holders(snapshot: Snapshot) -> dict[str, str]:
     found = {order_of(stop): shift for shift, sequence in snapshot.sequences.items() for stop in sequence}
     for order in snapshot.orders.values():
         driver = snapshot.held.get(order.id, order.pin.driver_id)
-        if driver in shift_of and snapshot.shifts.get(found.get(order.id, ""), _NOBODY).driver_id != driver:
+        holder = snapshot.shifts.get(found.get(order.id, ""))
+        if driver in shift_of and (holder is None or holder.driver_id != driver):
             found[order.id] = shift_of[driver]
     found |= snapshot.goods
     found |= {order_of(stop.stop_id): shift for shift, progress in snapshot.progress.items() for stop in progress.trail}
     return {order: shift for order, shift in found.items() if shift in snapshot.shifts}
-
-
-_NOBODY = Shift("", "", "", "", "", 0, 0, Location(0.0, 0.0), None)
-
-
-def _places(order: Order) -> list[Location]:
-    return [order.place_of(stop).location for stop in order.stop_ids]
-
-
-def _halved(routes: Sequence[_Route], parts: int, angle: float) -> list[list[_Route]]:
-    """Routes in so many groups of neighbours with about as many stops each."""
-    if parts < 2:
-        return [list(routes)]
-    along = sorted(routes, key=lambda route: (route.x * math.cos(angle) + route.y * math.sin(angle), route.shift))
-    sums = list(accumulate((route.stops for route in along), initial=0))
-    first = parts // 2
-    at = min(range(len(sums)), key=lambda number: abs(sums[number] - sums[-1] * first / parts))
-    across = angle + math.pi / 2
-    return _halved(along[:at], first, across) + _halved(along[at:], parts - first, across)
 
 
 def _bound(snapshot: Snapshot) -> list[list[str]]:
@@ -121,10 +122,6 @@ def _bound(snapshot: Snapshot) -> list[list[str]]:
                 waiting += sorted(mates[one])
         groups += [group] if group else []
     return groups
-
-
-def _nearest(routes: Sequence[_Route], place: Location, scale: float) -> str:
-    return min(routes, key=lambda route: (math.hypot(route.x - scale * place.lon, route.y - place.lat), route.shift)).shift
 
 
 def _part(snapshot: Snapshot, shifts: Collection[str], orders: Collection[str]) -> Snapshot:

@@ -169,7 +169,8 @@ def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Stop = never)
     fixed, live = arrays.constants, arrays.live
     count = begin(arrays, initial)
     if count > MANY:
-        kernel.arrange(live, arrays.keys, count, 9.0)
+        for first, last in slices(count, stop):
+            kernel.chain(fixed, live, arrays.keys, first, last, count)
         for first, last in slices(count, stop):
             kernel.recreate(fixed, live, first, last, 0.0, True, 0.0)
     else:
