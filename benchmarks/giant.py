@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--map", type=Path, default=ROOT / "data" / "helsinki.map", help="a .map file")
     parser.add_argument("--stops", type=int, default=5000)
     parser.add_argument("--district", type=int, default=None, help="stops; the policy's default unless said")
-    parser.add_argument("--budget", type=float, default=5.0, help="seconds of a round")
+    parser.add_argument("--budget", type=float, default=10.0, help="seconds of a round")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", type=lambda text: [float(part) for part in text.split(",")], default=[60.0, 120.0, 240.0],
                         help="processor seconds, by commas")  # fmt: skip

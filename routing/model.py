@@ -250,7 +250,7 @@ class Policy:
     """Which engine searches for better plans; see `routing.solve.engines`."""
     improve_budget: float = 2.0
     """Real seconds an improvement may search."""
-    district_stops: int = 1500
+    district_stops: int = 2500
     """A depot with more open stops than that is improved in districts of about as many, side by side."""
     horizon: int = 36 * 3600
     """Depot seconds ahead: shifts that start later are not planned yet."""

@@ -122,7 +122,7 @@ def test_neighbours_are_together() -> None:
         assert 20 <= len(part.orders) <= 60
         lats, lons = ([getattr(item.location, name) for item in part.orders.values()] for name in ("lat", "lon"))
         assert max(lats) - min(lats) + max(lons) - min(lons) < 4.2
-    assert [len(cut(spread(), 40, 0, times=times)) for times in (1, 2, 3, 8, 20)] == [4, 4, 6, 8, 12]
+    assert [len(cut(spread(), 40, 0, times=times)) for times in (1, 2, 3, 8, 20)] == [4, 4, 6, 8, 11]
 
 
 def test_lines_turn() -> None:
