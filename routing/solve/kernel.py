@@ -1109,7 +1109,7 @@ def arrange(live, key, m, order):
 def chain(fixed, live, key, first, last, m):
     """Put the m tasks in GONE into a chain, from place `first` to before `last`: the farthest, and then always the nearest left.
 
-    Put into routes in that order, neighbours find each other on the way: a third cheaper than by any of `arrange`'s.
+    Put into routes in that order, neighbours find each other, and routes have a shape from the beginning.
     """
     gone, node, matrix = live.lists[GONE], live.node, fixed.matrix
     for t in range(first, min(last, m)):
