@@ -30,6 +30,7 @@ from ingest.store.connection import Store, connect
 from routing.model import Snapshot
 from routing.roads.network import Network
 from routing.solve import improve
+from routing.solve.annealing import GIANT
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import current
 from workers import replan
@@ -180,7 +181,7 @@ def _undivided(settings: Settings, snapshot: Snapshot, at: float, seconds: float
     began = time.process_time()
     problem, _ = problem_of(settings, snapshot, at=at)
     left = seconds - (time.process_time() - began)
-    found = improve.improve(problem, current(problem), budget=left, clock=time.process_time)
+    found = improve.improve(problem, current(problem), budget=left, warm=GIANT, clock=time.process_time)
     spent = time.process_time() - began
     assert drivable(problem, found)
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -24,8 +24,10 @@ from ingest.store.metrics import count
 from routing import codec
 from routing.model import Plan, Snapshot, Unassigned
 from routing.solve import engines
+from routing.solve.annealing import GIANT
 from routing.solve.districts import Joined, cut, named, understood
 from routing.solve.explain import explain
+from routing.solve.improve import improve
 from routing.solve.problem import Problem, Solution, current
 from routing.solve.stopping import Stop
 from workers import dispatcher
@@ -99,7 +101,8 @@ def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Seq
     found |= brought
     solutions = [found.get(number) or current(problem) for number, problem in enumerate(problems)]
     joined = Joined(problems, [shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (shift.start, shift.id))])
-    return Found(joined.problem, joined.solution(solutions), engine, {stop for _, touched in posed for stop in touched},
+    used = engine if all(engines.able(engine, problem, budget) == engine for problem in problems) else "improve"
+    return Found(joined.problem, joined.solution(solutions), used, {stop for _, touched in posed for stop in touched},
                  _reasons(readers.plan(client, depot.id), problems, solutions))  # fmt: skip
 
 
@@ -148,7 +151,10 @@ def _searched(client: Store, depot_id: str, made: str, told: Round, problem: Pro
     budget = (told.until - time.time()) / ceil(waiting / told.searchers)
     if budget <= 0:
         return current(problem)
-    return engines.ENGINES[engines.able(told.engine, problem, budget)](problem, budget=budget, stop=stop)
+    engine = engines.able(told.engine, problem, budget)
+    if engine == "improve":
+        return improve(problem, budget=budget, stop=stop, seed=1 + told.version, warm=GIANT)
+    return engines.ENGINES[engine](problem, budget=budget, stop=stop)
 
 
 def _brought(client: Store, depot_id: str, made: str, problems: Sequence[Problem], mine: Collection[int], *, until: float

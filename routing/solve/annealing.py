@@ -21,6 +21,9 @@ FIRST = 4
 COLD, WARM, END = 1.0, 0.3, 0.03
 """Temperatures: at the start of a search from nothing, from a plan, and at the end, in mean costs of a stop."""
 
+GIANT = 0.6
+"""That from a plan of thousands of stops, of which much is left to change after any search."""
+
 STRING, LONGEST, SPLIT, TIMELY = 12.0, 10.0, 0.5, 0.5
 """Stops taken out in an iteration on average; the longest string; how often one keeps some of its stops; how often routes are
 chosen by stops that are near in time as well, and not on the road alone."""
@@ -33,11 +36,11 @@ out; how many tasks that are left out are tried again each time."""
 class Annealing:
     """A search on arrays that hold a plan, of which `placed` tasks had to be placed. It goes on from where it last ended."""
 
-    def __init__(self, arrays: Arrays, placed: int, seed: int) -> None:
+    def __init__(self, arrays: Arrays, placed: int, seed: int, *, warm: float = WARM) -> None:
         self.arrays = arrays
         arrays.live.random[0] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 or 1
         scale = _mean_cost(arrays)
-        self._hot = (COLD if 2 * placed > arrays.constants.n else WARM) * scale
+        self._hot = (COLD if 2 * placed > arrays.constants.n else warm) * scale
         self._cold = min(self._hot, END * scale)
 
     def run(self, share: Callable[[], float], until: float, seconds: float, *, stop: Stop = never,

@@ -30,6 +30,7 @@ GOLDEN = math.pi * (math.sqrt(5) - 1) / 2
 ASIDE = 0.1
 """So far off the middle (share of the stops) lines go at most."""
 
+
 @dataclass(frozen=True, slots=True)
 class _Point:
     """An order in a plane (degrees of latitude), and how many stops it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from routing.solve.annealing import Annealing
+from routing.solve.annealing import WARM, Annealing
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import drivable, total
 from routing.solve.problem import Problem, Solution, current
@@ -17,18 +17,19 @@ GRACE_S = 0.02
 
 
 def improve(problem: Problem, initial: Solution | None = None, *, budget: float, stop: Stop = never,
-            seed: int = 1, iterations: int | None = None, clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
+            seed: int = 1, iterations: int | None = None, warm: float = WARM,
+            clock: Callable[[], float] = time.perf_counter) -> Solution:  # fmt: skip
     """Search from a solution (default: the plan in force) for `budget` seconds, or for a number of iterations.
 
-    The temperature falls exponentially with what is left of the budget. `stop` is asked every 10 ms; where it comes before there
-    is anything to search from, what came in comes back, else the best that was found: by the hour of the day if that can be held
-    to the hours within `GRACE_S`. The same seed and iterations give the same plan. Never returns anything worse than
-    `initial`, if that keeps the rules.
+    The temperature falls exponentially with what is left of the budget, from `warm` on where there is a plan. `stop` is asked
+    every 10 ms; where it comes before there is anything to search from, what came in comes back, else the best that was found: by
+    the hour of the day if that can be held to the hours within `GRACE_S`. The same seed and iterations give the same plan. Never
+    returns anything worse than `initial`, if that keeps the rules.
     """
     around = Around(problem, initial, budget=budget, stop=stop, endless=iterations is not None, clock=clock)
     if around.arrays is None:
         return around.answer
-    search = Annealing(around.arrays, around.placed, seed)
+    search = Annealing(around.arrays, around.placed, seed, warm=warm)
     if iterations is not None:
         search.iterate(0, iterations, iterations, stop=stop)
     else:
