@@ -88,8 +88,8 @@ def call(settings: Settings, depot_id: str, made: str, *, hands: int, seconds: f
     raw = redis.Redis.from_url(embedded.url(settings), socket_timeout=3.0, retry=embedded.ONCE_MORE)
     queue = Queue("improve", connection=raw, serializer=JSONSerializer)
     for _ in range(hands):
-        queue.enqueue_call("workers.jobs.district", args=(depot_id, made), timeout=JOB_TIMEOUT_S["improve"], ttl=ceil(seconds),
-                           result_ttl=0, failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip
+        queue.enqueue_call("workers.jobs.district", args=(depot_id, made), timeout=JOB_TIMEOUT_S["improve"],
+                           ttl=max(1, ceil(seconds)), result_ttl=0, failure_ttl=FAILED_JOB_TTL_S)  # fmt: skip
     raw.close()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,23 +27,28 @@ from routing.model import Plan, Snapshot, Unassigned
 from routing.solve import engines
 from routing.solve.annealing import GIANT
 from routing.solve.districts import Joined, cut, named, understood
+from routing.solve.evaluation import drivable
 from routing.solve.explain import explain
 from routing.solve.improve import improve
 from routing.solve.problem import Problem, Solution, current
+from routing.solve.repair import repair
 from routing.solve.stopping import Stop
 from workers import dispatcher
 from workers.formulation import problem_of
 
 log = logging.getLogger(__name__)
 
-POSE_S = 0.4
-"""Real seconds that each district takes around its search: to be posed, by all who look at it, and joined."""
+AROUND_S = 1.5
+"""Real seconds for each thousand stops that pass around a search: districts are posed, joined, checked and published."""
 
 GRACE_S = 0.5
 """So long after the time is over, or a repair is asked for, others may still bring back what they have."""
 
 LOOK_S = 0.02
 """Between two looks at what others have brought back."""
+
+_BRING = "if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end return 0"
+"""What is found is noted only as long as somebody waits for it."""
 
 KEPT_S = 60
 """So long after its time a round stays in Redis."""
@@ -64,28 +70,35 @@ class Round(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search has come to, of a problem as a whole; `unassigned` are reasons, where they are known already."""
+    """What a search has come to, of a problem as a whole.
+
+    `unassigned` are reasons, where they are known already. It is not `complete` if part of the depot has not been searched, and
+    `divided` if it was in districts: then legs are known within these only.
+    """
 
     problem: Problem
     solution: Solution
     engine: str
     touched: set[str] = field(default_factory=set)
     unassigned: tuple[Unassigned, ...] | None = None
+    complete: bool = True
+    divided: bool = False
 
 
-def of(client: Store, snapshot: Snapshot) -> list[Snapshot]:
-    """The districts of a depot; one where it is not larger than its policy says a district is."""
-    searchers = max(1, len(readers.workers_at(client, "improve")))
-    return cut(snapshot, snapshot.depot.policy.district_stops, snapshot.version, times=searchers)
+def of(client: Store, snapshot: Snapshot, at: float) -> list[Snapshot]:
+    """The districts of a depot at a real time (s); one where it is not larger than its policy says a district is."""
+    depot, searchers = snapshot.depot, 1 + readers.idle_at(client, "improve")
+    return cut(snapshot, depot.policy.district_stops, snapshot.version, now=depot.clock.depot(at), times=searchers)
 
 
 def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Sequence[Snapshot], *, budget: float,
            stop: Stop) -> Found:  # fmt: skip
     """Search all districts for `budget` real seconds with all workers that are free, and join what was found."""
     depot, at, made = snapshot.depot, time.time(), secrets.token_hex(6)
-    searchers = min(len(districts), max(1, len(readers.workers_at(client, "improve"))))
+    searchers = min(len(districts), 1 + readers.idle_at(client, "improve"))
+    around = AROUND_S * (1 + len(snapshot.orders) / 1000)
     engine = "improve" if depot.policy.engine == "portfolio" else depot.policy.engine  # the other core has a district of its own
-    told = Round(snapshot.version, at, budget + POSE_S * len(districts), at + budget, engine, searchers)
+    told = Round(snapshot.version, at, budget + around, at + budget, engine, searchers)
     _lay_out(client, depot.id, made, told, districts)
     dispatcher.call(settings, depot.id, made, hands=searchers - 1, seconds=budget)
     posed = [problem_of(settings, district, at=at, freeze=told.freeze) for district in districts]
@@ -93,17 +106,17 @@ def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Seq
     found: dict[int, Solution] = {}
     while (number := _take(client, depot.id, made, told, stop)) is not None:
         found[number] = _searched(client, depot.id, made, told, problems[number], stop)
-    until = min(told.until, time.time()) if stop() else told.until
-    brought = _brought(client, depot.id, made, problems, found.keys(), until=until + GRACE_S)
+    brought = _brought(client, depot.id, made, problems, found.keys(), until=told.until, stop=stop)
     client.delete(keys.districts(depot.id, made), keys.untaken(depot.id, made))
     for who, many in (("caller", len(found)), ("helper", len(brought)), ("nobody", len(problems) - len(found | brought))):
         count(client, "districts", many, who=who)
     found |= brought
-    solutions = [found.get(number) or current(problem) for number, problem in enumerate(problems)]
-    joined = Joined(problems, [shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (shift.start, shift.id))])
+    solutions = [found[number] if number in found else _as_it_is(problem) for number, problem in enumerate(problems)]
+    joined = Joined(problems, snapshot)
     used = engine if all(engines.able(engine, problem, budget) == engine for problem in problems) else "improve"
-    return Found(joined.problem, joined.solution(solutions), used, {stop for _, touched in posed for stop in touched},
-                 _reasons(readers.plan(client, depot.id), problems, solutions))  # fmt: skip
+    reasons = _reasons(readers.plan(client, depot.id), problems, solutions)
+    return Found(joined.problem, joined.solution(solutions), used, {stop for _, touched in posed for stop in touched}, reasons,
+                 complete=len(found) == len(problems), divided=True)  # fmt: skip
 
 
 def help_out(client: Store, settings: Settings, depot_id: str, made: str, *, stop_of: Callable[[int], Stop]) -> int:
@@ -120,8 +133,7 @@ def help_out(client: Store, settings: Settings, depot_id: str, made: str, *, sto
             break
         problem, _ = problem_of(settings, codec.loads(packed, Snapshot), at=told.at, freeze=told.freeze)
         solution = _searched(client, depot_id, made, told, problem, stop)
-        client.hset(key, f"routes:{number}", json.dumps(named(problem, solution)))
-        client.expire(key, KEPT_S)
+        client.eval(_BRING, 1, key, f"routes:{number}", json.dumps(named(problem, solution)))
         helped += 1
     return helped
 
@@ -131,7 +143,7 @@ def _lay_out(client: Store, depot_id: str, made: str, told: Round, districts: Se
     fields = {f"state:{number}": codec.dumps(one).decode() for number, one in enumerate(districts)}
     with client.pipeline() as pipeline:
         pipeline.hset(key, mapping={"round": msgspec.json.encode(told).decode(), **fields})
-        pipeline.rpush(untaken, *range(len(districts)))
+        pipeline.rpush(untaken, *random.sample(range(len(districts)), len(districts)))  # not always the same is left over
         pipeline.expire(key, kept)
         pipeline.expire(untaken, kept)
         pipeline.execute()
@@ -150,30 +162,38 @@ def _searched(client: Store, depot_id: str, made: str, told: Round, problem: Pro
     waiting = 1 + int(client.llen(keys.untaken(depot_id, made)))
     budget = (told.until - time.time()) / ceil(waiting / told.searchers)
     if budget <= 0:
-        return current(problem)
+        return _as_it_is(problem)
     engine = engines.able(told.engine, problem, budget)
     if engine == "improve":
         return improve(problem, budget=budget, stop=stop, seed=1 + told.version, warm=GIANT)
     return engines.ENGINES[engine](problem, budget=budget, stop=stop)
 
 
-def _brought(client: Store, depot_id: str, made: str, problems: Sequence[Problem], mine: Collection[int], *, until: float
-             ) -> dict[int, Solution]:  # fmt: skip
-    """What others bring back by then, of the districts they have taken."""
+def _brought(client: Store, depot_id: str, made: str, problems: Sequence[Problem], mine: Collection[int], *, until: float,
+             stop: Stop) -> dict[int, Solution]:  # fmt: skip
+    """What others bring back by then, or soon after they have to stop, of the districts they have taken."""
     key, found = keys.districts(depot_id, made), dict[int, Solution]()
     taken = set(range(len(problems))) - set(mine) - {int(number) for number in client.lrange(keys.untaken(depot_id, made), 0, -1)}
     while waited := sorted(taken - found.keys()):
         for number, text in zip(waited, client.hmget(key, [f"routes:{number}" for number in waited]), strict=True):
             solution = understood(problems[number], json.loads(text)) if text else None
-            if solution is not None:
+            if solution is not None and drivable(problems[number], solution):
                 found[number] = solution
             elif text:
                 taken.remove(number)
-                log.error("district %d of %s came back with other stops", number, made, extra={"depot": depot_id})
-        if time.time() >= until:
+                log.error("district %d of %s came back as no plan", number, made, extra={"depot": depot_id})
+        if stop():
+            until = min(until, time.time())
+        if time.time() >= until + GRACE_S:
             break
         time.sleep(LOOK_S)
     return found
+
+
+def _as_it_is(problem: Problem) -> Solution:
+    """The plan in force, mended where it breaks a rule."""
+    now = current(problem)
+    return now if drivable(problem, now) else repair(problem)
 
 
 def _reasons(plan: Plan | None, problems: Sequence[Problem], solutions: Sequence[Solution]) -> tuple[Unassigned, ...]:

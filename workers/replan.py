@@ -19,7 +19,6 @@ from routing.errors import LastlegError
 from routing.model import Plan, Snapshot, TriggerKind
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
-from routing.solve.problem import Problem
 from routing.solve.stopping import Stop, never
 from workers import commit, districts
 from workers.commit import Outcome, Work
@@ -120,8 +119,8 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
     it starts again from there. A giant depot is searched in districts; what that gains is followed by another search, in others.
     """
     published, until = 0, time.monotonic() + TURN_S
-    for _ in range(MAX_TRIES):
-        if not _due(client, "improve", depot_id) or (published and time.monotonic() > until):
+    for number in range(MAX_TRIES):
+        if not _due(client, "improve", depot_id) or (number and time.monotonic() > until):
             break
         begin = time.time()
         snapshot = readers.snapshot(client, depot_id)
@@ -132,7 +131,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = _share(client, snapshot.depot.policy.improve_budget)
         timings = {"wait": (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000}
         stop = partial(_interrupted, client, depot_id, snapshot.version)
-        parts = districts.of(client, snapshot)
+        parts = districts.of(client, snapshot, time.time())
         if len(parts) > 1:
             search = partial(districts.search, client, settings, snapshot, parts, budget=budget, stop=stop)
             found = _timed(timings, "solve", search)
@@ -142,7 +141,7 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
             continue
         work = Work("improve", begin, improve=len(parts) > 1)
         if not engines.pays(found.problem, found.solution):
-            if _asked(client, depot_id):  # it was not given its time
+            if _asked(client, depot_id) or not found.complete:  # it was not given its time
                 break
             commit.answered(client, snapshot, work)
             count(client, "noops", role="improve")
@@ -189,13 +188,14 @@ def _outdated(client: Store, depot_id: str, version: int) -> bool:
     return (client.get(keys.depot_key(depot_id, "version")) or "0") != str(version)
 
 
-def _keep_refused(settings: Settings, problem: Problem, plan: Plan) -> Path:
-    """Write what the checker refused to the state folder: what a bug report needs."""
+def _keep_refused(settings: Settings, snapshot: Snapshot, found: Found, plan: Plan) -> Path:
+    """Write what the checker refused to the state folder, as a bug report needs it: the problem, or the state that was cut."""
     folder = settings.state / "refused"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{problem.depot_id}-{plan.version}.problem.json"
-    path.write_bytes(codec.dumps(problem))
-    path.with_suffix("").with_suffix(".plan.json").write_bytes(codec.dumps(plan))
+    name = folder / f"{plan.depot_id}-{plan.version}"
+    path = name.with_suffix(".state.json") if found.divided else name.with_suffix(".problem.json")
+    path.write_bytes(codec.dumps(snapshot if found.divided else found.problem))
+    name.with_suffix(".plan.json").write_bytes(codec.dumps(plan))
     return path
 
 
@@ -211,7 +211,7 @@ def _settle(client: Store, settings: Settings, snapshot: Snapshot, found: Found,
         for violation in violations:
             log.error("%s %s %s", violation.code, violation.subject, violation.detail, extra=_about(snapshot, plan.version))
         raise PlanRefused(f"{len(violations)} violations, the first: {violations[0]}.",
-                          remedy=f"The problem and the plan are kept: {_keep_refused(settings, problem, plan)}.")  # fmt: skip
+                          remedy=f"What it was made from is kept: {_keep_refused(settings, snapshot, found, plan)}.")  # fmt: skip
     changes = diff(snapshot, plan, touched=found.touched)
     if not changes:
         commit.answered(client, snapshot, work)

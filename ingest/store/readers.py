@@ -555,6 +555,11 @@ def workers_at(client: Store, role: str) -> list[tuple[str, int]]:
     return [(host, int(pid)) for host, pid in found if pid]
 
 
+def idle_at(client: Store, role: str) -> int:
+    """How many of them have nothing to do at the moment."""
+    return sum(client.hget(name, "state") == "idle" for name in client.smembers(keys.rq_workers(role)))
+
+
 def events(client: Store, *, after: str = "0") -> Iterator[tuple[str, dict[str, str]]]:
     """All events of this Redis after an id, oldest first."""
     while rows := client.xrange(keys.shared_key("events"), min=f"({after}" if after != "0" else "-", count=1000):

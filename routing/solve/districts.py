@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TypeVar, cast
@@ -18,9 +18,9 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.model import RelationKind, Snapshot, order_of
+from routing.model import Progress, RelationKind, Snapshot, order_of
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds
+from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds, in_play, related
 
 T = TypeVar("T")
 
@@ -41,40 +41,40 @@ class _Point:
     stops: int
 
 
-def cut(snapshot: Snapshot, most: int, turn: int, *, times: int = 1) -> list[Snapshot]:
+def cut(snapshot: Snapshot, most: int, turn: int, *, now: int, times: int = 1) -> list[Snapshot]:
     """A state in districts of about `most` open stops, each with neighbouring routes; the state itself if it has no more.
 
     There are a multiple of `times` districts, for as many searchers, unless they would have less than a third of that. Stops are
     halved by a line, and the halves by lines across (k-d tree: Bentley 1975); with each `turn` these have another direction and are
     elsewhere off the middle, so that nothing lies on all of them. A route goes where most of its stops are, with all that is bound
-    to it.
+    to it, other routes too: no rule is about two districts. Shifts that are over are in none.
     """
     stops = sum(len(order.stop_ids) for order in snapshot.orders.values())
-    if stops <= most:
+    shifts = sorted(shift.id for shift in snapshot.shifts.values() if in_play(shift, snapshot, now))
+    if stops <= most or not shifts:
         return [snapshot]
     scale = math.cos(math.radians(snapshot.depot.location.lat))
     points = [_Point(order.id, scale * place.lon, place.lat, len(order.stop_ids)) for order in snapshot.orders.values()
               for place in [order.place_of(order.stop_ids[0]).location]]  # fmt: skip
     times = min(times, max(1, 3 * stops // most))
-    many = times * math.ceil(stops / (times * most))
-    groups = [group for group in _halved(points, many, turn * GOLDEN, ASIDE * math.cos(turn)) if group]
-    here = {point.order: number for number, group in enumerate(groups) for point in group}
-    holder = _holders(snapshot)
-    counts: dict[str, Counter[int]] = {shift: Counter() for shift in sorted(snapshot.shifts)}
-    for order, number in here.items():
-        if order in holder:
-            counts[holder[order]][number] += len(snapshot.orders[order].stop_ids)
-    district = {shift: mine.most_common(1)[0][0] for shift, mine in counts.items() if mine}
-    for number, shift in enumerate(shift for shift in counts if shift not in district):  # who has no stops can go anywhere
-        district[shift] = number % len(groups)
-    belongs = {order: district[shift] for order, shift in holder.items()}
-    for bound in _bound(snapshot):
-        known = next((belongs[order] for order in bound if order in belongs), here[bound[0]])
-        belongs |= {order: known for order in bound if order not in belongs}
-    manned = sorted(set(district.values()))
-    return [_part(snapshot, {shift for shift, mine in district.items() if mine == number},
-                  {order for order, mine in belongs.items() if mine == number or (mine not in manned and number == manned[0])})
-            for number in manned] or [snapshot]  # fmt: skip
+    groups = _halved(points, times * math.ceil(stops / (times * most)), turn * GOLDEN, ASIDE * math.cos(turn))
+    here = {point.order: (number, point.stops) for number, group in enumerate(groups) for point in group}
+    found: list[tuple[set[str], Counter[int]]] = []
+    for bound in _bound(snapshot, shifts):
+        votes: Counter[int] = Counter()
+        for name in sorted(bound & here.keys()):
+            number, weight = here[name]
+            votes[number] += weight
+        found.append((bound, votes))
+    manned = sorted({votes.most_common(1)[0][0] for bound, votes in found if votes and not bound.isdisjoint(shifts)}) or [0]
+    districts: dict[int, set[str]] = {number: set() for number in manned}
+    spare = 0
+    for bound, votes in found:
+        number = next((number for number, _ in votes.most_common() if number in districts), manned[spare % len(manned)])
+        spare += not votes  # who has no stops can go anywhere
+        districts[number] |= bound
+    parts = [_part(snapshot, names, shifts) for names in districts.values()]
+    return parts if len(parts) > 1 else [snapshot]
 
 
 def _halved(points: Sequence[_Point], parts: int, angle: float, aside: float) -> list[list[_Point]]:
@@ -87,59 +87,64 @@ def _halved(points: Sequence[_Point], parts: int, angle: float, aside: float) ->
     share = first / parts + aside
     at = min(range(len(sums)), key=lambda number: abs(sums[number] - sums[-1] * share))
     across = angle + math.pi / 2
-    return _halved(along[:at], first, across, -aside) + _halved(along[at:], parts - first, across, -aside)
+    return _halved(along[:at], first, across, -aside / 2) + _halved(along[at:], parts - first, across, -aside / 2)
 
 
-def _holders(snapshot: Snapshot) -> dict[str, str]:
-    """The shift that each order belongs to, if any, open or not: where it was begun, whose goods it is, who is to do it."""
-    shift_of = {shift.driver_id: shift.id for shift in sorted(snapshot.shifts.values(), key=lambda shift: (-shift.start, shift.id))}
-    found = {order_of(stop): shift for shift, sequence in snapshot.sequences.items() for stop in sequence}
+def _bound(snapshot: Snapshot, shifts: Collection[str]) -> Iterator[set[str]]:
+    """Orders and shifts that something holds together, directly or over others: a route, goods, a pin, a relation."""
+    mates: dict[str, set[str]] = {name: set() for name in (*shifts, *sorted(snapshot.orders))}
+
+    def tie(one: str, other: str) -> None:
+        if one != other and other:
+            mates.setdefault(one, set()).add(other)
+            mates.setdefault(other, set()).add(one)
+
+    of_driver: dict[str, list[str]] = {}
+    for shift in shifts:
+        of_driver.setdefault(snapshot.shifts[shift].driver_id, []).append(shift)
+        for stop in snapshot.sequences.get(shift, ()):
+            tie(shift, order_of(stop))
+        for made in snapshot.progress.get(shift, Progress()).trail:
+            tie(shift, order_of(made.stop_id))
+    for name, shift in snapshot.goods.items():
+        if shift in shifts:
+            tie(shift, name)
     for order in snapshot.orders.values():
-        driver = snapshot.held.get(order.id, order.pin.driver_id)
-        holder = snapshot.shifts.get(found.get(order.id, ""))
-        if driver in shift_of and (holder is None or holder.driver_id != driver):
-            found[order.id] = shift_of[driver]
-    found |= snapshot.goods
-    found |= {order_of(stop.stop_id): shift for shift, progress in snapshot.progress.items() for stop in progress.trail}
-    return {order: shift for order, shift in found.items() if shift in snapshot.shifts}
-
-
-def _bound(snapshot: Snapshot) -> list[list[str]]:
-    """The open orders in groups that relations hold together, directly or over others, done ones too; most of them alone."""
-    mates: dict[str, set[str]] = {name: set() for name in sorted(snapshot.orders)}
+        for shift in of_driver.get(snapshot.held.get(order.id) or order.pin.driver_id or "", ()):
+            tie(shift, order.id)
     for order, relation, other in bonds(snapshot):
-        if other and relation.kind is not RelationKind.NOT_TOGETHER:
-            mates[order.id].add(other)
-            mates.setdefault(other, set()).add(order.id)
-    groups: list[list[str]] = []
+        if relation.kind is not RelationKind.NOT_TOGETHER:
+            tie(order.id, other)
     seen: set[str] = set()
-    for name in sorted(snapshot.orders):
-        waiting, group = [name], list[str]()
+    for name in (*shifts, *sorted(snapshot.orders)):
+        waiting, group = [name], set[str]()
         while waiting:
             one = waiting.pop()
             if one not in seen:
                 seen.add(one)
-                group.append(one)
-                waiting += sorted(mates[one])
-        groups += [group] if group else []
-    return groups
+                group.add(one)
+                waiting += mates[one]
+        if group:
+            yield group
 
 
-def _part(snapshot: Snapshot, shifts: Collection[str], orders: Collection[str]) -> Snapshot:
-    """The state of some shifts and orders, with nothing that waits for an answer."""
+def _part(snapshot: Snapshot, names: Collection[str], in_play_: Collection[str]) -> Snapshot:
+    """The state of some of the shifts in play and orders, with nothing that waits for an answer. What was done in others stays."""
+
     def of(mapping: Mapping[str, T], keys: Iterable[str]) -> dict[str, T]:
         return {key: mapping[key] for key in keys if key in mapping}
 
-    kept = sorted(shifts)
+    kept, mine = sorted(snapshot.shifts.keys() & names), sorted(snapshot.orders.keys() & names)
     drivers = [snapshot.shifts[shift].driver_id for shift in kept]
     vehicles = [snapshot.shifts[shift].vehicle_id for shift in kept]
-    mine = sorted(orders)
+    over = snapshot.progress.keys() - in_play_
     return replace(
         snapshot, shifts=of(snapshot.shifts, kept), drivers=of(snapshot.drivers, drivers), vehicles=of(snapshot.vehicles, vehicles),
         orders=of(snapshot.orders, mine), goods=of(snapshot.goods, (*mine, *snapshot.closed)),
         declined=of(snapshot.declined, mine), held=of(snapshot.held, mine), positions=of(snapshot.positions, drivers),
-        progress=of(snapshot.progress, kept), sequences=of(snapshot.sequences, kept), breaks=of(snapshot.breaks, drivers),
-        rested=of(snapshot.rested, kept), unassigned=tuple(order for order in snapshot.unassigned if order in orders),
+        progress=of(snapshot.progress, (*kept, *sorted(over))), sequences=of(snapshot.sequences, kept),
+        breaks=of(snapshot.breaks, drivers), rested=of(snapshot.rested, kept),
+        unassigned=tuple(order for order in snapshot.unassigned if order in names),
         record_revisions=of(snapshot.record_revisions, (*mine, *kept, *drivers, *vehicles)), triggers=(), improving=(),
     )  # fmt: skip
 
@@ -183,19 +188,20 @@ class Joined:
     Attributes
     ----------
     problem
-        All of them as one, with crews in the order of `shifts`. Legs lead nowhere from one district to another.
+        All of them as one, with crews in the order they have in the whole state, and all that binds its orders. Legs lead nowhere
+        from one district to another.
     """
 
-    def __init__(self, problems: Sequence[Problem], shifts: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[Problem], snapshot: Snapshot) -> None:
         self._firsts = list(accumulate((len(problem.tasks) for problem in problems), initial=0))
         places = list(accumulate((len(problem.places) for problem in problems), initial=0))
         offsets = list(zip(problems, self._firsts, places, strict=False))
-        position = {shift: number for number, shift in enumerate(shifts)}
         crews = [_moved_crew(crew, task, place) for problem, task, place in offsets for crew in problem.crews]
-        self._order = sorted(range(len(crews)), key=lambda number: position[crews[number].shift_id])
+        shifts = [crew.shift_id for crew in crews]
+        self._order = sorted(range(len(crews)), key=lambda number: (snapshot.shifts[shifts[number]].start, shifts[number]))
+        tasks = [_moved_task(task, first, place) for problem, first, place in offsets for task in problem.tasks]
         self.problem = replace(
-            problems[0], crews=tuple(crews[number] for number in self._order),
-            tasks=tuple(_moved_task(task, first, place) for problem, first, place in offsets for task in problem.tasks),
+            problems[0], crews=tuple(crews[number] for number in self._order), tasks=related(tasks, snapshot, shifts),
             places=tuple(place for problem in problems for place in problem.places),
             matrix=_side_by_side([problem.matrix for problem in problems]),
             hours=_Hours(problems) if any(problem.hours is not None for problem in problems) else None,
@@ -210,8 +216,7 @@ class Joined:
 
 
 def _moved_task(task: Task, first: int, place: int) -> Task:
-    return replace(task, place=place + task.place, pair=None if task.pair is None else first + task.pair,
-                   relations=tuple(replace(bond, task=first + bond.task) for bond in task.relations))  # fmt: skip
+    return replace(task, place=place + task.place, pair=None if task.pair is None else first + task.pair, relations=())
 
 
 def _moved_crew(crew: Crew, first: int, place: int) -> Crew:

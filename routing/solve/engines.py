@@ -85,10 +85,10 @@ def able(name: str, problem: Problem, budget: float) -> str:
 
 
 def pays(problem: Problem, candidate: Solution) -> bool:
-    """Whether a candidate may replace the current plan: it mends a breach, or gains more than the threshold."""
+    """Whether a candidate may replace the current plan: it mends its breaches, or gains more than the threshold."""
     now = current(problem)
     if not drivable(problem, now):
-        return True
+        return drivable(problem, candidate)
     if candidate == now:
         return False
     return total(problem, now) - total(problem, candidate) >= max(1, problem.policy.min_gain)

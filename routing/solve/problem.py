@@ -288,11 +288,11 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
         Depot seconds from `now` for which drivers keep moving while this problem is solved: stops they will
         be driving to before then are frozen too.
     """
-    shifts = [shift for shift in snapshot.shifts.values() if _in_play(shift, snapshot, now)]
+    shifts = [shift for shift in snapshot.shifts.values() if in_play(shift, snapshot, now)]
     shifts.sort(key=lambda shift: (shift.start, shift.id))
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
     places: dict[Place, int] = {}
-    tasks = _related(_tasks(orders, snapshot, places), orders, snapshot, {shift.id for shift in shifts})
+    tasks = related(_tasks(orders, snapshot, places), snapshot, {shift.id for shift in shifts})
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     behind = [_behind(shift, snapshot, places, now) for shift in shifts]
@@ -370,7 +370,7 @@ def _place(places: dict[Place, int], place: Place) -> int:
     return places.setdefault(place, len(places))
 
 
-def _in_play(shift: Shift, snapshot: Snapshot, now: int) -> bool:
+def in_play(shift: Shift, snapshot: Snapshot, now: int) -> bool:
     """Not over, and not so far ahead that planning it would be noise. Unfinished goods keep a shift in play."""
     progress = snapshot.progress.get(shift.id, Progress())
     if progress.returned or shift.start > now + snapshot.depot.policy.horizon:
@@ -399,15 +399,15 @@ def _tasks(orders: Sequence[Order], snapshot: Snapshot, places: dict[Place, int]
     return tuple(tasks)
 
 
-def _related(tasks: Sequence[Task], orders: Sequence[Order], snapshot: Snapshot, in_play: set[str]) -> tuple[Task, ...]:
+def related(tasks: Sequence[Task], snapshot: Snapshot, shifts: Collection[str]) -> tuple[Task, ...]:
     """The tasks with what binds them: the first of an order to another one's, or to the shift in which that was done."""
-    if not any(order.relations for order in orders):
+    if not any(order.relations for order in snapshot.orders.values()):
         return tuple(tasks)
     found, mine = list(tasks), dict[str, list[int]]()
     for number, task in enumerate(tasks):
         mine.setdefault(task.order_id, []).append(number)
     done = {order_of(stop.stop_id): (shift, stop == progress.trail[-1]) for shift, progress in snapshot.progress.items()
-            for stop in progress.trail if stop.state is StopState.COMPLETED and shift in in_play}  # fmt: skip
+            for stop in progress.trail if stop.state is StopState.COMPLETED and shift in shifts}  # fmt: skip
     for order, relation, other in bonds(snapshot):
         first, known = mine[order.id][0], snapshot.orders.get(other)
         task, behind = found[first], relation.kind in (RelationKind.AFTER, RelationKind.DIRECTLY_AFTER)

@@ -59,7 +59,7 @@ def live(seed: int) -> tuple[Snapshot, int]:
 def test_districts_put_together_are_the_whole(seed: int, hourly: bool) -> None:
     """Nothing is lost or doubled; the plan keeps all rules, prices add up, and what is planned in a district is so in the whole."""
     state, now = live(seed)
-    parts = cut(state, 12, seed % 7)
+    parts = cut(state, 12, seed % 7, now=now)
     assert sorted(name for part in parts for name in part.orders) == sorted(state.orders)
     assert sorted(name for part in parts for name in part.shifts) == sorted(state.shifts)
     problems = [build(part, flat, flat, now=now, freeze=0) for part in parts]
@@ -68,40 +68,38 @@ def test_districts_put_together_are_the_whole(seed: int, hourly: bool) -> None:
         factors = problems[-1].hours if len(problems) > 1 else None
         assert factors is None or len(factors.matrices) == 3
     mended = [repair.repair(problem) for problem in problems]
-    joined = Joined(problems, sorted(state.shifts))
-    whole, solution = joined.problem, joined.solution(mended)
-    assert [crew.shift_id for crew in whole.crews] == [shift for shift in sorted(state.shifts)]
-    assert total(whole, solution) == sum(total(*one) for one in zip(problems, mended, strict=True))
-    assert total(whole, current(whole)) == sum(total(problem, current(problem)) for problem in problems)
-    assert drivable(whole, solution)
+    joined = Joined(problems, state)
+    together, solution = joined.problem, joined.solution(mended)
+    assert [crew.shift_id for crew in together.crews] == sorted(state.shifts)
+    assert total(together, solution) == sum(total(*one) for one in zip(problems, mended, strict=True))
+    assert total(together, current(together)) == sum(total(problem, current(problem)) for problem in problems)
+    assert drivable(together, solution)
     reasons = [reason for problem, one in zip(problems, mended, strict=True) for reason in explain(problem, one)]
-    assert check(whole, publishable(whole, solution, progress=state.progress, engine="test", unassigned=tuple(reasons))) == []
+    plan = publishable(together, solution, progress=state.progress, engine="test", unassigned=tuple(reasons))
+    assert check(together, plan) == []
     for problem, one in zip(problems, mended, strict=True):
         assert understood(problem, named(problem, one)) == one
+    if not hourly:
+        whole = build(state, flat, flat, now=now, freeze=0)
+        assert drivable(together, current(together)) == drivable(whole, current(whole))
+        assert check(whole, plan) == []
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_who_has_what_stays_together(seed: int) -> None:
-    """An order is where its driver is; what goes with another one is where that is, if nobody has it."""
-    state, _ = live(seed)
-    parts = cut(state, 12, seed % 5)
-    where = {name: number for number, part in enumerate(parts) for name in (*part.orders, *part.shifts)}
-    has = {name.rpartition(".")[0]: shift for shift, route in state.sequences.items() for name in route}
-    for name, shift in (state.goods if state.goods else {}).items():
+    """An order is where its goods, its driver and all are that it is bound to, also over others."""
+    state, now = live(seed)
+    where = {name: number for number, part in enumerate(cut(state, 12, seed % 5, now=now)) for name in (*part.orders, *part.shifts)}
+    for name, shift in state.goods.items():
         assert where[name] == where[shift]
+    for shift, route in state.sequences.items():
+        assert {where[stop.rpartition(".")[0]] for stop in route} <= {where[shift]}
     for name, item in state.orders.items():
+        if item.pin.driver_id is not None:
+            assert where[name] == where[f"d.day-{item.pin.driver_id[-1]}"]
         for relation in item.relations:
-            if relation.kind is not RelationKind.NOT_TOGETHER and name not in has and item.pin.driver_id is None:
-                other = state.orders[relation.order_id or ""]
-                pinned = any(mate.pin.driver_id for mate in (item, other)) or len({*item.relations, *other.relations}) > 1
-                assert pinned or bound_further(state, name, relation.order_id or "") or where[name] == where[other.id]
-
-
-def bound_further(state: Snapshot, *names: str) -> bool:
-    """Whether others are bound to any of these."""
-    return any(relation.order_id in names for name, item in state.orders.items()
-               for relation in item.relations if name not in names)
+            assert relation.kind is RelationKind.NOT_TOGETHER or where[name] == where[relation.order_id or ""]
 
 
 def spread(routes: int = 16, stops: int = 10) -> Snapshot:
@@ -118,19 +116,19 @@ def spread(routes: int = 16, stops: int = 10) -> Snapshot:
 
 def test_neighbours_are_together() -> None:
     """Four districts of sixteen blocks are about quarters; there are as many as are searched at once, or a multiple of that."""
-    for part in cut(spread(), 40, 0):
+    for part in cut(spread(), 40, 0, now=T0):
         assert 20 <= len(part.orders) <= 60
         lats, lons = ([getattr(item.location, name) for item in part.orders.values()] for name in ("lat", "lon"))
         assert max(lats) - min(lats) + max(lons) - min(lons) < 4.2
-    assert [len(cut(spread(), 40, 0, times=times)) for times in (1, 2, 3, 8, 20)] == [4, 4, 6, 8, 11]
+    assert [len(cut(spread(), 40, 0, now=T0, times=times)) for times in (1, 2, 3, 8, 20)] == [4, 4, 6, 8, 11]
 
 
 def test_lines_turn() -> None:
-    """Each time other routes are together: within seven times a route has been with all those around it."""
+    """Each time other routes are together: within ten times a route has been with all those around it."""
     state = spread()
     with_: dict[str, set[str]] = {shift: set() for shift in state.shifts}
-    for turn in range(7):
-        for part in cut(state, 40, turn):
+    for turn in range(10):
+        for part in cut(state, 40, turn, now=T0):
             for shift in part.shifts:
                 with_[shift] |= part.shifts.keys()
     shifts = list(state.shifts)
@@ -149,16 +147,29 @@ def test_what_was_done_keeps_its_followers_near() -> None:
     state = replace(state, orders=state.orders | {follower.id: follower},
                     progress={shift: Progress(T0, False, (StopProgress(done, StopState.COMPLETED, T0, T0 + 60),))})  # fmt: skip
     assert kind_of(follower.stop_id) == "service"
-    part = next(part for part in cut(state, 40, 0) if follower.id in part.orders)
+    part = next(part for part in cut(state, 40, 0, now=T0) if follower.id in part.orders)
     assert shift in part.shifts
     problem = build(part, flat, flat, now=T0 + HOUR, freeze=0)
     assert next(task for task in problem.tasks if task.order_id == follower.id).bound_to == shift
 
 
+def test_shifts_that_are_over_have_no_district() -> None:
+    """Neither do they take a pinned order with them, nor does a district have no others."""
+    state = spread()
+    over = {f"d.night-{name}": replace(state.shifts[f"d.day-{name}"], id=f"d.night-{name}", start=T0 - 12 * HOUR, end=T0 - HOUR)
+            for name in "abcdefgh"}  # fmt: skip
+    pinned = order("x", 3.5, 3.5, pin=Pin(driver_id="d.a"))
+    state = replace(state, shifts=state.shifts | over, orders=state.orders | {pinned.id: pinned})
+    parts = cut(state, 40, 0, now=T0)
+    assert sorted(name for part in parts for name in part.shifts) == sorted(state.shifts.keys() - over.keys())
+    assert next(part for part in parts if pinned.id in part.orders).shifts.keys() >= {"d.day-a"}
+    assert all(part.orders for part in parts)
+
+
 def test_what_is_small_is_not_cut() -> None:
     """A state with no more stops than a district has is its only district."""
     state = spread(4)
-    assert cut(state, 40, 3) == [state]
+    assert cut(state, 40, 3, now=T0) == [state]
 
 
 def test_no_others_routes_are_understood() -> None:

@@ -18,10 +18,14 @@ from rq.serializers import JSONSerializer
 
 from ingest.settings import ROOT
 from ingest.store import keys, readers
+from routing import codec
+from routing.model import Snapshot
 from routing.roads import maps
-from tests.conftest import Shop, one_server, wait_for
+from routing.solve import checker
+from routing.solve.findings import Violation
+from tests.conftest import SPOTS, Shop, one_server, wait_for
 from tests.workers.test_rq import RQ, environment
-from workers import dispatcher, jobs, replan
+from workers import commit, dispatcher, districts, jobs, replan
 from workers.supervisor import rq_environment
 
 ORDERS, CREWS = 64, 8
@@ -32,7 +36,12 @@ def giant(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A depot that is larger than its policy says a district is, with a plan of repairs only."""
     monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
     monkeypatch.setenv("LASTLEG_STATE", str(shop.settings.state))
-    shop.depot(policy={"district_stops": 20, "improve_budget": 1.0, "min_gain": 1})
+    return grown(shop)
+
+
+def grown(shop: Shop, **clock: Any) -> Shop:
+    shop.depot(policy={"district_stops": 20, "improve_budget": 1.0, "min_gain": 1},
+               clock={"scale": 1, "start": "2030-01-01T08:00:00Z"} | clock)  # fmt: skip
     for number in range(CREWS):
         shop.crew(f"d{number}")
     network, dice = maps.network(ROOT / "data" / "helsinki.map"), np.random.default_rng(5)
@@ -96,7 +105,6 @@ def test_other_workers_help(giant: Shop, workers: int) -> None:
         time.sleep(0.05)
     assert cost(giant) < before
     assert metric(giant, 'lastleg_districts_total{who="helper"}') > 0
-    assert metric(giant, 'lastleg_districts_total{who="nobody"') == 0
 
 
 @one_server
@@ -136,6 +144,84 @@ def test_a_repair_ends_the_search_of_all(giant: Shop) -> None:
     jobs.improve("hel")
     os.waitpid(pid, 0)
     assert time.monotonic() - began < 20
+
+
+@one_server
+def test_a_window_that_passes_with_a_lost_district_is_mended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan in force breaks a rule in a district that nobody brings back: it is mended, and the others are not lost."""
+    monkeypatch.setenv("REDIS_URL", str(shop.settings.redis_url))
+    monkeypatch.setenv("LASTLEG_STATE", str(shop.settings.state))
+    giant = grown(shop, scale=60)
+    began = time.time()
+    window = {"from": "2030-01-01T08:00:00Z", "to": "2030-01-01T08:12:00Z"}
+    order = giant.order(SPOTS[3], windows=[window], lateness="hard", kind="collection")["id"]
+    giant.store.zadd(keys.shared_key("dirty"), {"hel": 0}, xx=True)
+    replan.repair(giant.store, giant.settings, "hel")
+    assert giant.call("GET", f"/v1/orders/{order}").json["status"] == "planned"
+
+    def dies(settings: object, depot_id: str, made: str, *, hands: int, seconds: float) -> None:
+        for number in range(8):
+            state = giant.store.hget(keys.districts(depot_id, made), f"state:{number}")
+            if state and order in state:
+                giant.store.lrem(keys.untaken(depot_id, made), 0, str(number))
+
+    monkeypatch.setattr(dispatcher, "call", dies)
+    time.sleep(max(0.0, began + 13 - time.time()))  # until the window is over
+    assert jobs.improve("hel") >= 1
+    assert giant.call("GET", f"/v1/orders/{order}").json["status"] == "unassigned"
+
+
+@one_server
+def test_what_is_not_searched_is_searched_again(giant: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that gains nothing, but has not seen all districts, does not end the improvement."""
+    giant.call("PATCH", "/v1/depots/hel", {"policy": {"min_gain": 50_000}})
+    replan.repair(giant.store, giant.settings, "hel")
+    monkeypatch.setattr(dispatcher, "call", lambda settings, depot_id, made, **_: giant.store.lpop(keys.untaken(depot_id, made)))
+    assert jobs.improve("hel") == 0
+    assert giant.store.zscore(keys.shared_key("improvable"), "hel") is not None
+    monkeypatch.undo()
+    monkeypatch.setenv("REDIS_URL", str(giant.settings.redis_url))
+    monkeypatch.setenv("LASTLEG_STATE", str(giant.settings.state))
+    assert jobs.improve("hel") == 0
+    assert giant.store.zscore(keys.shared_key("improvable"), "hel") is None
+
+
+@one_server
+def test_a_joined_plan_that_is_refused_is_kept(giant: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the state it was made from, and said to be refused."""
+    monkeypatch.setattr(checker, "check", lambda problem, plan: [Violation("cost", "hel", "as a test has it")])
+    with pytest.raises(replan.PlanRefused):
+        jobs.improve("hel")
+    kept = sorted(path.name for path in (giant.settings.state / "refused").iterdir())
+    assert kept == ["hel-2.plan.json", "hel-2.state.json"]
+    assert len(codec.loads((giant.settings.state / "refused" / kept[1]).read_bytes(), Snapshot).orders) == ORDERS
+
+
+@one_server
+def test_commits_that_are_refused_do_not_hold_up_a_job(giant: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver who moves on refuses a round: the next one is another job's, long before this one takes too long."""
+    monkeypatch.setattr(commit, "publish", lambda *_: (commit.Outcome.MOVED, "a stop"))
+    giant.call("PATCH", "/v1/depots/hel", {"policy": {"improve_budget": 2.5}})
+    replan.repair(giant.store, giant.settings, "hel")
+    began = time.monotonic()
+    assert jobs.improve("hel") == 0
+    assert time.monotonic() - began < 8
+    assert giant.store.zscore(keys.shared_key("improvable"), "hel") is not None
+
+
+@one_server
+def test_no_budget_is_no_fault(giant: Shop, workers: int) -> None:
+    """With nothing to search for, nothing is found."""
+    giant.call("PATCH", "/v1/depots/hel", {"policy": {"improve_budget": 0.0}})
+    replan.repair(giant.store, giant.settings, "hel")
+    assert jobs.improve("hel") == 0
+
+
+def test_late_findings_leave_nothing_behind(giant: Shop) -> None:
+    """Who brings back a district when the round is over writes nothing."""
+    key = keys.districts("hel", "over")
+    giant.store.eval(districts._BRING, 1, key, "routes:0", "{}")
+    assert not giant.store.exists(key)
 
 
 def test_help_that_comes_too_late_finds_nothing_to_do(giant: Shop) -> None:
