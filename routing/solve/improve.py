@@ -72,6 +72,7 @@ class Around:
             return
         if problem.hours is not None:
             then = clock()
+            self.until -= then - self._began  # what does not hold is put elsewhere, which takes arrays of its own
             held = [settle(problem, option, stop=early) for option in dict.fromkeys((came, self.answer))]
             self.answer = min(held, key=lambda option: (not drivable(problem, option), total(problem, option)))
             self.until -= 1.5 * (clock() - then)  # so long does it take to judge what is found
