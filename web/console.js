@@ -369,8 +369,8 @@ function showProposal() {
   }
   const plan = told.plan;
   const answer = async (how) => {
+    if (holds(panel)) panel.firstChild.focus(); // while it can be told: a button that is disabled has no focus
     for (const button of panel.querySelectorAll("button")) button.disabled = true;
-    if (holds(panel)) panel.firstChild.focus();
     try {
       await call("POST", `/v1/depots/${depot.id}/proposals/${told.proposal_id}/${how}`);
       note(how === "accept" ? "The plan is in force." : "The plan is discarded.");
