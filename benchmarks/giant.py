@@ -22,7 +22,7 @@ from typing import Any
 from app import create_app
 from benchmarks.load import running, tell
 from benchmarks.memory import StoreAlone
-from benchmarks.timing import one_core
+from benchmarks.timing import one_core, status_mb
 from ingest.auth import Role, make_key
 from ingest.settings import ROOT, Settings
 from ingest.store import keys, readers
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--map", type=Path, default=ROOT / "data" / "helsinki.map", help="a .map file")
     parser.add_argument("--stops", type=int, default=5000)
     parser.add_argument("--district", type=int, default=None, help="stops; the policy's default unless said")
-    parser.add_argument("--budget", type=float, default=10.0, help="seconds of a round")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of a round")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", type=lambda text: [float(part) for part in text.split(",")], default=[60.0, 120.0, 240.0],
                         help="processor seconds, by commas")  # fmt: skip
@@ -95,7 +95,6 @@ class Improvers(StoreAlone):
             self._spawn(name)
         while len(readers.workers_at(client, "improve")) < self.workers:
             time.sleep(0.05)
-
 
     def halt(self) -> None:
         """Stop, for what is measured next to have the machine."""
@@ -161,11 +160,10 @@ def _processor(pid: int) -> tuple[float, float]:
     """Processor seconds of a process and all its children, also of those that have ended, and the most memory of one (MB)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        mb = status_mb("VmHWM", pid)
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0.0, 0.0
-    mb = next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
     below = [_processor(int(child)) for child in children]
     return sum(map(int, fields[11:15])) / 100 + sum(cpu for cpu, _ in below), max([mb, *(other for _, other in below)])
 
@@ -184,9 +182,7 @@ def _undivided(settings: Settings, snapshot: Snapshot, at: float, seconds: float
     found = improve.improve(problem, current(problem), budget=left, warm=GIANT, clock=time.process_time)
     spent = time.process_time() - began
     assert drivable(problem, found)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    mb = next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    return {"cpu_s": round(spent, 1), "cost": total(problem, found), "mb": round(mb)}
+    return {"cpu_s": round(spent, 1), "cost": total(problem, found), "mb": round(status_mb("VmHWM"))}
 
 
 if __name__ == "__main__":

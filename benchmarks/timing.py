@@ -42,16 +42,23 @@ class Peak:
         try:
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
-            self._before = _status("VmRSS")
+            self._before = status_mb("VmRSS")
         except (OSError, AttributeError):
             self._before = math.nan
         return self
 
     def __exit__(self, *_: object) -> None:
         if not math.isnan(self._before):
-            self.mb = round(max(0.0, _status("VmHWM") - self._before), 1)
+            self.mb = round(max(0.0, status_mb("VmHWM") - self._before), 1)
 
 
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+def status_mb(name: str, pid: int | str = "self") -> float:
+    """What Linux says of a process's memory: `VmRSS`, what is resident, or `VmHWM`, the most that was (MB).
+
+    Raises
+    ------
+    OSError
+        If there is no such process.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)

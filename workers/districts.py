@@ -13,7 +13,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from math import ceil
 
 import msgspec
@@ -35,6 +34,7 @@ from routing.solve.repair import repair
 from routing.solve.stopping import Stop
 from workers import dispatcher
 from workers.formulation import problem_of
+from workers.found import Found
 
 log = logging.getLogger(__name__)
 
@@ -68,34 +68,17 @@ class Round(msgspec.Struct, frozen=True):
     searchers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search has come to, of a problem as a whole.
-
-    `unassigned` are reasons, where they are known already. It is not `complete` if part of the depot has not been searched, and
-    `divided` if it was in districts: then legs are known within these only.
-    """
-
-    problem: Problem
-    solution: Solution
-    engine: str
-    touched: set[str] = field(default_factory=set)
-    unassigned: tuple[Unassigned, ...] | None = None
-    complete: bool = True
-    divided: bool = False
-
-
-def of(client: Store, snapshot: Snapshot, at: float) -> list[Snapshot]:
-    """The districts of a depot at a real time (s); one where it is not larger than its policy says a district is."""
-    depot, searchers = snapshot.depot, 1 + readers.idle_at(client, "improve")
+def of(snapshot: Snapshot, at: float, searchers: int) -> list[Snapshot]:
+    """The districts of a depot at a real time (s), for so many to search: one, if it is not larger than its policy says that is."""
+    depot = snapshot.depot
     return cut(snapshot, depot.policy.district_stops, snapshot.version, now=depot.clock.depot(at), times=searchers)
 
 
-def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Sequence[Snapshot], *, budget: float,
+def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Sequence[Snapshot], *, searchers: int, budget: float,
            stop: Stop) -> Found:  # fmt: skip
-    """Search all districts for `budget` real seconds with all workers that are free, and join what was found."""
+    """Search all districts for `budget` real seconds with so many workers at once, and join what was found."""
     depot, at, made = snapshot.depot, time.time(), secrets.token_hex(6)
-    searchers = min(len(districts), 1 + readers.idle_at(client, "improve"))
+    searchers = min(len(districts), searchers)
     around = AROUND_S * (1 + len(snapshot.orders) / 1000)
     engine = "improve" if depot.policy.engine == "portfolio" else depot.policy.engine  # the other core has a district of its own
     told = Round(snapshot.version, at, budget + around, at + budget, engine, searchers)
@@ -115,8 +98,9 @@ def search(client: Store, settings: Settings, snapshot: Snapshot, districts: Seq
     joined = Joined(problems, snapshot)
     used = engine if all(engines.able(engine, problem, budget) == engine for problem in problems) else "improve"
     reasons = _reasons(readers.plan(client, depot.id), problems, solutions)
-    return Found(joined.problem, joined.solution(solutions), used, {stop for _, touched in posed for stop in touched}, reasons,
-                 complete=len(found) == len(problems), divided=True)  # fmt: skip
+    touched = set[str]().union(*(stops for _, stops in posed))
+    complete = len(found) == len(problems)
+    return Found(joined.problem, joined.solution(solutions), used, touched, reasons, complete=complete, divided=True)
 
 
 def help_out(client: Store, settings: Settings, depot_id: str, made: str, *, stop_of: Callable[[int], Stop]) -> int:

@@ -23,8 +23,8 @@ from routing.solve.stopping import Stop, never
 from workers import commit, districts
 from workers.commit import Outcome, Work
 from workers.dispatcher import SOON_S
-from workers.districts import Found
 from workers.formulation import problem_of
+from workers.found import Found
 from workers.lease import TURN_S
 from workers.quarantine import Tried
 
@@ -131,9 +131,10 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
         budget = _share(client, snapshot.depot.policy.improve_budget)
         timings = {"wait": (begin - min((trigger.at for trigger in snapshot.improving), default=begin)) * 1000}
         stop = partial(_interrupted, client, depot_id, snapshot.version)
-        parts = districts.of(client, snapshot, time.time())
+        searchers = 1 + readers.idle_at(client, "improve")
+        parts = districts.of(snapshot, time.time(), searchers)
         if len(parts) > 1:
-            search = partial(districts.search, client, settings, snapshot, parts, budget=budget, stop=stop)
+            search = partial(districts.search, client, settings, snapshot, parts, searchers=searchers, budget=budget, stop=stop)
             found = _timed(timings, "solve", search)
         else:
             found = _searched(settings, snapshot, budget, stop, timings)
@@ -153,7 +154,11 @@ def improve(client: Store, settings: Settings, depot_id: str) -> int:
 
 def district(client: Store, settings: Settings, depot_id: str, made: str) -> int:
     """Help to improve a giant depot: search districts of a round that nobody has taken yet; how many."""
-    return districts.help_out(client, settings, depot_id, made, stop_of=partial(partial, _interrupted, client, depot_id))
+
+    def stop_of(version: int) -> Stop:
+        return partial(_interrupted, client, depot_id, version)
+
+    return districts.help_out(client, settings, depot_id, made, stop_of=stop_of)
 
 
 def _searched(settings: Settings, snapshot: Snapshot, budget: float, stop: Stop, timings: dict[str, float]) -> Found:

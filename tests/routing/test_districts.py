@@ -19,7 +19,6 @@ from routing.model import (
     Snapshot,
     StopProgress,
     StopState,
-    kind_of,
 )
 from routing.solve import repair
 from routing.solve.checker import check
@@ -146,7 +145,6 @@ def test_what_was_done_keeps_its_followers_near() -> None:
     follower = order("x", 3.5, 3.5, "service", relations=(Relation(RelationKind.SAME_DRIVER, order_id=finished.id),))
     state = replace(state, orders=state.orders | {follower.id: follower},
                     progress={shift: Progress(T0, False, (StopProgress(done, StopState.COMPLETED, T0, T0 + 60),))})  # fmt: skip
-    assert kind_of(follower.stop_id) == "service"
     part = next(part for part in cut(state, 40, 0, now=T0) if follower.id in part.orders)
     assert shift in part.shifts
     problem = build(part, flat, flat, now=T0 + HOUR, freeze=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -78,6 +79,15 @@ def test_plans_hold_at_the_hours_they_are_driven_in(seed: int) -> None:
     start = checked(problem, repair.repair(problem))
     found = checked(problem, improve.improve(problem, start, budget=60, iterations=100))
     assert total(problem, found) <= total(problem, start)
+
+
+def test_a_search_leaves_time_to_hold_what_it_finds_to_the_hours() -> None:
+    """As much as it took to begin: of thousands of stops it would otherwise lose all that it has found."""
+    ticks = itertools.count()
+    problem = with_hours(random_situation(3)[0].problem(), 3)
+    around = improve.Around(problem, None, budget=1000.0, stop=lambda: False, endless=False, clock=lambda: float(next(ticks)))
+    assert around.arrays is not None
+    assert around.until <= 1000 - (next(ticks) - 1)
 
 
 @settings(max_examples=40, deadline=None)
