@@ -19,7 +19,7 @@ from routing.roads.travel import UNREACHABLE
 from routing.solve import improve, ortools_engine, portfolio, pyvrp_engine, repair
 from routing.solve.checker import check
 from routing.solve.plan import publishable
-from routing.solve.problem import Problem, Solution
+from routing.solve.problem import Problem, Solution, of_routes
 
 Peer = Callable[[Problem, Solution | None, float, int], Solution]
 
@@ -67,8 +67,7 @@ def _vroom(problem: Problem, initial: Solution | None, budget: float, seed: int)
     for vehicle, kind, job in zip(found["vehicle_id"], found["type"], found["id"], strict=True):
         if kind == "job":
             routes[int(vehicle)].append(int(job))
-    placed = {task for route in routes for task in route}
-    return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+    return of_routes(problem, routes)
 
 
 def _portfolio(problem: Problem, initial: Solution | None, budget: float, seed: int) -> Solution:

@@ -24,7 +24,7 @@ from benchmarks.solve import best_known, files, options, result, table
 from benchmarks.timing import one_core
 from routing.model import OrderKind
 from routing.solve import instances
-from routing.solve.problem import Problem, Solution
+from routing.solve.problem import Problem, Solution, of_routes
 
 CASES = ("+1", "+10", "-5", "+20%")
 
@@ -119,9 +119,7 @@ def _without(problem: Problem, some: set[int]) -> Problem:
 
 def in_force(problem: Problem) -> Solution:
     """The plan in force as far as its stops still keep their windows."""
-    routes = tuple(crew.base for crew in problem.crews)
-    placed = {task for route in routes for task in route}
-    return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+    return of_routes(problem, [crew.base for crew in problem.crews])
 
 
 def one_more(path: Path, kept: dict[str, Any]) -> Problem:

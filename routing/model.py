@@ -7,6 +7,7 @@ both ends are inclusive. Nothing here reads a clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,7 +45,7 @@ class TimeWindow:
 
 
 class OrderKind(StrEnum):
-    """What a shipper asks for.
+    """What a shipper asks for, and (`reload`) what nobody does: that a vehicle comes back to the depot for more.
 
     A delivery's goods start at the depot, a collection's end there; a transport's are picked up on the way and delivered by
     the same vehicle. It has two stops, all others have one.
@@ -54,6 +55,7 @@ class OrderKind(StrEnum):
     COLLECTION = "collection"
     SERVICE = "service"
     TRANSPORT = "transport"
+    RELOAD = "reload"
 
 
 class Dispatch(StrEnum):
@@ -427,9 +429,12 @@ class Order:
 PICKUP = ".pickup"
 """How the id of a transport's first stop ends."""
 
+RELOAD = ".reload"
+"""How the id of a stop ends at which a shift comes back to the depot."""
+
 
 def kind_of(stop_id: str) -> str:
-    """What is done at a stop: `delivery`, `collection`, `service` or `pickup`."""
+    """What is done at a stop: `delivery`, `collection`, `service`, `pickup` or `reload`."""
     return stop_id.rpartition(".")[2]
 
 
@@ -498,6 +503,7 @@ class Shift:
     """Driver + vehicle + hours + places. `end_location=None` ends at the last stop; `overtime` (s) may follow, at a price.
 
     A `locked` one's route stays as it is. `breaks` are taken in their order. With `other_ends` it ends at the nearest of all ends.
+    It may come back to the depot `reloads` times, for `reload_time` seconds each.
     """
 
     id: str
@@ -514,6 +520,22 @@ class Shift:
     limits: Limits = Limits()
     breaks: tuple[Break, ...] = ()
     other_ends: tuple[Location, ...] = ()
+    reloads: int = 0
+    reload_time: int = 900
+
+
+def reloads(shift: Shift, depot: Depot) -> tuple[Order, ...]:
+    """The stops at which a shift may come back to the depot: orders that nobody has given."""
+    return tuple(Order(f"{shift.id}.{number}", shift.depot_id, shift.tenant, "", OrderKind.RELOAD, depot.location,
+                       service_time=shift.reload_time, demand=(0,) * len(depot.dimensions))
+                 for number in range(1, shift.reloads + 1))  # fmt: skip
+
+
+def reloads_of(stops: Iterable[str], shifts: Mapping[str, Shift], depot: Depot) -> dict[str, Order]:
+    """Those among some stops, by `order_of`, as far as their shifts are known and may come back so often."""
+    asked = {order_of(stop) for stop in stops if stop.endswith(RELOAD)}
+    known = [shifts[shift] for shift in sorted({order_of(order) for order in asked} & shifts.keys())]
+    return {order.id: order for shift in known for order in reloads(shift, depot) if order.id in asked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -757,3 +779,8 @@ class Snapshot:
     breaks: dict[str, int] = field(default_factory=dict)
     rested: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     related: dict[str, str] = field(default_factory=dict)
+
+    def order(self, stop_id: str) -> Order | None:
+        """What a stop is for, be it open or not, as far as that is known here."""
+        order = order_of(stop_id)
+        return self.orders.get(order) or self.closed.get(order) or reloads_of([stop_id], self.shifts, self.depot).get(order)

@@ -150,6 +150,8 @@ def rich_problem(seed: int, **size: int) -> Problem:
     if maybe():
         where = [None, *range(len(problem.places))]
         crews = [replace(crew, break_places=tuple(where[rng.integers(len(where))] for _ in crew.breaks)) for crew in crews]
+    if maybe():
+        tasks, crews = _reloading(rng, tasks, crews, len(problem.places))
     return with_ends(replace(problem, tasks=with_locks(tasks, crews), crews=tuple(crews), policy=policy))
 
 
@@ -187,6 +189,32 @@ def _related(rng: np.random.Generator, tasks: list[Task], shifts: list[str]) -> 
         if rng.random() < 0.1:
             found[number] = replace(found[number], parted_from=frozenset(rng.choice(shifts, 1).tolist()))
     return found
+
+
+def _reloading(rng: np.random.Generator, tasks: list[Task], crews: list[Crew], places: int) -> tuple[list[Task], list[Crew]]:
+    """Some may come back to the depot; some are on their way there, or have planned to."""
+    found, able = list(tasks), []
+    like = next((task for task in tasks if task.pair is None), None)
+    for crew in crews:
+        count = int(rng.integers(0, 3)) if like is not None else 0
+        numbers = tuple(range(len(found), len(found) + count))
+        for number in numbers:
+            assert like is not None
+            found.append(replace(
+                like, stop_id=f"{crew.shift_id}.{number}.reload", order_id=f"{crew.shift_id}.{number}", kind=OrderKind.SERVICE,
+                place=int(rng.integers(places)), windows=(), hard=False, service_time=int(rng.integers(0, 900)),
+                demand=tuple(0 for _ in like.demand), skills=frozenset(), priority=0, declined_by=frozenset(), goods_on=None,
+                was_unassigned=False, setup_time=0, excluded=frozenset(), not_before=None, promised=None, only=None, position=None,
+                relations=(), bound_to=None, parted_from=frozenset(), reload_of=crew.shift_id))  # fmt: skip
+        crew = replace(crew, reloads=numbers, collected=tuple(int(rng.integers(0, load + 1)) for load in crew.load))
+        if numbers and crew.departed and not crew.locked and rng.random() < 0.4:
+            if crew.frozen and rng.random() < 0.5:
+                crew = replace(crew, frozen=(*crew.frozen, numbers[0]))
+            else:
+                at = int(rng.integers(0, len(crew.base) + 1))
+                crew = replace(crew, base=(*crew.base[:at], numbers[0], *crew.base[at:]))
+        able.append(crew)
+    return found, able
 
 
 def _position(rng: np.random.Generator) -> Turn | int:

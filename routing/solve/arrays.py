@@ -18,8 +18,8 @@ from routing.solve import kernel as k
 from routing.solve.alike import recognized
 from routing.solve.evaluation import bars, evaluate, unassigned_price
 from routing.solve.pauses import Wheel
-from routing.solve.problem import Crew, Problem, Solution, Task
-from routing.solve.rules.capacity import after_prefix
+from routing.solve.problem import Crew, Problem, Solution, Task, of_routes
+from routing.solve.rules.capacity import after_prefix, collected
 from routing.solve.rules.changes import held
 from routing.solve.rules.limits import limited, room
 from routing.solve.rules.pins import rank as rank_of
@@ -59,7 +59,8 @@ class Arrays:
         self.wheels = [Wheel(crew) if crew.rests else None for crew in problem.crews]
         self.prefixes = [walk(problem, crew, crew.frozen, wheel) for crew, wheel in zip(problem.crews, self.wheels, strict=True)]
         self.zero = min([problem.now, *(crew.ready for crew in problem.crews)]) - 1
-        self.tasks = [number for number in range(len(problem.tasks)) if number not in problem.fixed]
+        self.tasks = sorted((number for number in range(len(problem.tasks)) if number not in problem.fixed),
+                            key=lambda number: problem.tasks[number].reload_of is not None)  # fmt: skip
         self.number = {task: u for u, task in enumerate(self.tasks)}
         self._fill(neighbours, stop)
         self.constant = self._constant()
@@ -67,7 +68,7 @@ class Arrays:
     @property
     def apart(self) -> bool:
         """Whether no rule is about several routes: then routes of different plans may stand side by side."""
-        return not self.rules & k.RELATED and self.problem.policy.max_moves_per_driver is None
+        return not self.rules & (k.RELATED | k.RELOADED) and self.problem.policy.max_moves_per_driver is None
 
     def _fill(self, neighbours: bool, stop: Stop) -> None:
         problem, n, crews = self.problem, len(self.tasks), len(self.problem.crews)
@@ -79,13 +80,13 @@ class Arrays:
         self.price[:, [k.PAIR, k.MATES]] = -1
         self.node[:, k.WINDOW] = self.node[:, k.OWNER] = self.node[:, k.BEFORE] = -1
         self.node[:, k.DUE] = k.BEYOND
-        kinds = {task.kind for task in tasks if any(task.demand)}
-        self.mixed = {OrderKind.COLLECTION, OrderKind.DELIVERY} <= kinds
+        kinds, reloads = {task.kind for task in tasks if any(task.demand)}, any(crew.reloads for crew in problem.crews)
+        self.mixed = {OrderKind.COLLECTION, OrderKind.DELIVERY} <= kinds or reloads
         self.rows: list[tuple[int, int]] = []
         self.resting: dict[tuple[tuple[int, int], ...], int] = {}
         self._tasks(tasks, axes)
         self.rules = (k.LIMITED * any(limited(crew) or crew.rests for crew in problem.crews)
-                      + k.NUMBERED * bool((self.price[:, k.NUMBER] % k.END).any()))  # fmt: skip
+                      + k.NUMBERED * bool((self.price[:, k.NUMBER] % k.END).any()) + k.RELOADED * reloads)  # fmt: skip
         self.crew = np.zeros((crews, k.AMOUNTS + 2 * axes + k.LIMITS * bool(self.rules & k.LIMITED)), np.int64)
         places = self._crews(axes)
         self._owners()
@@ -116,7 +117,9 @@ class Arrays:
         node[:, k.LOC] = np.arange(n)
         node[:, k.SERVICE] = [task.service_time for task in tasks]
         node[:, k.CLOSE] = k.BEYOND
-        price[:, k.LEFT_OUT] = [unassigned_price(task) for task in tasks]
+        price[:, k.LEFT_OUT] = [unassigned_price(task) if task.reload_of is None else 0 for task in tasks]
+        price[:, k.GOODS] = [k.RELOAD if task.reload_of is not None else k.AT_DEPOT if task.at_depot
+                             else k.TO_DEPOT if task.to_depot else 0 for task in tasks]  # fmt: skip
         simple = [u for u, task in enumerate(tasks) if len(task.windows) == 1 and task.not_before is None]
         self._one_window(simple, [tasks[u] for u in simple])
         for u, task in enumerate(tasks):
@@ -134,7 +137,7 @@ class Arrays:
                 price[u, k.NUMBER] = task.position if isinstance(task.position, int) else k.END * (task.position is Turn.LAST)
             if task.kind is OrderKind.COLLECTION:
                 price[u, k.CHANGES : k.CHANGES + axes] = task.demand
-            elif task.kind is OrderKind.DELIVERY and task.goods_on is None and task.pair is None:
+            elif task.at_depot:
                 price[u, k.CHANGES : k.CHANGES + axes] = [-amount for amount in task.demand]
                 price[u, k.CHANGES + axes :] = task.demand
             elif task.kind is OrderKind.DELIVERY and self.mixed:  # aboard; where nothing joins, it weighs on nothing
@@ -197,7 +200,9 @@ class Arrays:
             self.crew[v, k.FIXED] = 0 if self.crew[v, k.ROAD] else crew.costs.fixed
             self.crew[v, k.BEHIND] = len(crew.done) + len(crew.frozen)
             self.crew[v, k.MOST_MOVES] = k.BEYOND if most is None or not crew.departed else most
-            loads = after_prefix(problem, crew)
+            loads, reloaded = after_prefix(problem, crew), any(problem.tasks[number].reload_of for number in crew.frozen)
+            self.crew[v, k.LOADS] = int(not crew.departed or reloaded)
+            self.price[n + v, k.CHANGES : k.CHANGES + axes] = collected(problem, crew)
             if self.rules & k.LIMITED:
                 self.crew[v, [k.MOST_STOPS - k.LIMITS, k.MOST - k.LIMITS, k.MOST + 1 - k.LIMITS]] = room(problem, crew)
                 self.crew[v, k.RESTS - k.LIMITS] = self._rests(crew, self.wheels[v], row, places)
@@ -357,6 +362,7 @@ class Arrays:
         """The same problem in the same state, for a search of its own beside this one."""
         other = copy.copy(self)
         other.live, other.keys = k.Live(*map(np.copy, self.live)), self.keys.copy()
+        other.constants = self.constants._replace(price=self.price.copy())  # of reloads it changes while they are looked at
         return other
 
     def go_on_from(self, solution: Solution) -> None:
@@ -394,8 +400,7 @@ class Arrays:
                 x = following[x]
             routes.append(tuple(route))
         routes = self.recognized(routes)
-        placed = {task for route in routes for task in route}
-        return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+        return of_routes(self.problem, routes)
 
     def recognized(self, routes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """Routes, given out so that nobody swaps for nothing; see `alike`."""

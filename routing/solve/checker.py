@@ -118,7 +118,7 @@ def _served_once(problem: Problem, plan: Plan, tasks: dict[str, Task]) -> list[V
         other = None if task.pair is None else problem.tasks[task.pair].stop_id
         if times[stop] and task.order_id in reasons and (other is None or times[other]):
             found.append(Violation("served_and_unassigned", stop, "it is in a route and unassigned"))
-        if not times[stop] and not reasons.get(task.order_id):
+        if not times[stop] and not reasons.get(task.order_id) and task.reload_of is None:
             found.append(Violation("lost", stop, "it is in no route and has no reason"))
     known = {task.order_id for task in problem.tasks}
     found += [Violation("unknown_order", order, "no such open order") for order in reasons if order not in known]
@@ -323,7 +323,7 @@ def _cost(problem: Problem, ways: list[Way]) -> int:
         if way.over > crew.shift_end:
             cost += min(CAP, (way.over - crew.shift_end) * policy.overtime_price)
     served = {stop.task.stop_id for way in ways for stop in way.stops}
-    left = {task.order_id: task.priority for task in problem.tasks if task.stop_id not in served}
+    left = {task.order_id: task.priority for task in problem.tasks if task.stop_id not in served and task.reload_of is None}
     return cost + sum(LEFT_OUT * (priority + 10) // 10 for priority in left.values())
 
 
@@ -340,7 +340,8 @@ def _changes(problem: Problem, ways: list[Way]) -> tuple[int, int, int]:
                 if position >= len(crew.frozen):
                     place[stop.task.stop_id] = (crew.shift_id, before, stop.begun)
                 before = stop.task.stop_id
-    served = {stop.task.stop_id for way in ways for stop in way.stops}
+    served = {stop.task.stop_id for way in ways for stop in way.stops} | {
+        task.stop_id for task in problem.tasks if task.reload_of is not None}  # fmt: skip
     moved += len(place.keys() - served)
     for way in ways:
         previous: Passed | None = None

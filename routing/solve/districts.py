@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from routing.model import Progress, RelationKind, Snapshot, order_of
 from routing.roads.travel import UNREACHABLE, Matrix
-from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds, in_play, related
+from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds, in_play, of_routes, related
 
 T = TypeVar("T")
 
@@ -224,6 +224,7 @@ def _moved_crew(crew: Crew, first: int, place: int) -> Crew:
         crew, place=place + crew.place, end_place=None if crew.end_place is None else place + crew.end_place,
         end_places=tuple(place + end for end in crew.end_places),
         break_places=tuple(None if spot is None else place + spot for spot in crew.break_places),
+        reloads=tuple(first + task for task in crew.reloads),
         frozen=tuple(first + task for task in crew.frozen), base=tuple(first + task for task in crew.base),
     )  # fmt: skip
 
@@ -245,5 +246,4 @@ def understood(problem: Problem, routes: Mapping[str, Sequence[str]]) -> Solutio
     found = tuple(tuple(index[stop] for stop in routes[crew.shift_id]) for crew in problem.crews)
     if any(route[: len(crew.frozen)] != crew.frozen for crew, route in zip(problem.crews, found, strict=True)):
         return None
-    placed = {task for route in found for task in route}
-    return Solution(found, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+    return of_routes(problem, found)

@@ -80,6 +80,8 @@ def able(name: str, problem: Problem, budget: float) -> str:
     if name == "ortools":
         from routing.solve import ortools_engine
 
+        if any(crew.reloads for crew in problem.crews):
+            return "improve"
         return name if ORTOOLS_LEG_S * ortools_engine.legs(problem) <= budget / 2 else "improve"
     return name
 

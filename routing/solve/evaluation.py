@@ -70,7 +70,7 @@ def bars(problem: Problem, tasks: Sequence[int]) -> NDArray[np.uint8]:
     for u, (number, task) in enumerate(zip(tasks, asked, strict=True)):
         aboard = task.goods_on is not None
         like = (task.skills, task.declined_by, task.excluded, task.only, task.kind, aboard, task.pair is None, task.locked,
-                task.bound_to, task.parted_from)  # fmt: skip
+                task.bound_to, task.parted_from, task.reload_of)  # fmt: skip
         if like not in plain:
             anybody = replace(task, goods_on=_NOBODY) if aboard else task
             plain[like] = np.array([barred(crew, anybody) is not None for crew in crews], np.uint8)

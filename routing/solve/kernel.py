@@ -36,13 +36,14 @@ LOC, SERVICE, OPEN, CLOSE, DUE, WINDOW, OWNER, BEFORE = 8, 9, 10, 11, 12, 13, 14
 
 STOPS, LATENESS, STAMP, MOVES, TRIED = 0, 1, 2, 3, 4
 """Columns of `crew` that change; the amounts on board of each dimension follow from `AMOUNTS` on."""
-FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING, BEHIND = 5, 6, 7, 8, 9, 10, 11, 12
+FIXED, BASE, KIND, PROFILE, MOST_MOVES, ROAD, ENDING, BEHIND, LOADS = 5, 6, 7, 8, 9, 10, 11, 12, 13
 """Columns of `crew` that stay: cost of use, cost of staying empty, kind (alike crews), matrix, bound of `MOVES`, departed,
-kind of ending (crews that may take over each other's tails), stops made or frozen."""
-AMOUNTS = 13
+kind of ending (crews that may take over each other's tails), stops made or frozen, whether goods from the depot are aboard at the
+start."""
+AMOUNTS = 14
 
-NUMBERED, LIMITED, RELATED = 1, 2, 4
-"""Bits of `rules`: stops pinned to a position; limits or rests; relations between tasks. Plain problems have none, and
+NUMBERED, LIMITED, RELATED, RELOADED = 1, 2, 4, 8
+"""Bits of `rules`: stops pinned to a position; limits or rests; relations between tasks; reloads. Plain problems have none, and
 nothing to pay for them but to see that."""
 
 MOST, MOST_STOPS, RESTS = 2, 4, 5
@@ -52,11 +53,16 @@ stand the seconds at the wheel between two rests and how long these last; those 
 of each break the first and the last moment it may begin at, its length and its place (plus 1; 0: anywhere), up to a row (0, -1)."""
 LIMITS = 6
 
-LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES = range(11)
+LEFT_OUT, LATE, LATE_FROM, SHIFTED, PROMISE, MOVE, REORDER, PAIR, SECOND, NUMBER, MATES, GOODS = range(12)
 """Columns of `price`, a row per node: prices (of one second for LATE and SHIFTED), the moments they count from, the
 other half of a pair (or -1), 1 for the delivery of one, the position it is pinned to (0: none, `END`: last), and the row of its
-relations (-1: none). For each dimension follow the change of the load there, and what joins at the start for it."""
-CHANGES = 11
+relations (-1: none), and what its goods are. For each dimension follow the change of the load there (of a start: what was
+collected), and what joins at the start, or at a reload, for it."""
+CHANGES = 12
+
+AT_DEPOT, RELOAD, TO_DEPOT = 1, 2, 3
+"""Goods that come aboard at the depot, a reload there, and goods that leave a van there; 0 for all others. Reloads are the last
+tasks, cost nothing to leave out, and are in no list of what is: one comes with a task that needs it, and goes when none does."""
 
 TOGETHER, APART, AFTER, AHEAD, BEHIND_IT, IN_FRONT = 0, 1, 2, 3, 4, 5
 """Relations: a row (relation, other task) each, up to (-1, -1). On the same crew or not; after or ahead of it there; right behind
@@ -208,9 +214,70 @@ def price_lateness(fixed, live, v):
     live.crew[v, LATENESS] = cost
 
 
+@tight(LIVE_TYPE, _I8, _I8, _I8)
+def look_back(live, first, last, k):
+    """The most on board from each node on, up to `last`: back to `first`."""
+    load, x = live.load, last
+    most = np.int64(load[last, k, 0])
+    while True:
+        most = max(most, np.int64(load[x, k, 0]))
+        load[x, k, 2] = most
+        if x == first:
+            return
+        x = np.int64(live.node[x, PREV])
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
+def price_trips(fixed, live, v):
+    """As `price_loads`, for a route with reloads: the most before and from there on is that of the trip from one to the next."""
+    node, crew, load, price, n = live.node, live.crew, live.load, fixed.price, fixed.n
+    x, loaded, good = np.int64(node[n + v, NEXT]), crew[v, LOADS] > 0, True
+    while x < n:
+        loaded = loaded or price[x, GOODS] == RELOAD
+        good = good and (loaded or price[x, GOODS] != AT_DEPOT)
+        x = np.int64(node[x, NEXT])
+    for k in range(fixed.dimensions):
+        capacity = crew[v, AMOUNTS + fixed.dimensions + k]
+        first, on_board, gathered = n + v, np.int64(0), price[n + v, CHANGES + k]
+        while True:
+            x, joining = np.int64(node[first, NEXT]), np.int64(0)
+            while x < n and price[x, GOODS] != RELOAD:
+                joining += price[x, CHANGES + fixed.dimensions + k]
+                x = np.int64(node[x, NEXT])
+            beyond, last = x, first
+            on_board += joining
+            good = good and (joining == 0 or on_board <= capacity)
+            most = on_board
+            load[first, k, 0] = on_board
+            load[first, k, 1] = most
+            x = np.int64(node[first, NEXT])
+            while x != beyond:
+                change = price[x, CHANGES + k]
+                on_board += change
+                good = good and (change <= 0 or on_board <= capacity)
+                if price[x, GOODS] == TO_DEPOT:
+                    gathered += change
+                most = max(most, on_board)
+                load[x, k, 0] = on_board
+                load[x, k, 1] = most
+                last, x = x, np.int64(node[x, NEXT])
+            look_back(live, first, last, k)
+            if beyond >= n:
+                load[beyond, k, 0] = on_board
+                load[beyond, k, 1] = most
+                load[beyond, k, 2] = on_board
+                break
+            on_board -= gathered
+            gathered = np.int64(0)
+            first = beyond
+    return good
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, returns=types.boolean)
 def price_loads(fixed, live, v):
     """Loads along a route, again. False if something a plan may change is over capacity."""
+    if fixed.rules & RELOADED:
+        return price_trips(fixed, live, v)
     node, crew, load, price = live.node, live.crew, live.load, fixed.price
     s, e = fixed.n + v, fixed.n + fixed.crews + v
     good = True
@@ -239,14 +306,7 @@ def price_loads(fixed, live, v):
         load[e, k, 0] = on_board
         load[e, k, 1] = most
         load[e, k, 2] = on_board
-        x = np.int64(node[e, PREV])
-        most = on_board
-        while True:
-            most = max(most, np.int64(load[x, k, 0]))
-            load[x, k, 2] = most
-            if x == s:
-                break
-            x = np.int64(node[x, PREV])
+        look_back(live, s, np.int64(node[e, PREV]), k)
     return good
 
 
@@ -566,6 +626,11 @@ def link(fixed, live, u, i):
 def restore(fixed, live):
     """Back to the routes as they were saved."""
     node, saved, total, crew = live.node, live.saved, live.total, live.crew
+    for x in range(fixed.n - 1 if fixed.rules & RELOADED else -1, -1, -1):  # those that were not there are in no list
+        if fixed.price[x, GOODS] != RELOAD:
+            break
+        if node[x, CREW] >= 0 and crew[node[x, CREW], STAMP] == total[STAMP_NOW]:
+            node[x, CREW] = -1
     for b in range(total[SAVED]):
         x = saved[b, 8]
         for k in range(8):
@@ -598,7 +663,10 @@ def excess(fixed, live, u, i, j, v):
         if not fixed.mixed:
             over = crew[v, AMOUNTS + k] + abs(change) - capacity
         elif change > 0:
-            over = max(np.int64(live.load[i, k, 0]), np.int64(live.load[j, k, 2])) + change - capacity
+            over = np.int64(live.load[i, k, 0])
+            if price[j, GOODS] != RELOAD:
+                over = max(over, np.int64(live.load[j, k, 2]))
+            over += change - capacity
         else:
             joining = price[u, CHANGES + fixed.dimensions + k]
             over = live.load[i, k, 1] + joining - capacity if joining > 0 else np.int64(0)
@@ -722,8 +790,49 @@ def torn(fixed, live, v, u, i, j, x):
 
 
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
+def in_their_trips(fixed, live, v, i, u, k, w):
+    """Whether goods from the depot, or for it, can be aboard with u after i; and with a reload u after i and w after k."""
+    node, price, crew, n, load = live.node, fixed.price, live.crew, fixed.n, live.load
+    if price[u, GOODS] == AT_DEPOT:
+        x = i
+        while x < n and price[x, GOODS] != RELOAD:
+            x = np.int64(node[x, PREV])
+        return x < n or crew[v, LOADS] > 0
+    if price[u, GOODS] != RELOAD or w < 0:
+        return True
+    for c in range(fixed.dimensions):
+        more = abs(price[w, CHANGES + c])
+        if more == 0:
+            continue
+        x, most = i, crew[v, AMOUNTS + fixed.dimensions + c] - more
+        while True:  # what was collected before stays at the depot
+            if x >= n or price[x, GOODS] == TO_DEPOT:
+                most += price[x, CHANGES + c]
+            if x >= n or price[x, GOODS] == RELOAD:
+                break
+            x = np.int64(node[x, PREV])
+        if price[w, GOODS] == AT_DEPOT:  # aboard from the reload to there
+            x = i
+            while load[x, c, 0] <= most and x != k and k != u:
+                x = np.int64(node[x, NEXT])
+            if load[x, c, 0] > most:
+                return False
+        else:  # aboard from there on
+            x = i if k == u else k
+            while True:
+                if load[x, c, 0] > most:
+                    return False
+                x = np.int64(node[x, NEXT])
+                if x >= n or price[x, GOODS] == RELOAD:
+                    break
+    return True
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, _I8, _I8, returns=types.boolean)
 def breaks_a_rule(fixed, live, v, i, u, k, w):
     """Whether u after i, and w after k (-1: neither; u itself: at once), break one of the rules that plain problems have not."""
+    if fixed.rules & RELOADED and not in_their_trips(fixed, live, v, i, u, k, w):
+        return True
     if fixed.rules & LIMITED and too_much(fixed, live, v, i, u, k, w):
         return True
     if fixed.rules & NUMBERED and not in_their_places(fixed, live, v, i, u, k, w):
@@ -970,7 +1079,7 @@ def scan_route_pair(fixed, live, u, v, best):
                                 if late >= 0 and d + late - crew[v, LATENESS] < best:
                                     best, first, second = d + late - crew[v, LATENESS], i, x
                 # on to y with the goods on board
-                if y >= n:
+                if y >= n or (price[u, GOODS] == RELOAD and price[y, GOODS] == RELOAD):
                     break
                 good = True
                 for k in range(fixed.dimensions):
@@ -1026,11 +1135,74 @@ def best_places(fixed, live, u, everywhere):
     return best, first, second, by
 
 
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, _I8, returns=_FOUND_PAIR)
+def scan_route_reload(fixed, live, u, v, best):
+    """The best places in one route of a reload that is not in it yet, and of a task behind that.
+
+    Price, both predecessors, and the reload (-1: there is none, or no place).
+    """
+    price, r = fixed.price, np.int64(-1)
+    if fixed.rules & RELOADED and price[u, GOODS] in (AT_DEPOT, TO_DEPOT):
+        for x in range(fixed.n - 1, -1, -1):
+            if price[x, GOODS] != RELOAD:
+                break
+            if live.node[x, CREW] < 0 and fixed.bar[v, x] == 0:
+                r = np.int64(x)
+    if r < 0:
+        return best, r, r, r
+    price[r, PAIR] = u
+    d, first, second, _v = scan_route_pair(fixed, live, r, v, best)
+    price[r, PAIR] = -1
+    return d, first, second, r if first >= 0 else np.int64(-1)
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=types.boolean)
+def place_with_reload(fixed, live, u, bound):
+    """Put a task behind a reload that comes with it, where that costs less than `bound`; False if it is nowhere."""
+    best, by, first, second, reload = bound, np.int64(-1), np.int64(-1), np.int64(-1), np.int64(-1)
+    for v in range(fixed.crews):
+        d, i, k, r = scan_route_reload(fixed, live, u, v, best)
+        if r >= 0:
+            best, by, first, second, reload = d, np.int64(v), i, k, r
+    if by < 0:
+        return False
+    touch(fixed, live, by)
+    join(fixed, live, reload, first)
+    join(fixed, live, u, second)
+    retime(fixed, live, by)
+    return True
+
+
+@tight(FIXED_TYPE, LIVE_TYPE, _I8)
+def drop_reloads(fixed, live, v):
+    """Take the reloads out of a route that can do without them; not those by which stops, they too, have the numbers they must."""
+    node, last = live.node, fixed.n + v
+    x = np.int64(node[last, NEXT])
+    while x < fixed.n:
+        if 0 < fixed.price[x, NUMBER] < END:
+            last = x
+        x = np.int64(node[x, NEXT])
+    x = np.int64(node[last, NEXT])
+    while x < fixed.n:
+        onward = np.int64(node[x, NEXT])
+        if fixed.price[x, GOODS] == RELOAD:
+            i = np.int64(node[x, PREV])
+            before = live.total[COSTS]
+            unlink(fixed, live, x)
+            if not (retime(fixed, live, v) and live.total[COSTS] <= before):
+                join(fixed, live, x, i)
+                retime(fixed, live, v)
+        x = onward
+
+
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _F8, types.boolean, returns=types.boolean)
 def place(fixed, live, u, blink, everywhere):
     """Put a task, or a pickup with its delivery, where it costs least; False if it is better, or must be, left out."""
     if fixed.price[u, PAIR] < 0:
-        _, i, v = best_place(fixed, live, u, blink, everywhere)
+        best, i, v = best_place(fixed, live, u, blink, everywhere)
+        if fixed.rules & RELOADED and (i < 0 or uniform(live.random) < 0.1) and place_with_reload(
+                fixed, live, u, fixed.price[u, LEFT_OUT] if i < 0 else best):  # fmt: skip
+            return True
         if i < 0:
             return False
         touch(fixed, live, v)
@@ -1174,7 +1346,7 @@ def recreate(fixed, live, first, last, blink, everywhere, opening):
 @tight(FIXED_TYPE, LIVE_TYPE, _I8, _I8, returns=_I8)
 def take_one_out(fixed, live, u, m):
     """Take a task, and the other half of its pair, out of its route and into GONE."""
-    if live.node[u, CREW] < 0:
+    if live.node[u, CREW] < 0 or fixed.price[u, GOODS] == RELOAD:
         return m
     other = fixed.price[u, PAIR]
     unlink(fixed, live, u)
@@ -1262,6 +1434,8 @@ def ruin(fixed, live, around, mean, longest, split, timely):
             m = take_out(fixed, live, np.int64(live.lists[STRING, t]), m)
         if not retime(fixed, live, v):
             return np.int64(-1)
+        if fixed.rules & RELOADED:
+            drop_reloads(fixed, live, v)
     return m
 
 
@@ -1594,7 +1768,7 @@ def begin_with(fixed, live, sequence, bounds):
         node[e, CREW] = v
     m = np.int64(0)
     for u in range(fixed.n):
-        if node[u, CREW] < 0 and (price[u, PAIR] < 0 or price[u, SECOND] == 0):
+        if node[u, CREW] < 0 and price[u, GOODS] != RELOAD and (price[u, PAIR] < 0 or price[u, SECOND] == 0):
             live.lists[GONE, m] = u
             m += 1
     total[SAVED] = 0
@@ -1606,7 +1780,8 @@ def begin_with(fixed, live, sequence, bounds):
 def price_on(fixed, live, u, v):
     """The least that a task, or a pickup with its delivery, costs on one crew; `NO` if it cannot be there."""
     if fixed.price[u, PAIR] < 0:
-        return scan_route(fixed, live, u, v, np.int64(NO))[0]
+        d = scan_route(fixed, live, u, v, np.int64(NO))[0]
+        return scan_route_reload(fixed, live, u, v, np.int64(NO))[0] if d >= NO else d
     return scan_route_pair(fixed, live, u, v, np.int64(NO))[0]
 
 
@@ -1614,7 +1789,7 @@ def price_on(fixed, live, u, v):
 def offers(fixed, live, u, spans, out):
     """For each span in which service of u may begin and each crew: the least price, the begin, the predecessors of both halves.
 
-    `spans` are (S, 2), `out` (S, crews, 4); a price of `NO` is no offer. The routes stay as they are.
+    `spans` are (S, 2), `out` (S, crews, 4); a price of `NO` is no offer. The routes stay as they are: no reload comes with it.
     """
     node = live.node
     for s in range(len(spans)):
@@ -1638,7 +1813,12 @@ def offers(fixed, live, u, spans, out):
 def place_on(fixed, live, u, v):
     """Put it there, where it costs least."""
     if fixed.price[u, PAIR] < 0:
-        join(fixed, live, u, scan_route(fixed, live, u, v, np.int64(NO))[1])
+        i = scan_route(fixed, live, u, v, np.int64(NO))[1]
+        if i < 0:
+            _, i, k, r = scan_route_reload(fixed, live, u, v, np.int64(NO))
+            join(fixed, live, r, i)
+            i = k
+        join(fixed, live, u, i)
         retime(fixed, live, v)
     else:
         found = scan_route_pair(fixed, live, u, v, np.int64(NO))
@@ -1716,7 +1896,8 @@ def move_late(fixed, live, gain):
     node, total = live.node, live.total
     for u in range(fixed.n):
         v = np.int64(node[u, CREW])
-        if v < 0 or fixed.price[u, PAIR] >= 0 or node[u, LEAVE] - node[u, SERVICE] <= node[u, DUE]:
+        tied = fixed.price[u, PAIR] >= 0 or fixed.price[u, GOODS] == RELOAD
+        if v < 0 or tied or node[u, LEAVE] - node[u, SERVICE] <= node[u, DUE]:
             continue
         total[SAVED] = 0
         total[TOUCHED] = 0

@@ -9,7 +9,6 @@ tied to the sum of the depot goods it will deliver (`A` at the end of its route)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 
 from routing.model import OrderKind, RelationKind
 from routing.solve.evaluation import bars, drivable, total, unassigned_price
-from routing.solve.problem import Problem, Solution
+from routing.solve.problem import Problem, Solution, of_routes
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.limits import limited, room
 from routing.solve.rules.pins import rank
@@ -285,9 +284,4 @@ class Model:
                 route.append(self.tasks[self.manager.IndexToNode(index)])
                 index = assignment.Value(self.routing.NextVar(index))
             routes.append(tuple(route))
-        return Solution(tuple(routes), _left(self.problem, routes))
-
-
-def _left(problem: Problem, routes: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    placed = {task for route in routes for task in route}
-    return tuple(task for task in range(len(problem.tasks)) if task not in placed)
+        return of_routes(self.problem, routes)

@@ -37,6 +37,7 @@ from routing.model import (
     TimeWindow,
     Turn,
     order_of,
+    reloads,
 )
 from routing.roads import profile
 from routing.roads.profile import DAY
@@ -72,8 +73,9 @@ class Task:
     that are at a pickup: a collection that comes first, and a delivery, on one vehicle. `setup_time` is spent before service
     begins, unless the stop before is at the same place. `not_before` is a moment before which service may not begin,
     `promised` one by which it was promised to; `only` and `position` pin it to a driver and a position. `locked`: it is in a locked
-    route. `relations` bind it to other tasks; `bound_to` is the shift in which something was done that it goes with, `parted_from`
-    those of what it does not go with.
+    route. With `reload_of` it is no order's, but lets that shift come back to the depot where that is of use. `relations` bind it
+    to other tasks; `bound_to` is the shift in which something was done that it goes with, `parted_from` those of what it does not
+    go with.
     """
 
     stop_id: str
@@ -101,11 +103,22 @@ class Task:
     relations: tuple[Bond, ...] = ()
     bound_to: str | None = None
     parted_from: frozenset[str] = frozenset()
+    reload_of: str | None = None
 
     @property
     def second(self) -> bool:
         """Whether it is the delivery of a pair."""
         return self.pair is not None and self.kind is OrderKind.DELIVERY
+
+    @property
+    def at_depot(self) -> bool:
+        """Whether it delivers goods that are at the depot."""
+        return self.kind is OrderKind.DELIVERY and self.goods_on is None and self.pair is None
+
+    @property
+    def to_depot(self) -> bool:
+        """Whether it collects goods that stay aboard until the depot."""
+        return self.kind is OrderKind.COLLECTION and self.pair is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class Crew:
     With `end_places` it ends at the nearest of those; `end_place` is then a place of its own, as far from each place as that.
     `breaks` are those that are still to come, in their order,
     `break_places` where (none: anywhere); `wheel` are the seconds driven since the last rest.
+    `reloads` index the tasks with which it may come back to the depot, `collected` is what of the load a reload takes off.
     `revisions` are those of its shift, driver and vehicle, which a commit compares.
     """
 
@@ -151,6 +165,8 @@ class Crew:
     wheel: int = 0
     end_places: tuple[int, ...] = ()
     break_places: tuple[int | None, ...] = ()
+    reloads: tuple[int, ...] = ()
+    collected: tuple[int, ...] = ()
 
     @property
     def rests(self) -> bool:
@@ -258,13 +274,20 @@ class Solution:
 def current(problem: Problem) -> Solution:
     """The plan that is in force, as a solution; what it does not place is unassigned."""
     routes = tuple(crew.frozen + crew.base for crew in problem.crews)
+    return of_routes(problem, routes)
+
+
+def of_routes(problem: Problem, routes: Sequence[Sequence[int]]) -> Solution:
+    """The solution of some routes: what they leave out is unassigned, but for reloads, which nobody misses."""
     placed = {task for route in routes for task in route}
-    return Solution(routes, tuple(task for task in range(len(problem.tasks)) if task not in placed))
+    left = (number for number, task in enumerate(problem.tasks) if number not in placed and task.reload_of is None)
+    return Solution(tuple(map(tuple, routes)), tuple(left))
 
 
 def one_each(problem: Problem, tasks: Collection[int]) -> list[int]:
-    """Of some tasks, without the deliveries whose pickups are among them: one for each order."""
-    return [number for number in tasks if not (problem.tasks[number].second and problem.tasks[number].pair in tasks)]
+    """Of some tasks, without reloads and the deliveries whose pickups are among them: one for each order."""
+    return [number for number in tasks if problem.tasks[number].reload_of is None
+            and not (problem.tasks[number].second and problem.tasks[number].pair in tasks)]  # fmt: skip
 
 
 HoursOf = Callable[[Sequence[Place], int], Hours | None]
@@ -293,6 +316,7 @@ def build(snapshot: Snapshot, matrix_of: MatrixOf, free_flow_of: MatrixOf, *, no
     orders = sorted(snapshot.orders.values(), key=lambda order: order.id)
     places: dict[Place, int] = {}
     tasks = related(_tasks(orders, snapshot, places), snapshot, {shift.id for shift in shifts})
+    tasks += tuple(_reloads(shifts, snapshot, places))
     index = {task.stop_id: number for number, task in enumerate(tasks)}
     crews = tuple(_crew(shift, snapshot, index, tasks, places, now) for shift in shifts)
     behind = [_behind(shift, snapshot, places, now) for shift in shifts]
@@ -463,11 +487,15 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
     carried = [order for order in (*snapshot.orders.values(), *snapshot.closed.values())
                if snapshot.goods.get(order.id) == shift.id]  # fmt: skip
     load = tuple(map(sum, zip(*(order.demand for order in carried), strict=True))) or (0,) * len(vehicle.capacity)
-    base = (index[stop] for stop in sequence if stop in index and stop not in begun)
+    frozen = tuple(index[stop.stop_id] for stop in started)
+    base = [index[stop] for stop in sequence if stop in index and stop not in begun]
+    base = [task for task in base if _may_keep(tasks[task], shift, absent)
+            and snapshot.held.get(tasks[task].order_id, shift.driver_id) == shift.driver_id]  # fmt: skip
     if progress.departed_at is not None and not started:
         ready = max(ready, now)
     if not serving:
         ready = max(ready, snapshot.breaks.get(shift.driver_id, ready))
+    gathered = [order.demand for order in carried if order.id not in snapshot.orders]
     records = (shift.id, shift.driver_id, shift.vehicle_id)
     breaks = _to_come(shift, snapshot.rested.get(shift.id, ()))
     spots = [None if one.location is None else _place(places, Place(one.location)) for one in breaks]
@@ -479,19 +507,29 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         capacity=vehicle.capacity, load=load, skills=frozenset(driver.skills) | frozenset(vehicle.skills),
         departed=progress.departed_at is not None, absent=absent,
         serving=serving, setup=_setup(snapshot, progress, tasks[index[started[0].stop_id]]) if serving else 0, done=done,
-        frozen=tuple(index[stop.stop_id] for stop in started),
-        base=tuple(task for task in base if _may_keep(tasks[task], shift, absent)
-                   and snapshot.held.get(tasks[task].order_id, shift.driver_id) == shift.driver_id),
+        frozen=frozen,
+        base=tuple(_with_goods(frozen, base, tasks, loaded=progress.departed_at is None)),
         locked=shift.locked and not absent,  # who is away cannot keep what others could take
         revisions={record: snapshot.record_revisions.get(record, 0) for record in records}, overtime=shift.overtime,
         costs=vehicle.costs or Costs(per_km=1000 // snapshot.depot.policy.metres_per_second_price), limits=shift.limits,
         left_at=progress.departed_at, breaks=breaks, break_places=tuple(spots) if any(spot is not None for spot in spots) else (),
+        reloads=tuple(number for number, task in enumerate(tasks) if task.reload_of == shift.id),
+        collected=tuple(map(sum, zip(*gathered, strict=True))) if shift.reloads else (),
     )  # fmt: skip
+
+
+def _reloads(shifts: Sequence[Shift], snapshot: Snapshot, places: dict[Place, int]) -> Iterator[Task]:
+    """A task for each time that a shift may still come back to the depot."""
+    for shift in shifts:
+        made = {stop.stop_id for stop in snapshot.progress.get(shift.id, Progress()).trail if stop.state in TERMINAL}
+        for order in reloads(shift, snapshot.depot):
+            if order.stop_id not in made:
+                yield replace(_task(order, snapshot, places), reload_of=shift.id)
 
 
 def place_of(snapshot: Snapshot, stop: str) -> Place | None:
     """Where a stop is, if its order is still known."""
-    order = snapshot.orders.get(order_of(stop)) or snapshot.closed.get(order_of(stop))
+    order = snapshot.order(stop)
     return None if order is None else order.place_of(stop)
 
 
@@ -500,6 +538,15 @@ def _setup(snapshot: Snapshot, progress: Progress, task: Task) -> int:
     before = [stop.stop_id for stop in progress.trail if stop.state in TERMINAL and stop.arrived is not None][-1:]
     here = place_of(snapshot, task.stop_id)
     return 0 if here in [place_of(snapshot, stop) for stop in before] else task.setup_time
+
+
+def _with_goods(frozen: Sequence[int], base: Sequence[int], tasks: Sequence[Task], *, loaded: bool) -> Iterator[int]:
+    """What of a route is left without the deliveries whose goods are at the depot while it does not come back there before."""
+    loaded = loaded or any(tasks[task].reload_of for task in frozen)
+    for task in base:
+        loaded = loaded or tasks[task].reload_of is not None
+        if loaded or not tasks[task].at_depot:
+            yield task
 
 
 def _may_keep(task: Task, shift: Shift, absent: bool) -> bool:
@@ -514,8 +561,8 @@ def _whereabouts(shift: Shift, progress: Progress, snapshot: Snapshot, now: int)
     if progress.departed_at is None:
         return Place(shift.start_location), max(shift.start, now)
     serving = next((stop for stop in progress.trail if stop.state is StopState.ARRIVED), None)
-    if serving and order_of(serving.stop_id) in snapshot.orders:
-        return snapshot.orders[order_of(serving.stop_id)].place_of(serving.stop_id), serving.arrived or now
+    if serving and order_of(serving.stop_id) not in snapshot.closed and (here := place_of(snapshot, serving.stop_id)):
+        return here, serving.arrived or now
     last = max((stop.left for stop in progress.trail if stop.left is not None), default=progress.departed_at)
     seen = snapshot.positions.get(shift.driver_id)
     if seen is not None and seen.at >= last:

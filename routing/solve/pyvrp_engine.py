@@ -20,7 +20,7 @@ from pyvrp.stop import StoppingCriterion
 from routing.model import OrderKind
 from routing.roads.travel import UNREACHABLE
 from routing.solve.evaluation import bars, drivable, total, unassigned_price
-from routing.solve.problem import Crew, Problem, Solution
+from routing.solve.problem import Crew, Problem, Solution, of_routes
 from routing.solve.repair import complete
 from routing.solve.rules.capacity import after_prefix
 from routing.solve.rules.limits import limited
@@ -40,14 +40,14 @@ MOST = 20_000_000
 def fits(problem: Problem) -> bool:
     """Whether PyVRP can express a problem.
 
-    No promises, positions, relations or limits, no rests, single windows of pairs, not too many kinds of crews.
+    No promises, positions, relations or limits, no rests or reloads, single windows of pairs, not too many kinds of crews.
     What it cannot express exactly is judged afterwards: prices of changes are left out, all hours count as the present one,
     and soft windows are hard where the plan that came in keeps them, and none elsewhere.
     """
     if not problem.crews or any(task.promised is not None or task.position is not None or task.relations
                                 or (task.pair is not None and len(task.windows) > 1) for task in problem.tasks):  # fmt: skip
         return False
-    return not any(limited(crew) or crew.rests for crew in problem.crews) and legs(problem) <= MOST
+    return not any(limited(crew) or crew.rests or crew.reloads for crew in problem.crews) and legs(problem) <= MOST
 
 
 def legs(problem: Problem) -> int:
@@ -297,8 +297,7 @@ class Model:
         for route in found.routes():
             number = free[route.vehicle_type()].pop(0)
             routes[number] += tuple(self._task(activity) for activity in route if not activity.is_depot())
-        placed = {task for tasks in routes for task in tasks}
-        return Solution(tuple(routes), tuple(task for task in range(len(self.problem.tasks)) if task not in placed))
+        return of_routes(self.problem, routes)
 
     def _task(self, activity: Activity) -> int:
         if activity.is_client():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from routing.model import TimeWindow
 from routing.solve import kernel as k
 from routing.solve.arrays import Arrays
-from routing.solve.evaluation import evaluate
-from routing.solve.problem import Problem
+from routing.solve.evaluation import closed, evaluate
+from routing.solve.problem import Problem, Solution
 from routing.solve.repair import begin, inserted, insertions, settle
+from routing.solve.rules import hold_together
 from routing.solve.rules.changes import changed, held
 from routing.solve.tour import deadline, walk
 
@@ -60,14 +61,51 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
         offers = [Offer(open_[s], problem.crews[v].driver_id, problem.crews[v].shift_id, int(found[s, v, 0]),
                         int(found[s, v, 1]) + arrays.zero)
                   for s, v in zip(*np.nonzero(found[:, :, 0] < k.NO), strict=True)]  # fmt: skip
-    return sorted(offers, key=lambda offer: (offer.window.start, offer.window.end, offer.extra_cost, offer.driver_id))
+    best: dict[tuple[TimeWindow, str], Offer] = {}
+    for offer in (*offers, *_coming_back(arrays, task, open_)):
+        known = best.setdefault((offer.window, offer.shift_id), offer)
+        if offer.extra_cost < known.extra_cost:
+            best[offer.window, offer.shift_id] = offer
+    return sorted(best.values(), key=lambda offer: (offer.window.start, offer.window.end, offer.extra_cost, offer.driver_id))
+
+
+def _start(arrays: Arrays) -> tuple[Solution, Solution]:
+    """The plan in force as far as it keeps the rules: as the kernel sees it, and held to the hours of the day."""
+    k.keep_best(arrays.constants, arrays.live)
+    kernels = arrays.solution()
+    return kernels, settle(arrays.problem, kernels)
+
+
+def _coming_back(arrays: Arrays, task: int, windows: Sequence[TimeWindow]) -> Iterator[Offer]:
+    """Offers of whoever may come back to the depot once more, and would do so at the end of the route."""
+    problem = arrays.problem
+    if not any(crew.reloads for crew in problem.crews):
+        return
+    start, mine = _start(arrays)[1], held(problem)
+    wanted = [half for half in (task, problem.tasks[task].pair) if half is not None]
+    for v, (crew, route) in enumerate(zip(problem.crews, start.routes, strict=True)):
+        spare = next((reload for reload in crew.reloads if reload not in route), None)
+        if spare is None or any(closed(problem, crew, other) for other in (spare, *wanted)):
+            continue
+        longer, ends = (*route, spare, *wanted), deadline(problem, crew)
+        if not hold_together(problem, [*start.routes[:v], longer, *start.routes[v + 1 :]]):
+            continue
+        before = evaluate(problem, crew, route, ends_by=ends).cost + changed(problem, mine, v, route).price
+        soonest = next(visit.begin for visit in walk(problem, crew, longer) if visit.task == task)
+        for window in (window for window in windows if window.end >= soonest):
+            tasks = list(problem.tasks)
+            tasks[task] = replace(tasks[task], windows=(window,))
+            asked = replace(problem, tasks=tuple(tasks))
+            after = evaluate(asked, crew, longer, ends_by=ends)
+            if after.breach is None:
+                begins = next(visit.begin for visit in walk(asked, crew, longer) if visit.task == task)
+                cost = after.cost + changed(asked, mine, v, longer).price
+                yield Offer(window, crew.driver_id, crew.shift_id, cost - before, begins)
 
 
 def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found: NDArray[np.int64]) -> list[Offer]:
     """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried."""
-    k.keep_best(arrays.constants, arrays.live)
-    kernels = arrays.solution()
-    start = settle(arrays.problem, kernels)
+    kernels, start = _start(arrays)
     ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
     mine = held(arrays.problem)
     before = [evaluate(arrays.problem, crew, route, ends_by=end).cost + changed(arrays.problem, mine, v, route).price

@@ -10,7 +10,7 @@ from ortools.sat.python import cp_model
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import unassigned_price
-from routing.solve.problem import Solution
+from routing.solve.problem import Solution, of_routes
 
 MOST = 1500
 """So many routes are put together at most, the newest: with more, CP-SAT has seldom proved anything within a second."""
@@ -86,5 +86,4 @@ class Pool:
         drawn = [(*crew.frozen, *(taken[kind].pop() if taken[kind] else ()))
                  for kind, crew in zip(alike, problem.crews, strict=True)]  # fmt: skip
         routes = self.arrays.recognized(drawn)
-        placed = {task for route in routes for task in route}
-        return Solution(tuple(routes), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+        return of_routes(problem, routes)

@@ -10,7 +10,7 @@ from routing.model import RelationKind
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
 from routing.solve.evaluation import bars, drivable, evaluate
-from routing.solve.problem import Problem, Solution, one_each
+from routing.solve.problem import Problem, Solution, of_routes, one_each
 from routing.solve.rules import hold_together
 from routing.solve.rules.changes import Held, changed, held
 from routing.solve.stopping import Stop, never, slices
@@ -75,8 +75,7 @@ def settle(problem: Problem, solution: Solution, *, stop: Stop = never, again: C
     waiting, left = (sorted(some, key=lambda task: -problem.tasks[task].priority) for some in (waiting, left))
     if waiting or left:
         _put_back(problem, routes, [*waiting, *left[:RETRIED]], stop)
-    placed = {task for route in routes for task in route}
-    return Solution(tuple(map(tuple, routes)), tuple(task for task in range(len(problem.tasks)) if task not in placed))
+    return of_routes(problem, routes)
 
 
 def _torn(problem: Problem, routes: list[list[int]]) -> list[int]:
@@ -179,6 +178,9 @@ def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Stop = never)
             kernel.price_waiting(fixed, live, first, last, table)
         for first, last in slices(count, stop):
             left = kernel.insert_with_regret(fixed, live, left, last - first, table)
+    for v, crew in enumerate(arrays.problem.crews):
+        if crew.reloads:
+            kernel.drop_reloads(fixed, live, v)
     kernel.keep_best(fixed, live)
     return count
 

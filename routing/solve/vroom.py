@@ -273,7 +273,7 @@ def write(problem: Problem) -> dict[str, Any]:
 
     What VROOM has no word for is put so that no solution breaks it (pins, exclusions, and stops that are frozen or whose goods are
     aboard become skills that one vehicle has), or is left out: prices of lateness, promises and changes, relations between orders,
-    driving at a stretch; soft windows are open.
+    driving at a stretch, reloads; soft windows are open.
     """
     told = [*(task.skills for task in problem.tasks), *(crew.skills for crew in problem.crews)]
     names = sorted(set().union(*told))
@@ -294,6 +294,8 @@ def write(problem: Problem) -> dict[str, Any]:
 
     jobs, shipments = [], []
     for index, task in enumerate(problem.tasks):
+        if task.reload_of is not None:
+            continue
         more = {"skills": skills(index, task), "priority": task.priority}
         if task.pair is None:
             amount = {} if task.kind is OrderKind.SERVICE else {

@@ -103,6 +103,9 @@ def _task(problem: Problem, number: int, task: Task, size: int) -> Iterator[str]
         yield f"position is {task.position}, not a number from 1 to {MOST_STOPS}"
     if any(not 0 <= bond.task < len(problem.tasks) or bond.task in (number, task.pair) for bond in task.relations):
         yield "its relations name no other task"
+    if task.reload_of is not None and (task.pair is not None or any(task.demand) or number not in [
+            reload for crew in problem.crews if crew.shift_id == task.reload_of for reload in crew.reloads]):  # fmt: skip
+        yield f"it is no reload of {task.reload_of!r}: that shift does not have it, or it has demand or a pair"
     if task.pair is not None and not (0 <= task.pair < len(problem.tasks) and task.pair != number):
         yield f"pair {task.pair} is no other task"
     elif task.pair is not None:
@@ -124,6 +127,11 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
             yield f"{name} {amounts} is not an amount from 0 on for each of the {len(problem.dimensions)} dimensions"
     if any(not 0 <= task < len(problem.tasks) for task in (*crew.frozen, *crew.base)):
         yield "its route names a task that is not there"
+    if any(not 0 <= task < len(problem.tasks) or problem.tasks[task].reload_of != crew.shift_id for task in crew.reloads):
+        yield "its reloads are not tasks of its own"
+    if crew.collected and (len(crew.collected) != len(crew.load) or any(
+            not 0 <= some <= amount for some, amount in zip(crew.collected, crew.load, strict=False))):  # fmt: skip
+        yield "what it has collected is not part of its load"
     if not 0 <= crew.setup <= LONGEST:
         yield f"setup is {crew.setup}, not seconds from 0 on"
     if crew.frozen and not crew.departed:

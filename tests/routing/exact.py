@@ -52,5 +52,6 @@ def _routes(problem: Problem, v: int, free: list[int]) -> dict[int, int]:
 
 def _left_out(problem: Problem, free: list[int], mask: int) -> int:
     """The price of what is in no route, each order once."""
-    left = {problem.tasks[task].order_id: problem.tasks[task] for bit, task in enumerate(free) if not mask & 1 << bit}
+    left = {problem.tasks[task].order_id: problem.tasks[task] for bit, task in enumerate(free)
+            if not mask & 1 << bit and problem.tasks[task].reload_of is None}  # fmt: skip
     return sum(unassigned_price(task) for task in left.values())

@@ -101,8 +101,9 @@ def test_ortools_never_makes_a_plan_worse(seed: int) -> None:
     start = repair.repair(problem)
     found = checked(problem, ortools_engine.improve(problem, start, budget=3600, solutions=5))
     assert total(problem, found) <= total(problem, start)
-    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None), crews=without_rests(problem),
-                      tasks=tuple(replace(task, position=None) for task in problem.tasks))  # fmt: skip
+    problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
+                      crews=tuple(replace(crew, reloads=()) for crew in without_rests(problem)),
+                      tasks=tuple(replace(task, position=None, reload_of=None) for task in problem.tasks))  # fmt: skip
     itself = ortools_engine.Model(problem).solve(repair.repair(problem), seconds=3600, solutions=5)
     if itself is None:  # a delivery driven to before its pickup takes off what never came aboard
         assert any(min(after_prefix(problem, crew)) < 0 for crew in problem.crews)
@@ -144,7 +145,8 @@ def test_routes_are_put_together_at_what_they_cost(seed: int) -> None:
     """What is put together from the routes of two searches costs no more than the better one, and as much as they do."""
     problem = rich_problem(seed)
     problem = replace(problem, policy=replace(problem.policy, max_moves_per_driver=None),
-                      tasks=tuple(replace(task, relations=()) for task in problem.tasks))  # fmt: skip
+                      crews=tuple(replace(crew, reloads=()) for crew in problem.crews),
+                      tasks=tuple(replace(task, relations=(), reload_of=None) for task in problem.tasks))  # fmt: skip
     arrays = Arrays(problem)
     pool, found = recombine.Pool(arrays), []
     for number in (1, 2):
@@ -187,10 +189,11 @@ def without_rests(problem: Problem) -> tuple[Crew, ...]:
 
 def fitting(problem: Problem) -> Problem:
     """The same without what PyVRP cannot express."""
-    tasks = (replace(task, promised=None, position=None, relations=(),
+    tasks = (replace(task, promised=None, position=None, relations=(), reload_of=None,
                      windows=task.windows[:1] if task.pair is not None else task.windows)
              for task in problem.tasks)  # fmt: skip
-    crews = (replace(crew, limits=Limits(duration=crew.limits.duration), breaks=(), break_places=()) for crew in problem.crews)
+    crews = (replace(crew, limits=Limits(duration=crew.limits.duration), breaks=(), break_places=(), reloads=())
+             for crew in problem.crews)
     return replace(problem, tasks=tuple(tasks), crews=tuple(crews))
 
 
@@ -298,10 +301,12 @@ def extra_costs(problem: Problem, task: int, number: int) -> Iterator[int]:
     if any(half is not None and barred(crew, problem.tasks[half]) for half in (task, pair)):
         return
     left = tuple(other for other in start.unassigned if other not in (task, pair))
+    spare = next((reload for reload in crew.reloads if reload not in route), None)
+    back = [] if spare is None or barred(crew, problem.tasks[spare]) else [(*route, spare, task, *([] if pair is None else [pair]))]
     for position in range(len(crew.frozen), len(route) + 1):
         once = (*route[:position], task, *route[position:])
         ways = [once] if pair is None else [(*once[:k], pair, *once[k:]) for k in range(position + 1, len(once) + 1)]
-        for way in ways:
+        for way in [*ways, *back]:
             routes = [*start.routes]
             routes[number] = way
             found = Solution(tuple(routes), left)
@@ -359,10 +364,21 @@ def test_small_problems_are_solved_to_the_end(seed: int) -> None:
     assert total(problem, found) == least_cost(problem)
 
 
+def with_reloads(problem: Problem, most: int) -> Problem:
+    """The same with so many reloads at most, all crews together: trying all ways takes long."""
+    first = min((task for crew in problem.crews for task in crew.reloads), default=len(problem.tasks)) + most
+
+    def there(tasks: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(task for task in tasks if task < first)
+
+    kept = [replace(crew, frozen=there(crew.frozen), base=there(crew.base), reloads=there(crew.reloads)) for crew in problem.crews]
+    return replace(problem, crews=tuple(kept), tasks=problem.tasks[:first])
+
+
 def small_problem(seed: int) -> Problem:
     """Two drivers and six to eight stops: in a live situation with any rules, or anywhere, soft windows all that there is."""
     if seed % 3:
-        problem = rich_problem(seed, drivers=2, orders=6 + seed % 3)
+        problem = with_reloads(rich_problem(seed, drivers=2, orders=6 + seed % 3), 1)
         return replace(problem, policy=replace(problem.policy, max_moves_per_driver=None))
     random = np.random.default_rng(seed)
     situation = Situation(2, capacity=5)
