@@ -46,7 +46,7 @@ def shift(depot: Depot, wanted: ShiftIn) -> Shift:
         limits=_limits(wanted.limits) if wanted.limits else Limits(),
         breaks=tuple(Break(seconds(one.start), seconds(one.end), one.duration, one.location.location() if one.location else None)
                      for one in wanted.breaks),
-        other_ends=tuple(place.location() for place in wanted.other_ends),
+        other_ends=tuple(place.location() for place in wanted.other_ends), reloads=wanted.reloads, reload_time=wanted.reload_time,
     )  # fmt: skip
 
 

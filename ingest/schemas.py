@@ -20,6 +20,7 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -68,6 +69,18 @@ def _with_room(value: Any) -> Any:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_with_room), AfterValidator(_in_range)]
 """A time: ISO 8601 with an offset, in this century."""
+
+KINDS = tuple(kind for kind in OrderKind if kind is not OrderKind.RELOAD)
+
+
+def _ordered(kind: OrderKind) -> OrderKind:
+    if kind not in KINDS:
+        raise PydanticCustomError("enum", "a shift's `reloads` say how often it comes back to the depot; no order does")
+    return kind
+
+
+Ordered = Annotated[OrderKind, AfterValidator(_ordered), WithJsonSchema({"type": "string", "enum": [*map(str, KINDS)]})]
+"""What an order may be."""
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -339,7 +352,7 @@ class VehicleIn(_Body):
 class ShiftIn(_Body):
     """A shift to make. Start and end place default to the depot; `open_end` lets it end at its last stop.
 
-    With `other_ends` it ends at the nearest of all of them.
+    With `other_ends` it ends at the nearest of all of them. It may come back to the depot for more `reloads` times.
     """
 
     model_config = _shown(
@@ -366,6 +379,8 @@ class ShiftIn(_Body):
     overtime: StrictInt = Field(default=0, ge=0, le=DAY_S // 2)
     limits: LimitsIn | None = None
     breaks: list[BreakIn] = Field(default_factory=list, max_length=8)
+    reloads: StrictInt = Field(default=0, ge=0, le=9)
+    reload_time: StrictInt = Field(default=900, ge=0, le=DAY_S // 2)
 
     @model_validator(mode="after")
     def _in_order(self) -> ShiftIn:
@@ -467,7 +482,7 @@ class OrderIn(_Body):
 
     depot_id: Slug
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    kind: OrderKind
+    kind: Ordered
     location: Place
     kerb: Kerb = Kerb.EITHER
     windows: list[Window] = Field(default_factory=list, max_length=8)

@@ -8,7 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ingest.auth import Role
-from routing.model import Dispatch, Kerb, Location, OrderKind, Policy, ReasonCode, RelationKind, Turn
+from ingest.schemas import Ordered
+from routing.model import Dispatch, Kerb, Location, Policy, ReasonCode, RelationKind, Turn
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2027-03-01T09:00:00Z"])]
 """ISO 8601 in UTC."""
@@ -128,7 +129,7 @@ class OrderView(TypedDict):
     id: str
     depot_id: str
     external_id: str | None
-    kind: OrderKind
+    kind: Ordered
     location: Location
     kerb: Kerb
     windows: list[WindowView]
@@ -337,6 +338,8 @@ class ShiftView(TypedDict):
     locked: bool
     limits: LimitsView
     breaks: list[BreakView]
+    reloads: int
+    reload_time: int
 
 
 class ShiftsView(TypedDict):

@@ -155,9 +155,10 @@ class Shop:
         return depot_id
 
     def crew(self, name: str, depot_id: str = "hel", **shift: Any) -> str:
-        """A driver with van, shift and token; the token."""
+        """A driver with van (of a `capacity` in parcels), shift and token; the token."""
         self.made("/v1/drivers", {"depot_id": depot_id, "id": name, "name": name.title(), "skills": shift.pop("skills", [])})
-        self.made("/v1/vehicles", {"depot_id": depot_id, "id": f"van-{name}", "capacity": {"parcels": 10, "kg": 100}})
+        room = {"parcels": shift.pop("capacity", 10), "kg": 100}
+        self.made("/v1/vehicles", {"depot_id": depot_id, "id": f"van-{name}", "capacity": room})
         hours = {"start": "2030-01-01T08:00:00Z", "end": "2030-01-01T16:00:00Z"} | shift
         self.made("/v1/shifts", {"depot_id": depot_id, "id": f"day-{name}", "driver_id": f"{depot_id}.{name}",
                                  "vehicle_id": f"{depot_id}.van-{name}"} | hours)  # fmt: skip

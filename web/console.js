@@ -9,6 +9,7 @@ import { each, givesWay, inShort } from "/web/reasons.js";
 import { restsAhead } from "/web/rests.js";
 import { Timelines } from "/web/timelines.js";
 import { changes, disturbed, minutes, showVersions, why } from "/web/versions.js";
+import { isReload } from "/web/words.js";
 
 const AGAIN_MS = 3000;
 
@@ -214,7 +215,7 @@ function drawCounts() {
   $("counts").textContent = `${open} open · ${done} done · ${late} late · ${about} drivers out`;
 }
 
-const label = (order, id) => order?.recipient?.name || order?.external_id || `${order?.kind ?? "order"} ${id.slice(-5)}`;
+const label = (order, id, stopId = "") => isReload(stopId) ? "Back to the depot" : order?.recipient?.name || order?.external_id || `${order?.kind ?? "order"} ${id.slice(-5)}`;
 
 // Details, and what can be done about what they show.
 
@@ -281,8 +282,8 @@ function showOrder(id, stopId) {
   const reasons = (past ? past.unassigned : depot.unassigned).get(id);
   const over = DONE.has(order?.status);
   const pin = order?.pin && [order.pin.driver_id && name(order.pin.driver_id), order.pin.position].filter(Boolean).join(", ");
-  detail(label(order, id), [
-    ["Status", order?.status.replace("_", " ")], ["Kind", order?.kind], ["Window", window],
+  detail(label(order, id, stopId), [
+    ["Status", (order?.status ?? found?.stop.state)?.replace("_", " ")], ["Kind", order?.kind ?? found?.stop.kind], ["Window", window],
     ["Driver", found && `${name(found.driver)}, stop ${found.place}`],
     ["Expected", eta ? `${hhmm(eta.p50, zone())}, by ${hhmm(eta.p80, zone())} in four of five cases` : found && !finished(found.stop) ? hhmm(found.stop.arrive, zone()) : ""],
     ["Late by", late > 0 ? `${Math.ceil(late / 60)} min` : ""], ["Pinned", pin], ["Note", order?.recipient?.note],
@@ -301,7 +302,7 @@ function showOrder(id, stopId) {
 /** What would make an order fit: looked for when it is asked for. */
 function fitting(id) {
   if (past) return [];
-  const stop = (stopId) => label(depot.orders.get(stopId.slice(0, stopId.lastIndexOf("."))), stopId);
+  const stop = (stopId) => label(depot.orders.get(stopId.slice(0, stopId.lastIndexOf("."))), stopId, stopId);
   const ask = async () => {
     const { verdict, relaxations = [] } = await get(`/v1/orders/${id}/explanation?relax=true`);
     const none = verdict ? "No single rule that gives way would do." : "It can be served as all is; a plan is on its way.";
@@ -337,7 +338,7 @@ function showDriver(id) {
     ...shifts.map((shift) => lockButton(shift, shifts.length > 1)),
     away ? el("button", { onclick: () => actions.duty(id, "on_duty") }, "On duty") : el("button", { class: "danger", onclick: () => actions.duty(id, "off_duty") }, "Off duty"),
   ], [el("ol", {}, open.slice(0, 30).map((stop) => el("li", {}, el("button", { onclick: () => showStop(stop.stop_id) },
-    `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id)}`))))], () => showDriver(id));
+    `${hhmm(depot.etas.get(stop.stop_id)?.p50 ?? stop.arrive, zone())} ${label(depot.orders.get(stop.order_id), stop.order_id, stop.stop_id)}`))))], () => showDriver(id));
 }
 
 /** Lock a shift's route, so that plans leave it alone; or unlock it. What comes of it is told by the depot's stream. */

@@ -5,7 +5,7 @@ import { call, hhmm, iso, resume, session, signIn, uuid } from "/web/api.js";
 import { $, ask, choice, el, fill, note, theme } from "/web/dom.js";
 import { restsAhead } from "/web/rests.js";
 import { forget, keep, kept, push, sent, waiting } from "/web/store.js";
-import { trigger } from "/web/words.js";
+import { isReload, trigger } from "/web/words.js";
 
 const PING_S = 10;
 const WAIT_S = 10;
@@ -295,7 +295,7 @@ async function show() {
   $("later-title").hidden = !$("later").children.length;
 }
 
-const title = (stop) => stop.recipient?.name ?? `${stop.kind[0].toUpperCase()}${stop.kind.slice(1)} ${stop.order_id.slice(-4)}`;
+const title = (stop) => isReload(stop.stop_id) ? "Back to the depot" : stop.recipient?.name ?? `${stop.kind[0].toUpperCase()}${stop.kind.slice(1)} ${stop.order_id.slice(-4)}`;
 const unseen = () => Boolean(route && route.route_version > Math.max(acknowledged, route.acknowledged ?? 0) && route.route_version > 0);
 
 function showNext(stop, stops) {
@@ -321,13 +321,21 @@ function showNext(stop, stops) {
   fill($("next"),
     el("p", { class: "dim" }, there ? "You are at" : "Next stop"), el("h2", {}, title(stop)),
     el("p", { class: "when" }, there ? `${Math.round((stop.service_time ?? 0) / 60)} min of ${stop.kind}` : `about ${time(stop.eta?.p50 ?? stop.arrive)}`),
+    ...toLoad(stop, stops),
     window && el("p", {}, `Window ${window}`), stop.recipient?.note && el("p", { class: "place" }, stop.recipient.note),
     stop.recipient?.phone && el("p", {}, el("a", { href: `tel:${stop.recipient.phone.replace(/[^+\d]/g, "")}` }, stop.recipient.phone)),
     el("div", { class: "actions" },
       there ? button("Done", tell("completed"), { class: "main" }) : button("Arrived", tell("arrived"), { class: "main" }),
       lat !== undefined && el("a", { class: "button", href: mapLink(lat, lon) }, "Navigate"),
       button("Failed…", () => failed(stop, path)),
-      !there && button("Decline…", () => declined(stop, path))));
+      !there && !isReload(stop.stop_id) && button("Decline…", () => declined(stop, path))));
+}
+
+/** What comes aboard at a reload, in the order in which it leaves the van. */
+function toLoad(stop, stops) {
+  if (!stop.loads?.length) return [];
+  const loads = stops.filter((one) => stop.loads.includes(one.order_id));
+  return [el("p", {}, `Load ${loads.length === 1 ? "one order" : `${loads.length} orders`}:`), el("ol", {}, loads.map((one) => el("li", {}, title(one))))];
 }
 
 /** What opens the phone's navigation. */
@@ -336,7 +344,7 @@ function mapLink(lat, lon) {
 }
 
 async function failed(stop, path) {
-  const told = await ask("What went wrong?", { Reason: choice("reason", ["Nobody there", "Refused", "Damaged", "Wrong address", "No access"].map((text) => [text, text])),
+  const told = await ask("What went wrong?", { Reason: choice("reason", (isReload(stop.stop_id) ? ["Not ready", "Closed", "No room", "No access"] : ["Nobody there", "Refused", "Damaged", "Wrong address", "No access"]).map((text) => [text, text])),
     "More": el("input", { name: "more", maxlength: 300, autocomplete: "off" }) }, { ok: "Failed", danger: true });
   if (told) report(path, { type: "failed", reason: [told.reason, told.more].filter(Boolean).join(": "), plan_version_seen: route.route_version });
 }

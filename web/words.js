@@ -1,4 +1,4 @@
-// What triggers are called.
+// What things are called.
 
 const TRIGGERS = {
   order_new: "new order", order_changed: "order changed", order_cancelled: "order cancelled", order_readmitted: "order tried again",
@@ -10,5 +10,8 @@ const TRIGGERS = {
   shift_started: "shift started", shift_ended: "shift ended", periodic: "periodic", requested: "asked for",
   reservation_over: "reservation over",
 };
+
+/** Whether a stop is one at the depot, where a van comes back for more. */
+export const isReload = (stopId) => stopId?.endsWith(".reload") ?? false;
 
 export const trigger = (kind) => TRIGGERS[kind] ?? kind.replaceAll("_", " ");

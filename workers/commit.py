@@ -158,11 +158,10 @@ def _again(snapshot: Snapshot, work: Work) -> float:
 
 
 def _orders(client: Store, snapshot: Snapshot, changed: list[Route]) -> dict[str, Order]:
-    """The orders of all stops in changed routes, finished ones included."""
+    """What all stops in changed routes are for, finished ones included."""
     orders = {**snapshot.closed, **snapshot.orders}
-    missing = sorted({order_of(stop) for route in changed for stop in route.sequence} - orders.keys())
-    texts = client.hmget(keys.depot_key(snapshot.depot.id, "orders"), missing) if missing else []
-    return orders | {key: codec.loads(text, Order) for key, text in zip(missing, texts, strict=True) if text}
+    missing = [stop for route in changed for stop in route.sequence if order_of(stop) not in orders]
+    return orders | readers.orders_of(client, snapshot.depot, missing)
 
 
 def _touched(problem: Problem, snapshot: Snapshot, route: Route) -> dict[str, Any]:

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ingest.schemas import iso, window_view
 from ingest.store.readers import VersionRecord
-from routing.model import Diff, Order, Plan, PlannedStop, Route, RouteChange, Snapshot, Trigger, order_of
+from routing.model import (
+    PICKUP,
+    RELOAD,
+    Diff,
+    Order,
+    OrderKind,
+    Plan,
+    PlannedStop,
+    Route,
+    RouteChange,
+    Snapshot,
+    Trigger,
+    kind_of,
+    order_of,
+)
 
 
 def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: dict[str, Order]) -> dict[str, Any]:
     """A driver's whole route with what changed and why. No names or phones: those are joined when it is read."""
     mine = [route for route in plan.routes if route.driver_id == change.driver_id]
+    loaded = {stop: orders for route in mine for stop, orders in loads(route, snapshot.goods).items()}
     return {
         "driver_id": change.driver_id, "depot_id": plan.depot_id, "route_version": plan.version,
         "planned_at": iso(plan.created_at),
         "shifts": [{"shift_id": route.shift_id, "vehicle_id": route.vehicle_id,
-                    "stops": [stop_view(stop, orders.get(order_of(stop.stop_id))) for stop in route.stops],
+                    "stops": [stop_view(stop, orders.get(order_of(stop.stop_id)))
+                              | ({"loads": loaded[stop.stop_id]} if stop.stop_id in loaded else {}) for stop in route.stops],
                     "rests": rests_view(route)} | ({"end": asdict(route.end)} if route.end else {})
                    for route in mine],
         "changes": {"gained": change.gained, "lost": change.lost, "reordered": change.reordered,
                     "updated": change.updated},
         "triggers": [trigger_view(trigger) for trigger in plan.triggers if trigger.revision in change.because],
     }  # fmt: skip
+
+
+def loads(route: Route, goods: Mapping[str, str]) -> dict[str, list[str]]:
+    """The orders whose goods come aboard at each reload of a route: those of its trip that are not aboard, nor picked up."""
+    found, here, sequence = dict[str, list[str]](), list[str](), set(route.sequence)
+    for stop in route.sequence:
+        order = order_of(stop)
+        if stop.endswith(RELOAD):
+            here = found[stop] = []
+        elif kind_of(stop) == OrderKind.DELIVERY and goods.get(order) != route.shift_id and order + PICKUP not in sequence:
+            here.append(order)
+    return found
 
 
 def rests_view(route: Route) -> list[dict[str, Any]]:

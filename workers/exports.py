@@ -84,7 +84,7 @@ def stops(client: Store, depot: Depot, driver: str | None = None) -> pl.DataFram
     routes = [route for route in (plan.routes if plan else ()) if driver in (None, route.driver_id)]
     ids = [stop.stop_id for route in routes for stop in route.stops]
     progress, etas = readers.progress_of(client, depot.id, ids), readers.etas(client, depot.id, ids)
-    orders = readers.orders_of(client, depot.id, ids)
+    orders = readers.orders_of(client, depot, ids)
     rows = []
     for route in routes:
         for number, stop in enumerate(route.stops, 1):

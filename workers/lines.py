@@ -43,7 +43,7 @@ def lines(client: Store, settings: Settings, depot: Depot, plan: Plan, *, now: f
     """Lines of a plan's routes, or of one driver's, at a real time (s); routes without stops have none."""
     routes = [route for route in plan.routes if driver in (None, route.driver_id)]
     shifts = {shift.id: shift for shift in readers.records(client, "shifts", depot.id)}
-    orders = readers.orders_of(client, depot.id, [stop.stop_id for route in routes for stop in route.stops])
+    orders = readers.orders_of(client, depot, [stop.stop_id for route in routes for stop in route.stops])
     roads = travel.at(settings, depot, readers.records(client, "road_events", depot.id), depot.clock.depot(now))
     for route in routes:
         shift, known = shifts.get(route.shift_id), [stop for stop in route.stops if order_of(stop.stop_id) in orders]

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.settings import Settings
-from routing.model import Depot
+from routing.model import RELOAD, Depot
 from workers import learn
 
 DAY_S = 86_400
@@ -122,9 +122,10 @@ def _orders(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
 def _stops(events: pl.DataFrame, depots: Mapping[str, Depot]) -> pl.DataFrame:
     """How stops ended, and whether they were reached in time, as the state has it: of several reports the driver's first counts.
 
-    Who only says that a stop is done was there by then.
+    Who only says that a stop is done was there by then. Reloads are nobody's orders.
     """
     told = _of_type(events, ["stop.arrived", "stop.completed", "stop.failed"], _STOP)
+    told = told.filter(~pl.col("stop_id").str.ends_with(RELOAD))
     told = told.with_columns(pl.col("inferred").fill_null(False)).sort("inferred", "heard")
     stop = ["depot", "stop_id"]
     ends = told.filter(pl.col("type") != "stop.arrived").group_by(stop, maintain_order=True)

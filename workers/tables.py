@@ -111,6 +111,7 @@ SHIFTS: dict[str, Column] = {
     "rest": Column(("limits", "rest"), _whole), "preset": Column(("limits", "preset"), _text),
     "break_from": Column(("breaks", "from"), _moment), "break_to": Column(("breaks", "to"), _moment),
     "break_duration": Column(("breaks", "duration"), _whole),
+    "reloads": Column(("reloads",), _whole), "reload_time": Column(("reload_time",), _whole),
     "start_lat": Column(("start_location", "lat"), _number), "start_lon": Column(("start_location", "lon"), _number),
     "end_lat": Column(("end_location", "lat"), _number), "end_lon": Column(("end_location", "lon"), _number),
 }  # fmt: skip

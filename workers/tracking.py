@@ -17,7 +17,7 @@ from routing.eta.forecast import Forecast, forecast, since_seen
 from routing.eta.matching import Ping
 from routing.eta.outlook import Outlook, outlooks, setback
 from routing.eta.progress import observe, standing_since
-from routing.model import Place, Plan, Progress, Route, Snapshot, StopState, order_of
+from routing.model import Place, Plan, Progress, Route, Snapshot, StopState
 from routing.solve.problem import Crew, Problem, place_of
 from workers import learned, travel
 from workers.formulation import problem_of
@@ -97,8 +97,8 @@ def _inferred(client: Store, snapshot: Snapshot, pings: dict[str, list[Ping]], n
     since = readers.driven_to_since(client, depot.id, [stop.stop_id for stop in current.values()])
     duty = readers.duty_since(client, depot.id)
     for shift, stop in current.items():
-        driver, order = snapshot.shifts[shift].driver_id, snapshot.orders.get(order_of(stop.stop_id))
-        if order is None or not pings[shift] or driver in snapshot.breaks:
+        driver, order = snapshot.shifts[shift].driver_id, snapshot.order(stop.stop_id)
+        if order is None or order.id in snapshot.closed or not pings[shift] or driver in snapshot.breaks:
             continue
         begin = max(depot.clock.depot(since[stop.stop_id]) if since[stop.stop_id] else 0.0,
                     *(duty.get(name, 0.0) for name in (driver, f"{driver}|rested")),

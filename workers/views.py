@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from ingest.schemas import Ordered
 from ingest.views import Amounts, EtaView, OrderView, ReasonView, RecipientView, Status, Steps, Time, WindowView
 from routing.model import Kerb, Location, OrderKind, TriggerKind
 
@@ -22,7 +23,10 @@ class TriggerView(TypedDict):
 
 
 class StopView(TypedDict):
-    """A stop with its planned times; what its order asks for is there while the order is kept."""
+    """A stop with its planned times; what its order asks for is there while the order is kept.
+
+    `loads` are the orders whose goods come aboard at a reload.
+    """
 
     stop_id: str
     order_id: str
@@ -31,6 +35,7 @@ class StopView(TypedDict):
     kerb: NotRequired[Kerb]
     service_time: NotRequired[int]
     windows: NotRequired[list[WindowView]]
+    loads: NotRequired[list[str]]
     arrive: Time
     begin: Time
     leave: Time
@@ -83,7 +88,7 @@ class OfferView(TypedDict):
     order_id: str
     driver_id: str
     stop_id: str
-    kind: OrderKind
+    kind: Ordered
     stops: list[OfferStopView]
     demand: Amounts
     emergency: bool

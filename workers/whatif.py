@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ingest.settings import Settings
 from ingest.store import readers
 from ingest.store.connection import Store
-from routing.model import TERMINAL, Diff, Order, Plan, Progress, RoadEvent, Snapshot, StopProgress, StopState, order_of
+from routing.model import RELOAD, TERMINAL, Diff, Order, Plan, Progress, RoadEvent, Snapshot, StopProgress, StopState, order_of
 from routing.solve import checker, engines
 from routing.solve.plan import diff, publishable
 from routing.solve.problem import Problem, Solution, current
@@ -77,7 +77,8 @@ def applied(snapshot: Snapshot, changes: Changes, now: int) -> Snapshot:
     absent = (set(snapshot.absent) | changes.off_duty) - changes.on_duty
     stops = {stop for order in gone.values() for stop in order.stop_ids}
     begun = {stop.stop_id for progress in snapshot.progress.values() for stop in progress.trail} | stops
-    following = {shift: next((stop for stop in sequence if stop not in begun and order_of(stop) in orders), None)
+    following = {shift: next((stop for stop in sequence if stop not in begun
+                              and (order_of(stop) in orders or stop.endswith(RELOAD))), None)
                  for shift, sequence in snapshot.sequences.items()}  # fmt: skip
     return replace(
         snapshot, orders=orders | {order.id: order for order in changes.orders}, closed=snapshot.closed | gone,

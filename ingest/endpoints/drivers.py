@@ -18,7 +18,7 @@ from ingest.schemas import AckIn, DriverEventIn, StopEventIn, seconds
 from ingest.store import metrics, readers, writers
 from ingest.store.metrics import Tally
 from ingest.views import AckView, DriverEventView, PingsView, StopEventView
-from routing.model import Depot, Order, depot_of, kind_of, order_of
+from routing.model import Depot, Order, OrderKind, depot_of, kind_of, order_of
 
 blueprint = Blueprint("drivers", __name__)
 
@@ -127,9 +127,12 @@ def stop_event(stop_id: str) -> dict[str, Any]:
     if caller().role is Role.OPERATOR and event.driver_id is None:
         raise invalid([Fault("missing", "/driver_id", "An operator must name the driver.", "Give driver_id.")])
     depot, driver = my_driver(event.driver_id or "me")
-    order = readers.record(store(), "orders", depot.id, order_of(stop_id)) if depot_of(stop_id) == depot.id else None
+    order = readers.orders_of(store(), depot, [stop_id]).get(order_of(stop_id)) if depot_of(stop_id) == depot.id else None
     if order is None or stop_id not in order.stop_ids:
         raise not_found("stop", stop_id)
+    if order.kind is OrderKind.RELOAD and event.type in ("loaded", "declined"):
+        raise invalid([Fault("wrong_value", "/type", f"The depot's stop {stop_id!r} is not {event.type}.",
+                             "Report it skipped, failed or completed; goods are loaded at their own stops.")])  # fmt: skip
     now, at = _moment(depot, event.occurred_at)
     today = depot.clock.depot(now)
     told = event.model_dump(mode="json", exclude_none=True, exclude={"proof", "reason"})  # what people write is kept apart

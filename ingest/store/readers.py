@@ -13,6 +13,7 @@ from ingest.store import keys
 from ingest.store.connection import Store, run
 from routing import codec
 from routing.model import (
+    RELOAD,
     Depot,
     Driver,
     Flag,
@@ -33,6 +34,7 @@ from routing.model import (
     Vehicle,
     depot_of,
     order_of,
+    reloads_of,
 )
 
 T = TypeVar("T")
@@ -108,11 +110,13 @@ def ids(client: Store, family: str, depot_id: str) -> list[str]:
     return list(client.hkeys(keys.depot_key(depot_id, family)))
 
 
-def orders_of(client: Store, depot_id: str, stops: Iterable[str]) -> dict[str, Order]:
-    """The orders of stops, as far as they are kept, by id."""
-    ids = sorted({order_of(stop) for stop in stops})
-    texts = client.hmget(keys.depot_key(depot_id, "orders"), ids) if ids else []
-    return {order_id: codec.loads(text, Order) for order_id, text in zip(ids, texts, strict=True) if text}
+def orders_of(client: Store, depot: Depot, stops: Iterable[str]) -> dict[str, Order]:
+    """What stops are for, as far as it is kept: orders by id, and reloads."""
+    stops = set(stops)
+    returns = {stop for stop in stops if stop.endswith(RELOAD)}
+    found = records_of(client, "orders", depot.id, sorted({order_of(stop) for stop in stops - returns}))
+    shifts = records_of(client, "shifts", depot.id, sorted({order_of(order_of(stop)) for stop in returns}))
+    return {order.id: order for order in found} | reloads_of(returns, {shift.id: shift for shift in shifts}, depot)
 
 
 def record_revision(client: Store, record_id: str) -> int:

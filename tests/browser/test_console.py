@@ -381,3 +381,18 @@ def test_the_console_goes_on_where_the_server_was_away(screen: Screen, stack: An
     wait_for(lambda: page.inner_text("#connection") == "", what="the connection")
     assert page.evaluate("globalThis.still") is True
     screen.complaints = [text for text in screen.complaints if "Failed to load resource" not in text]
+
+
+def test_a_reload_is_a_stop_of_the_route(screen: Screen, stack: Any) -> None:
+    """In the driver's list and in the details of the stop, by its name."""
+    town = Town(stack, drivers=("anna",), orders=0, shift={"reloads": 1})
+    orders = [town.order(number, kind="delivery", demand={"parcels": 15}) for number in range(2)]
+    wait_for(lambda: {town.status(order) for order in orders} == {"planned"}, what="a plan")
+    page = open_console(screen, town)
+    page.click("#routes li button")
+    page.click("#detail ol button:has-text('Back to the depot')")
+    page.wait_for_selector("#detail h2:has-text('Back to the depot')")
+    told = page.inner_text("#detail dl")
+    assert "reload" in told
+    assert "Anna, stop 2" in told
+    assert page.locator("#detail button:has-text('Cancel')").count() == 0

@@ -224,3 +224,30 @@ def test_reports_outlast_a_server_that_stumbles_and_a_session_that_ends(stack: A
     wait_for(lambda: town.status(first["order_id"]) == "completed", what="what was kept")
     page.wait_for_selector(f"#next h2:has-text('{second['recipient']['name']}')")
     phone.complaints = [text for text in phone.complaints if "401" not in text and "503" not in text]
+
+
+def test_a_driver_comes_back_for_more(stack: Any, phone: Screen) -> None:
+    """Back at the depot he is told what to load, and what he reports there puts it aboard."""
+    town = Town(stack, drivers=("anna",), orders=0, shift={"reloads": 1, "reload_time": 300})
+    orders = [town.order(number, kind="delivery", demand={"parcels": 15}) for number in range(2)]
+    wait_for(lambda: {town.status(order) for order in orders} == {"planned"}, what="a plan")
+    page = phone.page
+    page.goto(f"{stack.url}/driver#{town.tokens['anna']}")
+    page.wait_for_selector("#later:has-text('Back to the depot')")
+    page.click("#duty button:has-text('Leave the depot')")
+    page.click("#next button:has-text('Arrived')")
+    page.click("#next button:has-text('Done')")
+    page.wait_for_selector("#next h2:has-text('Back to the depot')")
+    last = page.inner_text("#later li")
+    name = next(name for name in ("Recipient 0", "Recipient 1") if name in last)
+    assert "Load one order:" in page.inner_text("#next")
+    assert page.inner_text("#next ol") == name
+    assert page.locator("#next button:has-text('Decline')").count() == 0
+    page.click("#next button:has-text('Arrived')")
+    page.wait_for_selector("#next:has-text('5 min of reload')")
+    page.click("#next button:has-text('Done')")
+    page.wait_for_selector(f"#next h2:has-text('{name}')")
+    [shift] = town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"]
+    wait_for(lambda: [stop["state"] for stop in town.api.get(f"/v1/drivers/{town.depot}.anna/route")["shifts"][0]["stops"]]
+             == ["completed", "completed", "en_route"], what="the reports")  # fmt: skip
+    assert shift["stops"][1]["kind"] == "reload"

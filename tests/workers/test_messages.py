@@ -20,10 +20,10 @@ Message = tuple[str, Any]
 """Where it is sent, and what."""
 
 
-def day(shop: Shop) -> tuple[str, list[str]]:
-    """A planned day of four stops; the driver's token and the stops in order."""
+def day(shop: Shop, **shift: Any) -> tuple[str, list[str]]:
+    """A planned day of four orders; the driver's token and the stops in order."""
     shop.depot(clock={"scale": 1, "start": "2030-01-01T12:00:00Z"})
-    token = shop.crew("anna")
+    token = shop.crew("anna", **shift)
     for place, kind in zip(SPOTS, KINDS, strict=False):
         shop.order(place, kind=kind, demand={} if kind == "service" else {"parcels": 1})
     replan.repair(shop.store, shop.settings, "hel")
@@ -74,23 +74,24 @@ def state(shop: Shop) -> dict[str, Any]:
 
 @one_server
 @hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(outcomes=st.lists(st.sampled_from(["completed", "completed", "failed", "open"]), min_size=4, max_size=4),
-       taps=st.lists(st.booleans(), min_size=4, max_size=4), returns=st.booleans(), order=st.permutations(range(20)),
-       twice=st.lists(st.integers(0, 19), max_size=3))  # fmt: skip
+@given(outcomes=st.lists(st.sampled_from(["completed", "completed", "failed", "open"]), min_size=5, max_size=5),
+       taps=st.lists(st.booleans(), min_size=5, max_size=5), returns=st.booleans(), order=st.permutations(range(23)),
+       twice=st.lists(st.integers(0, 22), max_size=3), reloads=st.integers(0, 1))  # fmt: skip
 def test_any_order_of_a_drivers_messages_comes_to_the_same(shop: Shop, outcomes: list[str], taps: list[bool], returns: bool,
-                                                           order: list[int], twice: list[int]) -> None:  # fmt: skip
-    """Facts, duty and pings, as a phone sends them that was in a tunnel."""
+                                                           order: list[int], twice: list[int], reloads: int) -> None:  # fmt: skip
+    """Facts, duty and pings, as a phone sends them that was in a tunnel; with a van that comes back for more, or not."""
     seen = []
-    for numbers in (list(range(20)), [*order, *twice]):
+    for numbers in (list(range(23)), [*order, *twice]):
         shop.store.flushdb()
         again = Shop(shop.settings)
-        token, stops = day(again)
+        token, stops = day(again, **({"reloads": 1, "capacity": 1} if reloads else {}))
+        assert len(stops) == 4 + reloads
         told = messages(stops, outcomes, returns=returns, taps=taps)
         for path, body in (told[number] for number in numbers if number < len(told)):
             answer = again.call("POST", path, body, key=token)
             assert answer.status_code == 200, answer.text
         text = json.dumps(state(again))
-        for number, stop in enumerate(stops):  # ids are random
+        for number, stop in enumerate(stop for stop in stops if not stop.endswith(".reload")):  # ids are random
             text = text.replace(stop.rpartition(".")[0], f"order-{number}")
         seen.append(json.loads(text, object_hook=lambda table: dict(sorted(table.items()))))
         seen[-1]["open"].sort()

@@ -169,15 +169,16 @@ def test_the_commands_write_table_picture_and_files(shop: Shop, tmp_path: Path, 
 
 
 def test_the_first_report_counts_as_in_the_state(shop: Shop) -> None:
-    """A second arrival, a failure after completion; and who only says that it is done was there by then."""
+    """A second arrival, a failure after completion; who only says that it is done was there by then; a reload does not count."""
     shop.depot()
-    told = [("a", "arrived", 90), ("a", "arrived", 120), ("a", "completed", 130), ("a", "failed", 140), ("b", "completed", 300)]
+    told = [("a.service", "arrived", 90), ("a.service", "arrived", 120), ("a.service", "completed", 130),
+            ("a.service", "failed", 140), ("b.delivery", "completed", 300), ("day-anna.1.reload", "completed", 90)]  # fmt: skip
     events = pl.DataFrame(
         {
             "depot": ["hel"] * len(told),
             "type": [f"stop.{kind}" for _, kind, _ in told],
             "at": [datetime(2026, 1, 1, 0, 0, number) for number in range(len(told))],
-            "data": [json.dumps({"stop_id": f"hel.{name}.service", "at": at, "due": 100}) for name, _, at in told],
+            "data": [json.dumps({"stop_id": f"hel.{name}", "at": at, "due": 100}) for name, _, at in told],
         }
     )
     table = report.kpis(events, pl.DataFrame(schema=dict.fromkeys(("depot", "driver", "pings"), pl.String)), depots(shop))

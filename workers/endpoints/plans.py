@@ -125,7 +125,7 @@ def shown(depot: Depot, plan: Plan, record: VersionRecord | None, *, current_ver
     """A plan as the API shows it, each stop with its live state."""
     stops = [stop.stop_id for route in plan.routes for stop in route.stops]
     progress = readers.progress_of(store(), depot.id, stops)
-    orders, etas = readers.orders_of(store(), depot.id, stops), readers.etas(store(), depot.id, stops) if current_version else {}
+    orders, etas = readers.orders_of(store(), depot, stops), readers.etas(store(), depot.id, stops) if current_version else {}
     acks = readers.acknowledged(store(), depot.id, sorted({route.driver_id for route in plan.routes}))
     routes = [
         {

@@ -7,14 +7,16 @@ local archived = {}
 for i = 4, #ARGV do archived[ARGV[i]] = true end
 local drop = #ARGV > 3
 local shifts, gone = {}, {}
+local orders, stops = {}, {}
 local all = redis.call('HGETALL', K.shifts)
 for i = 1, #all, 2 do
-  if #shifts < most and (archived[all[i]] or not drop) and cjson.decode(all[i + 1])['end'] < ended then
+  local shift = cjson.decode(all[i + 1])
+  if #shifts < most and (archived[all[i]] or not drop) and shift['end'] < ended then
     shifts[#shifts + 1] = all[i + 1]
     gone[all[i]] = true
+    for number = 1, shift.reloads or 0 do stops[all[i] .. '.' .. number] = {all[i] .. '.' .. number .. '.reload'} end
   end
 end
-local orders, stops = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.closed, '-inf', closed, 'LIMIT', 0, most)) do
   local document = redis.call('HGET', K.orders, id)
   local mine, held = {}, drop and document and not archived[id]
@@ -46,6 +48,7 @@ local goods = redis.call('HGETALL', K.goods)
 for i = 1, #goods, 2 do
   if gone[goods[i + 1]] then redis.call('HDEL', K.goods, goods[i]) end
 end
+
 for id, mine in pairs(stops) do
   local document = redis.call('HGET', K.orders, id)
   if document then
@@ -56,8 +59,10 @@ for id, mine in pairs(stops) do
   redis.call('ZREM', K.order_index, id)
   redis.call('ZREM', K.closed, id)
   for _, stop in ipairs(mine) do
-    redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached', stop .. '|since')
+    redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached',
+               stop .. '|since', stop .. '|loaded')
     redis.call('HDEL', K.stop_shift, stop)
+    unexpect(stop)
   end
 end
 return {shifts, orders}

@@ -95,6 +95,11 @@ end
 -- What the parts of orders are called: a stop is `<order>.<kind>`.
 local KINDS = {'delivery', 'collection', 'service', 'pickup'}
 
+-- A stop where a shift comes back to the depot for more is nobody's order, neither open nor closed: `<shift>.<number>.reload`.
+local function is_reload(stop) return string.sub(stop, -7) == '.reload' end
+
+local function is_open(stop) return is_reload(stop) or redis.call('SISMEMBER', K.open, order_of(stop)) == 1 end
+
 -- Whether a driver is in an order's list of names.
 local function has_name(key, order, driver)
   return string.find(' ' .. (redis.call('HGET', key, order) or '') .. ' ', ' ' .. driver .. ' ', 1, true) ~= nil
@@ -184,6 +189,17 @@ local function still_its(shift, driver, stop)
   return redis.call('SISMEMBER', K.unmatched, order) == 0 and (not held or held == driver) and its
 end
 
+-- A transport that nobody has picked up yet: its goods are not at the depot.
+local function on_its_way(order)
+  return redis.call('HEXISTS', K.stop_shift, order .. '.pickup') == 1 and state_of(order .. '.pickup') ~= 'completed'
+end
+
+-- Whether what a shift on the road is to deliver at a stop waits at the depot.
+local function at_depot(shift, stop)
+  local order = order_of(stop)
+  return string.sub(stop, -9) == '.delivery' and redis.call('HGET', K.goods, order) ~= shift and not on_its_way(order)
+end
+
 -- A shift on the road with no current stop drives to the next open one of its route (never `except`).
 local function advance(shift, except)
   if redis.call('HEXISTS', K.departed, shift) == 0 or redis.call('HEXISTS', K.returned, shift) == 1 then return end
@@ -200,8 +216,8 @@ local function advance(shift, except)
     end
   end
   for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
-    if stop ~= except and not state_of(stop) and redis.call('SISMEMBER', K.open, order_of(stop)) == 1
-        and not has_name(K.declined, order_of(stop), driver) and still_its(shift, driver, stop) then return drive_to(shift, stop) end
+    if stop ~= except and not state_of(stop) and is_open(stop) and not has_name(K.declined, order_of(stop), driver)
+        and still_its(shift, driver, stop) and not at_depot(shift, stop) then return drive_to(shift, stop) end
   end
 end
 
@@ -244,11 +260,6 @@ local function rest(shift, kind, at, till)
   redis.call('HSET', K.rested, shift, table.concat(rests, ' '))
 end
 
--- A transport that nobody has picked up yet: its goods are not at the depot.
-local function on_its_way(order)
-  return redis.call('HEXISTS', K.stop_shift, order .. '.pickup') == 1 and state_of(order .. '.pickup') ~= 'completed'
-end
-
 -- Whether a driver is out with a shift.
 local function on_the_road(driver)
   local shifts = redis.call('HGETALL', K.shift_driver)
@@ -257,6 +268,71 @@ local function on_the_road(driver)
         and redis.call('HEXISTS', K.returned, shifts[i]) == 0 then return true end
   end
   return false
+end
+
+-- What a shift's route delivers from a position on, up to where it comes back to the depot, is on board from now on. -> those orders
+local function put_aboard(shift, first)
+  local stops, loaded = words(redis.call('HGET', K.sequences, shift)), {}
+  for i = first, #stops do
+    local order = order_of(stops[i])
+    if is_reload(stops[i]) then break end
+    if redis.call('SISMEMBER', K.open, order) == 1 and at_depot(shift, stops[i]) and redis.call('HSETNX', K.goods, order, shift) == 1 then
+      loaded[#loaded + 1] = order
+    end
+  end
+  return loaded
+end
+
+-- When the last of an order's stops was left, or given up.
+local function left_at(order)
+  local last = -math.huge
+  for _, kind in ipairs(KINDS) do
+    last = math.max(last, tonumber(redis.call('HGET', K.progress, order .. '.' .. kind .. '|left')) or last)
+  end
+  return last
+end
+
+-- When a shift was last at the depot for more.
+local function last_reload(shift)
+  local last = -math.huge
+  for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do
+    if is_reload(stop) and state_of(stop) == 'completed' then
+      last = math.max(last, tonumber(redis.call('HGET', K.progress, stop .. '|left')) or last)
+    end
+  end
+  return last
+end
+
+-- A shift has been at the depot until then: what no open order needs any more stays there, what its next trip delivers comes aboard.
+-- Any plan that was made meanwhile is out of date.
+local function reload(shift, stop, at, rev)
+  local goods = redis.call('HGETALL', K.goods)
+  for i = 1, #goods, 2 do
+    local over = goods[i + 1] == shift and redis.call('SISMEMBER', K.open, goods[i]) == 0
+    if over and left_at(goods[i]) <= tonumber(at) then redis.call('HDEL', K.goods, goods[i]) end
+  end
+  for i, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
+    if other == stop then
+      local loaded = put_aboard(shift, i + 1)
+      for _, order in ipairs(loaded) do touch(order, rev) end
+      for _, order in ipairs(words(redis.call('HGET', K.progress, stop .. '|loaded'))) do loaded[#loaded + 1] = order end
+      table.sort(loaded)
+      redis.call('HSET', K.progress, stop .. '|loaded', table.concat(loaded, ' '))
+    end
+  end
+  touch(shift, rev)
+end
+
+-- It had not been loaded after all: what came aboard there, and is not delivered, is at the depot.
+local function unload(shift, stop, rev)
+  for _, order in ipairs(words(redis.call('HGET', K.progress, stop .. '|loaded'))) do
+    if redis.call('HGET', K.goods, order) == shift then
+      redis.call('HDEL', K.goods, order)
+      touch(order, rev)
+    end
+  end
+  redis.call('HDEL', K.progress, stop .. '|loaded')
+  touch(shift, rev)
 end
 
 -- A vehicle leaves: what its route delivers is on board from now on, and its first stop is driven to.
@@ -279,12 +355,7 @@ local function depart(shift, at, except)
       trigger('driver_returned', driver, tonumber(rev), redis.call('TIME')[1])
     end
   end
-  for _, stop in ipairs(words(redis.call('HGET', K.sequences, shift))) do
-    local order = order_of(stop)
-    if string.sub(stop, -9) == '.delivery' and redis.call('SISMEMBER', K.open, order) == 1 and not on_its_way(order) then
-      redis.call('HSETNX', K.goods, order, shift)
-    end
-  end
+  put_aboard(shift, 1)
   advance(shift, except)
   return true
 end

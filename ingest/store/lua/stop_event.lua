@@ -29,6 +29,8 @@ elseif theirs then
   shift = holder
 end
 
+if is_reload(stop) and shift ~= order_of(order) then return {'refused'} end  -- it is one shift's own
+
 -- Of several reports of a moment the first one counts, whatever order they come in; a guess counts only until there is one.
 local function first(field, moment, guess)
   local known = tonumber(redis.call('HGET', K.progress, field))
@@ -121,6 +123,24 @@ local function prove()
   keep_personal(PERSONAL)
 end
 
+-- Who delivers what comes aboard at a reload, or tries to, has been there, reported or not: at the last one before it in the route.
+local function reloaded_before()
+  if kind == 'arrived' or not at_depot(shift, stop) then return end
+  local last
+  for _, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
+    if other == stop then break end
+    if is_reload(other) then last = other end
+  end
+  if not last or TERMINAL[state_of(last)] then return end
+  local before = (tonumber(redis.call('HGET', K.progress, stop .. '|arrived')) or tonumber(at)) - 1
+  first(last .. '|arrived', before)
+  redis.call('HSET', K.progress, last .. '|state', 'completed', last .. '|left', before, last .. '|inferred', 'completed')
+  redis.call('HDEL', K.progress, last .. '|since', last .. '|reached')
+  unexpect(last)
+  trail_add(shift, last)
+  reload(shift, last, before, rev)
+end
+
 if kind == 'loaded' then
   local goods = string.sub(stop, -9) == '.delivery' and not on_its_way(order)
   if not TERMINAL[state] and shift ~= '' and not over and goods then redis.call('HSET', K.goods, order, shift) end
@@ -137,25 +157,32 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
     if current and state_of(current) == 'en_route' then trail_drop(shift, current) end
     redis.call('HSET', K.progress, stop .. '|state', 'arrived', stop .. '|arrived', at)
     redis.call('HDEL', K.progress, stop .. '|left', stop .. '|inferred')
-    redis.call('SADD', K.open, order)
-    redis.call('ZREM', K.closed, order)
-    if string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) else redis.call('HDEL', K.goods, order) end
-    local dispatch = cjson.decode(redis.call('HGET', K.orders, order)).dispatch
-    if dispatch and dispatch ~= 'planned' then redis.call('HSET', K.held, order, driver) end
+    if is_reload(stop) then
+      unload(shift, stop, rev)
+    else
+      redis.call('SADD', K.open, order)
+      redis.call('ZREM', K.closed, order)
+      if string.sub(stop, -9) == '.delivery' then redis.call('HSET', K.goods, order, shift) else redis.call('HDEL', K.goods, order) end
+      local dispatch = cjson.decode(redis.call('HGET', K.orders, order)).dispatch
+      if dispatch and dispatch ~= 'planned' then redis.call('HSET', K.held, order, driver) end
+    end
     touch(order, rev)
     trigger('stop_conflict', stop, rev, now)
   elseif kind == 'arrived' then
     if earlier then first(stop .. '|arrived', at, guessed) end
   elseif theirs and guessed == 'completed' then
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
+    first(stop .. '|arrived', at)  -- if he is guessed to have come later than that
     prove()
     if kind == 'failed' then
       if string.sub(stop, -9) == '.delivery' and shift ~= '' and not over then redis.call('HSET', K.goods, order, shift) end
       if string.sub(stop, -11) == '.collection' then redis.call('HDEL', K.goods, order) end
+      if is_reload(stop) then unload(shift, stop, rev) end
       touch(order, rev)
       trigger('stop_failed', stop, rev, now)
     end
-    redis.call('HDEL', K.progress, stop .. '|inferred')
+    if is_reload(stop) and kind == 'completed' then reload(shift, stop, at, rev) end
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
   elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[10] or '') == 0 then
     prove()  -- which the first report had left out
   end
@@ -164,7 +191,10 @@ elseif state == 'cancelled' and kind == 'arrived' then
 elseif over and kind == 'arrived' then  -- he has come back since: it is open, or somebody else's
   redis.call('HSET', K.progress, stop .. '|reached', shift .. ' ' .. at)
 else
-  if shift ~= '' then depart(shift, at, stop) end
+  if shift ~= '' then
+    depart(shift, at, stop)
+    if not over then reloaded_before() end
+  end
   if shift ~= '' and (redis.call('HEXISTS', K.held, order) == 1 or redis.call('SISMEMBER', K.unmatched, order) == 1) then
     end_offer(order, 'withdrawn')  -- whoever is there has it
     redis.call('SREM', K.unmatched, order)
@@ -195,19 +225,22 @@ else
     redis.call('HSET', K.progress, stop .. '|state', kind, stop .. '|left', at)
     prove()
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
-    if not picked_up then close_order(order) end
+    if not picked_up and not is_reload(stop) then close_order(order) end
+    if is_reload(stop) and kind == 'completed' and not over then reload(shift, stop, at, rev) end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
     local taken = picked_up and redis.call('SISMEMBER', K.open, order) == 1
     if (taken or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
       redis.call('HSET', K.goods, order, shift)
     end
+    local handed_over = shift ~= '' and redis.call('SISMEMBER', K.open, order) == 0 and tonumber(at) <= last_reload(shift)
+    if handed_over and redis.call('HGET', K.goods, order) == shift then redis.call('HDEL', K.goods, order) end
     if shift ~= '' then advance(shift) end
     if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
   end
   if inferred then
     redis.call('HSET', K.progress, stop .. '|inferred', kind)
   else
-    redis.call('HDEL', K.progress, stop .. '|inferred')
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
   end
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end

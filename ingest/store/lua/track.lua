@@ -36,7 +36,7 @@ local function expect(stop, p50, p80)
   redis.call('HSET', K.etas, stop, p50 .. ' ' .. p80)
   remember(stop, p50, p80)
   local told = tonumber(redis.call('HGET', K.eta_told, stop))
-  if not told or math.abs(p50 - told) >= policy.eta_step then
+  if not is_reload(stop) and (not told or math.abs(p50 - told) >= policy.eta_step) then
     redis.call('HSET', K.eta_told, stop, p50)
     emit('eta.changed', cjson.encode({stop_id = stop, order_id = order_of(stop), p50 = p50, p80 = p80, was = told}))
   end
