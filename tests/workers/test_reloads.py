@@ -10,10 +10,13 @@ import pytest
 
 from ingest.store import keys, writers
 from routing.model import kind_of, order_of
+from routing.solve import repair as mending
 from tests.conftest import HOME, SPOTS, Shop, one_server, wait_for
+from tests.workers.test_commit import publish, situation
 from tests.workers.test_rests import LATER, crew, repair
 from tests.workers.test_tracking import look
 from workers import archive
+from workers.commit import Outcome
 
 RELOAD = "hel.day-anna.1.reload"
 
@@ -192,6 +195,29 @@ def test_who_delivers_has_been_there(shop: Shop, arrived: bool) -> None:
     assert states(shop, anna)[RELOAD] == "completed"
     assert crew(shop).done == (*(f"{order}.delivery" for order in first), RELOAD, f"{second[0]}.delivery")
     assert tell(shop, anna, f"{second[1]}.delivery", "completed", "08:50:00").json["conflict"] is False
+
+
+@one_server
+@pytest.mark.parametrize("kind", ["completed", "failed"])
+def test_goods_cannot_join_a_trip_that_is_loaded_meanwhile(shop: Shop, kind: str) -> None:
+    """A plan that was made before she reported what came of the reload is refused."""
+    anna = van(shop, 2)
+    for spot in SPOTS[:3]:
+        shop.order(spot)
+    repair(shop)
+    first, _ = trips(shop)
+    shop.leave(anna)
+    for number, order in enumerate(first):
+        tell(shop, anna, f"{order}.delivery", "completed", f"08:{10 + number}:00")
+    tell(shop, anna, RELOAD, "arrived", "08:30:00")
+    shop.order(SPOTS[4])
+    shop.order(SPOTS[5], kind="service", demand={})
+    snapshot, problem = situation(shop)
+    found = mending.repair(problem)
+    tell(shop, anna, RELOAD, kind, "08:40:00")
+    assert publish(shop, snapshot, problem, found) is Outcome.CHANGED
+    repair(shop)
+    assert all(shop.call("GET", f"/v1/orders/{order}").json["status"] != "unassigned" for trip in trips(shop) for order in trip)
 
 
 @one_server

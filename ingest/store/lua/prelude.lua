@@ -304,7 +304,7 @@ local function last_reload(shift)
 end
 
 -- A shift has been at the depot until then: what no open order needs any more stays there, what its next trip delivers comes aboard.
--- Any plan that was made meanwhile is out of date.
+-- Any plan that was made before is out of date.
 local function reload(shift, stop, at, rev)
   local goods = redis.call('HGETALL', K.goods)
   for i = 1, #goods, 2 do

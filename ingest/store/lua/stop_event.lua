@@ -226,7 +226,10 @@ else
     prove()
     local picked_up = kind == 'completed' and string.sub(stop, -7) == '.pickup'
     if not picked_up and not is_reload(stop) then close_order(order) end
-    if is_reload(stop) and kind == 'completed' and not over then reload(shift, stop, at, rev) end
+    if is_reload(stop) then
+      touch(shift, rev)  -- no plan that was made before puts anything into its trip
+      if kind == 'completed' and not over then reload(shift, stop, at, rev) end
+    end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
     local taken = picked_up and redis.call('SISMEMBER', K.open, order) == 1
     if (taken or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
