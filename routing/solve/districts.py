@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.model import Progress, RelationKind, Snapshot, order_of
+from routing.model import Progress, RelationKind, Snapshot, order_of, reloads
 from routing.roads.travel import UNREACHABLE, Matrix
 from routing.solve.problem import Crew, Hours, Problem, Solution, Task, bonds, in_play, of_routes, related
 
@@ -137,6 +137,7 @@ def _part(snapshot: Snapshot, names: Collection[str], in_play_: Collection[str])
     kept, mine = sorted(snapshot.shifts.keys() & names), sorted(snapshot.orders.keys() & names)
     drivers = [snapshot.shifts[shift].driver_id for shift in kept]
     vehicles = [snapshot.shifts[shift].vehicle_id for shift in kept]
+    returns = [order.id for shift in kept for order in reloads(snapshot.shifts[shift], snapshot.depot)]
     over = snapshot.progress.keys() - in_play_
     return replace(
         snapshot, shifts=of(snapshot.shifts, kept), drivers=of(snapshot.drivers, drivers), vehicles=of(snapshot.vehicles, vehicles),
@@ -145,7 +146,7 @@ def _part(snapshot: Snapshot, names: Collection[str], in_play_: Collection[str])
         progress=of(snapshot.progress, (*kept, *sorted(over))), sequences=of(snapshot.sequences, kept),
         breaks=of(snapshot.breaks, drivers), rested=of(snapshot.rested, kept),
         unassigned=tuple(order for order in snapshot.unassigned if order in names),
-        record_revisions=of(snapshot.record_revisions, (*mine, *kept, *drivers, *vehicles)), triggers=(), improving=(),
+        record_revisions=of(snapshot.record_revisions, (*mine, *kept, *drivers, *vehicles, *returns)), triggers=(), improving=(),
     )  # fmt: skip
 
 

@@ -631,7 +631,10 @@ def with_ends(problem: Problem) -> Problem:
 
 
 def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
-    """Move stops that will be driven to before `until` from the base route into the frozen prefix."""
+    """Move stops that will be driven to before `until` from the base route into the frozen prefix.
+
+    None behind a reload: who reports it makes all plans out of date that were made before.
+    """
     from routing.solve.tour import walk
 
     frozen, base = list(crew.frozen), list(crew.base)
@@ -640,7 +643,7 @@ def _freeze(problem: Problem, crew: Crew, until: int) -> Crew:
         leaves = visits[-2].leave if frozen else crew.ready
         at = problem.tasks[frozen[-1]].place if frozen else crew.place
         cut_off = problem.matrix.seconds[at, problem.tasks[base[0]].place] >= UNREACHABLE
-        if cut_off or (frozen and leaves >= until):
+        if cut_off or (frozen and (leaves >= until or problem.tasks[frozen[-1]].reload_of is not None)):
             break
         frozen.append(base.pop(0))
     return replace(crew, frozen=tuple(frozen), base=tuple(base))

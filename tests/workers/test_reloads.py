@@ -197,6 +197,97 @@ def test_who_delivers_has_been_there(shop: Shop, arrived: bool) -> None:
     assert tell(shop, anna, f"{second[1]}.delivery", "completed", "08:50:00").json["conflict"] is False
 
 
+def guessed(shop: Shop) -> tuple[str, str, str]:
+    """Anna has delivered an order of her second trip, and not said that she was at the depot. Her token, that order, the first."""
+    anna = van(shop, 1)
+    shop.order(SPOTS[0])
+    shop.order(SPOTS[1])
+    repair(shop)
+    [first], [second] = trips(shop)
+    shop.leave(anna)
+    tell(shop, anna, f"{first}.delivery", "failed", "08:10:00")
+    tell(shop, anna, f"{second}.delivery", "completed", "08:40:00")
+    assert states(shop, anna)[RELOAD] == "completed"
+    return anna, second, first
+
+
+@one_server
+def test_what_was_only_guessed_to_be_handed_over_is_aboard_again(shop: Shop) -> None:
+    """As she says that the reload has failed."""
+    anna, _, first = guessed(shop)
+    assert aboard(shop) == set()
+    tell(shop, anna, RELOAD, "failed", "08:20:00")
+    assert aboard(shop) == {first}
+
+
+@one_server
+def test_what_is_said_after_the_return_loads_nothing(shop: Shop) -> None:
+    """A reload that was guessed, and is reported when she is home."""
+    anna = van(shop, 2)
+    for spot in SPOTS[:4]:
+        shop.order(spot)
+    repair(shop)
+    first, second = trips(shop)
+    shop.leave(anna)
+    for order in first:
+        tell(shop, anna, f"{order}.delivery", "completed", "08:10:00")
+    tell(shop, anna, f"{second[0]}.delivery", "completed", "08:40:00")
+    body = {"event_id": "home", "type": "returned", "occurred_at": "2030-01-01T09:00:00Z"}
+    assert shop.call("POST", "/v1/drivers/me/events", body, key=anna).status_code == 200
+    tell(shop, anna, RELOAD, "completed", "08:20:00")
+    assert aboard(shop) == set()
+
+
+@one_server
+def test_only_stops_of_the_route_tell_that_she_was_there(shop: Shop) -> None:
+    """Not what she delivers for somebody else."""
+    anna = van(shop, 1, reloads=1)
+    shop.order(SPOTS[0])
+    shop.order(SPOTS[1])
+    repair(shop)
+    [first], [second] = trips(shop)
+    shop.leave(anna)
+    other = shop.order(SPOTS[2])["id"]
+    tell(shop, anna, f"{other}.delivery", "completed", "08:10:00")
+    assert aboard(shop) == {first}
+    assert states(shop, anna)[RELOAD] == "open"
+    assert shop.call("GET", f"/v1/orders/{second}").json["status"] == "planned"
+
+
+@one_server
+def test_who_is_at_a_stop_of_the_next_trip_has_loaded(shop: Shop) -> None:
+    """New goods do not join that trip any more; what she collected behind the depot is still aboard."""
+    anna = van(shop, 2)
+    for spot in SPOTS[:3]:
+        shop.order(spot)
+    repair(shop)
+    first, second = trips(shop)
+    shop.leave(anna)
+    for order in first:
+        tell(shop, anna, f"{order}.delivery", "completed", "08:10:00")
+    tell(shop, anna, RELOAD, "arrived", "08:20:00")
+    tell(shop, anna, f"{second[0]}.delivery", "arrived", "08:40:00")
+    assert aboard(shop) == set(second)
+    new = shop.order(SPOTS[4])["id"]
+    repair(shop)
+    assert new not in trips(shop)[1]
+
+
+@one_server
+def test_what_she_has_declined_is_not_loaded(shop: Shop) -> None:
+    """Though it still is in her route when she is at the depot."""
+    anna = van(shop, 1)
+    shop.order(SPOTS[0])
+    shop.order(SPOTS[1])
+    repair(shop)
+    [first], [second] = trips(shop)
+    shop.leave(anna)
+    tell(shop, anna, f"{first}.delivery", "completed", "08:10:00")
+    tell(shop, anna, f"{second}.delivery", "declined", "08:11:00")
+    tell(shop, anna, RELOAD, "completed", "08:20:00")
+    assert aboard(shop) == set()
+
+
 @one_server
 @pytest.mark.parametrize("kind", ["completed", "failed"])
 def test_goods_cannot_join_a_trip_that_is_loaded_meanwhile(shop: Shop, kind: str) -> None:

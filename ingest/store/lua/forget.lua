@@ -60,7 +60,7 @@ for id, mine in pairs(stops) do
   redis.call('ZREM', K.closed, id)
   for _, stop in ipairs(mine) do
     redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached',
-               stop .. '|since', stop .. '|loaded')
+               stop .. '|since', stop .. '|loaded', stop .. '|unloaded')
     redis.call('HDEL', K.stop_shift, stop)
     unexpect(stop)
   end

@@ -123,16 +123,22 @@ local function prove()
   keep_personal(PERSONAL)
 end
 
--- Who delivers what comes aboard at a reload, or tries to, has been there, reported or not: at the last one before it in the route.
+-- Who comes with what is loaded at a reload has been there, reported or not: at the last one before the stop in the route, and before
+-- the first stop behind that.
 local function reloaded_before()
-  if kind == 'arrived' or not at_depot(shift, stop) then return end
-  local last
+  if not at_depot(shift, stop) or redis.call('HGET', K.goods, order) then return end
+  local last, before, found
   for _, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
-    if other == stop then break end
-    if is_reload(other) then last = other end
+    local reached = tonumber(redis.call('HGET', K.progress, other .. '|arrived')) or other == stop and tonumber(at)
+    if is_reload(other) then
+      last, before = other, math.huge
+    elseif last and reached then
+      before = math.min(before, reached - 1)
+    end
+    found = found or other == stop
+    if found then break end
   end
-  if not last or TERMINAL[state_of(last)] then return end
-  local before = (tonumber(redis.call('HGET', K.progress, stop .. '|arrived')) or tonumber(at)) - 1
+  if not found or not last or TERMINAL[state_of(last)] then return end
   first(last .. '|arrived', before)
   redis.call('HSET', K.progress, last .. '|state', 'completed', last .. '|left', before, last .. '|inferred', 'completed')
   redis.call('HDEL', K.progress, last .. '|since', last .. '|reached')
@@ -181,8 +187,11 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
       touch(order, rev)
       trigger('stop_failed', stop, rev, now)
     end
-    if is_reload(stop) and kind == 'completed' then reload(shift, stop, at, rev) end
-    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
+    if is_reload(stop) and kind == 'completed' and not over then
+      take_back(shift, stop)
+      reload(shift, stop, at, rev)
+    end
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded', stop .. '|unloaded')
   elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[10] or '') == 0 then
     prove()  -- which the first report had left out
   end
@@ -235,15 +244,17 @@ else
     if (taken or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
       redis.call('HSET', K.goods, order, shift)
     end
-    local handed_over = shift ~= '' and redis.call('SISMEMBER', K.open, order) == 0 and tonumber(at) <= last_reload(shift)
-    if handed_over and redis.call('HGET', K.goods, order) == shift then redis.call('HDEL', K.goods, order) end
+    local since, there = last_reload(shift)
+    if redis.call('HGET', K.goods, order) == shift and redis.call('SISMEMBER', K.open, order) == 0 and tonumber(at) <= since then
+      hand_over(there, order, redis.call('HEXISTS', K.progress, there .. '|inferred') == 1)
+    end
     if shift ~= '' then advance(shift) end
     if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
   end
   if inferred then
     redis.call('HSET', K.progress, stop .. '|inferred', kind)
   else
-    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded', stop .. '|unloaded')
   end
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end
