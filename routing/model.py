@@ -751,7 +751,7 @@ class Snapshot:
     `improving` are answered already, but no improvement has looked at them yet. `held` maps orders that cannot wait to the
     drivers who have accepted them; those that nobody holds are not among `orders`. `breaks` says until when drivers have one,
     `rested` from when to when those of a shift were. `related` are the ids of orders that relations name, by
-    shipper and external id (`Order.known_as`).
+    shipper and external id (`Order.known_as`), `aside` those of open ones that plans leave out.
     """
 
     depot: Depot
@@ -779,6 +779,7 @@ class Snapshot:
     breaks: dict[str, int] = field(default_factory=dict)
     rested: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     related: dict[str, str] = field(default_factory=dict)
+    aside: tuple[str, ...] = ()
 
     def order(self, stop_id: str) -> Order | None:
         """What a stop is for, be it open or not, as far as that is known here."""

@@ -198,7 +198,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         return None
     (rev, version, roads, drivers, vehicles, shifts, open_, closed, goods, declined, absent, positions, departed,
      returned, trail, progress, sequences, unassigned, road_events, revisions, triggers, planned_on,
-     improving, held, breaks, rested) = run(
+     improving, held, breaks, rested, aside) = run(
         client, depot_id, "snapshot", [])  # fmt: skip
     started = _started(progress)
     left, back = _pairs(departed), _pairs(returned)
@@ -220,6 +220,7 @@ def snapshot(client: Store, depot_id: str) -> Snapshot | None:
         improving=tuple(codec.loads(text, Trigger) for text in improving), held=_pairs(held),
         breaks={driver: int(float(text.split()[0])) for driver, text in _pairs(breaks).items()},
         rested={shift: _spans(text) for shift, text in _pairs(rested).items()}, related=related(client, depot_id, orders.values()),
+        aside=tuple(sorted(aside)),
     )  # fmt: skip
 
 

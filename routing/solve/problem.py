@@ -495,7 +495,7 @@ def _crew(shift: Shift, snapshot: Snapshot, index: dict[str, int], tasks: tuple[
         ready = max(ready, now)
     if not serving:
         ready = max(ready, snapshot.breaks.get(shift.driver_id, ready))
-    gathered = [order.demand for order in carried if order.id not in snapshot.orders]
+    gathered = [order.demand for order in carried if order.id not in snapshot.orders and order.id not in snapshot.aside]
     records = (shift.id, shift.driver_id, shift.vehicle_id)
     breaks = _to_come(shift, snapshot.rested.get(shift.id, ()))
     spots = [None if one.location is None else _place(places, Place(one.location)) for one in breaks]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest.store import keys
+from ingest.store import keys, readers
 from tests.conftest import SPOTS, Shop, one_server
 from workers import replan
 
@@ -68,6 +68,9 @@ def state(shop: Shop) -> dict[str, Any]:
         key = keys.depot_key("hel", name)
         found[name] = list(shop.store.smembers(key)) if name == "open" else shop.store.hgetall(key)
     found["progress"] = {field: value for field, value in found["progress"].items() if not field.endswith("|since")}  # real time
+    snapshot = readers.snapshot(shop.store, "hel")
+    assert snapshot is not None
+    found["aboard"] = snapshot.goods
     found["pings"] = shop.store.zrange(keys.ping_seqs("hel", "hel.anna"), 0, -1)
     return found
 

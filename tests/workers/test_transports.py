@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import Any
 
 import pytest
 
 from ingest.store import readers
 from routing.model import Limits
-from tests.conftest import SPOTS, Shop
+from tests.conftest import SPOTS, Shop, one_server
 from tests.workers.test_commit import repair, route
+from tests.workers.test_messages import state
 from tests.workers.test_reports import service, status, still_plans
 
 
@@ -194,3 +197,48 @@ def test_a_delivery_before_its_pickup_does_not_stop_the_depot(shop: Shop, how: s
     unassigned = shop.call("GET", "/v1/depots/hel/plan").json["unassigned"]
     on_its_way = any(stop == delivery and state in ("en_route", "arrived") for stop, state in route(shop, anna))
     assert [(item["order_id"], item["reasons"][0]["code"]) for item in unassigned] == [(made["id"], "precedence")] * on_its_way
+
+
+@pytest.mark.parametrize("ended", ["completed", "failed"])
+@pytest.mark.parametrize("done", [False, True])
+@one_server
+def test_a_pickup_ends_with_its_delivery(shop: Shop, ended: str, done: bool) -> None:
+    """Who has reported to be at a pickup, and no more, is not kept there; whatever order it is told in, it comes to the same."""
+    told = [("pickup", "arrived", 10), ("delivery", "arrived", 20), ("delivery", ended, 25)]
+    told += [("pickup", "completed", 15)] if done else []
+    seen = []
+    for order in itertools.permutations(told):
+        shop.store.flushdb()
+        again = Shop(shop.settings)
+        again.depot(clock={"scale": 1, "start": "2030-01-01T12:00:00Z"})
+        anna, made = again.crew("anna"), transport(again, 0, 1)
+        repair(again)
+        again.leave(anna)
+        for part, kind, minute in order:
+            stop = f"{made['id']}.{part}"
+            answer = again.event(anna, stop, kind, event_id=f"{part}{kind}", at=f"2030-01-01T08:{minute}:00Z")
+            assert answer.status_code == 200, answer.text
+        assert status(again, made) == ended
+        seen.append(json.dumps(state(again), sort_keys=True).replace(made["id"], "it"))
+        service(again, 3)
+        assert repair(again) == 1
+        still_plans(again)
+    assert set(seen) == {seen[0]}
+
+
+def test_a_transport_that_is_over_keeps_nobody(shop: Shop) -> None:
+    """Its pickup fails for somebody who was not to go there: whose it was is not sent to deliver it, and does not stay there."""
+    shop.depot()
+    anna = shop.crew("anna")
+    made = transport(shop, 0, 1)
+    repair(shop)
+    bo = shop.crew("bo")
+    pickup, delivery = ids(made)
+    shop.leave(anna)
+    shop.event(bo, pickup, "failed", event_id="f")
+    assert dict(route(shop, anna))[delivery] == "open"
+    shop.event(anna, delivery, "arrived", event_id="a")
+    new = service(shop, 3)
+    assert repair(shop) == 1
+    assert status(shop, new) in {"planned", "en_route"}
+    still_plans(shop)

@@ -48,7 +48,6 @@ local goods = redis.call('HGETALL', K.goods)
 for i = 1, #goods, 2 do
   if gone[goods[i + 1]] then redis.call('HDEL', K.goods, goods[i]) end
 end
-
 for id, mine in pairs(stops) do
   local document = redis.call('HGET', K.orders, id)
   if document then
@@ -60,7 +59,7 @@ for id, mine in pairs(stops) do
   redis.call('ZREM', K.closed, id)
   for _, stop in ipairs(mine) do
     redis.call('HDEL', K.progress, stop .. '|state', stop .. '|arrived', stop .. '|left', stop .. '|inferred', stop .. '|reached',
-               stop .. '|since', stop .. '|loaded', stop .. '|unloaded')
+               stop .. '|since', stop .. '|loaded')
     redis.call('HDEL', K.stop_shift, stop)
     unexpect(stop)
   end

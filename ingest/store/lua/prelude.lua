@@ -270,76 +270,39 @@ local function on_the_road(driver)
   return false
 end
 
--- What a shift's route delivers from a position on, up to where it comes back to the depot, is on board from now on. -> those orders
-local function put_aboard(shift, first)
+-- What a shift's route delivers from a position on, up to where it comes back to the depot, is on board from now on; so is what it has
+-- failed to deliver since `at` (depot s, or nil). -> those orders
+local function put_aboard(shift, first, at)
   local stops, loaded, driver = words(redis.call('HGET', K.sequences, shift)), {}, redis.call('HGET', K.shift_driver, shift)
   for i = first, #stops do
     local order = order_of(stops[i])
     if is_reload(stops[i]) then break end
     local wanted = redis.call('SISMEMBER', K.open, order) == 1 and not has_name(K.declined, order, driver)
-    if wanted and at_depot(shift, stops[i]) and redis.call('HSETNX', K.goods, order, shift) == 1 then
+    local tried = at and state_of(stops[i]) == 'failed' and redis.call('HGET', K.stop_shift, stops[i]) == shift
+        and tonumber(redis.call('HGET', K.progress, stops[i] .. '|left')) > tonumber(at)
+    if (wanted or tried) and at_depot(shift, stops[i]) and redis.call('HSETNX', K.goods, order, shift) == 1 then
       loaded[#loaded + 1] = order
     end
   end
   return loaded
 end
 
--- When the last of an order's stops was left, or given up.
-local function left_at(order)
-  local last = -math.huge
-  for _, kind in ipairs(KINDS) do
-    last = math.max(last, tonumber(redis.call('HGET', K.progress, order .. '.' .. kind .. '|left')) or last)
-  end
-  return last
-end
-
--- When a shift was last at the depot for more. -> when, at which stop
-local function last_reload(shift)
-  local last, there = -math.huge, nil
-  for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do
-    local left = is_reload(stop) and state_of(stop) == 'completed' and tonumber(redis.call('HGET', K.progress, stop .. '|left'))
-    if left and left > last then last, there = left, stop end
-  end
-  return last, there
-end
-
--- An order's goods stay at the depot from a reload on; that is noted if it may have been none.
-local function hand_over(stop, order, guess)
-  redis.call('HDEL', K.goods, order)
-  if not guess then return end
-  local noted = redis.call('HGET', K.progress, stop .. '|unloaded')
-  redis.call('HSET', K.progress, stop .. '|unloaded', noted and noted .. ' ' .. order or order)
-end
-
--- What was handed over at a reload is aboard all the same.
-local function take_back(shift, stop)
-  for _, order in ipairs(words(redis.call('HGET', K.progress, stop .. '|unloaded'))) do redis.call('HSETNX', K.goods, order, shift) end
-  redis.call('HDEL', K.progress, stop .. '|unloaded')
-end
-
--- A shift has been at the depot until then: what no open order needs any more stays there, what its next trip delivers comes aboard.
--- Any plan that was made before is out of date.
+-- A shift has been at the depot until then: what its next trip delivers comes aboard, and any plan that was made before is out of date.
+-- What no open order needs any more stays there; that follows from when things happened, and is seen when the state is read.
 local function reload(shift, stop, at, rev)
-  local goods = redis.call('HGETALL', K.goods)
-  for i = 1, #goods, 2 do
-    local over = goods[i + 1] == shift and redis.call('SISMEMBER', K.open, goods[i]) == 0
-    if over and left_at(goods[i]) <= tonumber(at) then hand_over(stop, goods[i], true) end
-  end
   for i, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     if other == stop then
-      local loaded = put_aboard(shift, i + 1)
+      local loaded = put_aboard(shift, i + 1, at)
       for _, order in ipairs(loaded) do touch(order, rev) end
       for _, order in ipairs(words(redis.call('HGET', K.progress, stop .. '|loaded'))) do loaded[#loaded + 1] = order end
-      table.sort(loaded)
       redis.call('HSET', K.progress, stop .. '|loaded', table.concat(loaded, ' '))
     end
   end
   touch(shift, rev)
 end
 
--- It had not been loaded after all: what came aboard there, and is not delivered, is at the depot, what was handed over is aboard.
+-- It had not been loaded after all: what came aboard there, and is not delivered, is at the depot.
 local function unload(shift, stop, rev)
-  take_back(shift, stop)
   for _, order in ipairs(words(redis.call('HGET', K.progress, stop .. '|loaded'))) do
     if redis.call('HGET', K.goods, order) == shift then
       redis.call('HDEL', K.goods, order)
@@ -370,7 +333,7 @@ local function depart(shift, at, except)
       trigger('driver_returned', driver, tonumber(rev), redis.call('TIME')[1])
     end
   end
-  put_aboard(shift, 1)
+  put_aboard(shift, 1, nil)
   advance(shift, except)
   return true
 end

@@ -3,7 +3,8 @@
 -- -> {rev, version, roads, drivers, vehicles, shifts, open orders, orders whose goods are on a vehicle or where drivers are or were last, goods,
 --     declined, absent, positions, departed, returned, trail, progress of the stops in the trails (stop, state,
 --     arrived, left), sequences, unassigned order ids, road events, record revisions, triggers,
---     the road state the plan in force was made on, triggers to improve upon, held orders, breaks, rests}; hashes as lists.
+--     the road state the plan in force was made on, triggers to improve upon, held orders, breaks, rests,
+--     open orders that plans leave out}; hashes as lists.
 local function some(key, ids)
   local rows = {}
   for i = 1, #ids, 500 do
@@ -18,17 +19,46 @@ for i = 1, #entries, 2 do aside[entries[i]] = cjson.decode(entries[i + 1]).state
 local held = redis.call('HGETALL', K.held)
 for _, id in ipairs(redis.call('SMEMBERS', K.unmatched)) do aside[id] = true end  -- what cannot wait is in no plan until it is held
 local function without_aside(ids)
-  local kept = {}
+  local kept, rest = {}, {}
   for _, id in ipairs(ids) do
-    if not aside[id] then kept[#kept + 1] = id end
+    local list = aside[id] and rest or kept
+    list[#list + 1] = id
   end
-  return kept
+  return kept, rest
 end
-local open = without_aside(redis.call('SMEMBERS', K.open))
+local open, left_out = without_aside(redis.call('SMEMBERS', K.open))
 local events = without_aside(redis.call('HKEYS', K.road_events))
-local goods = redis.call('HGETALL', K.goods)
-local closed = {}
-for i = 1, #goods, 2 do closed[#closed + 1] = goods[i] end
+
+-- When a shift was last at the depot for more.
+local reloaded = {}
+local function last_reload(shift)
+  if not reloaded[shift] then
+    reloaded[shift] = -math.huge
+    for _, stop in ipairs(words(redis.call('HGET', K.trail, shift))) do
+      local left = is_reload(stop) and state_of(stop) == 'completed' and redis.call('HGET', K.progress, stop .. '|left')
+      if left then reloaded[shift] = math.max(reloaded[shift], tonumber(left)) end
+    end
+  end
+  return reloaded[shift]
+end
+
+-- Whether what no open order needs any more was handed over at the depot since.
+local function handed_over(order, shift)
+  if last_reload(shift) == -math.huge or redis.call('SISMEMBER', K.open, order) == 1 then return false end
+  local over = -math.huge
+  for _, kind in ipairs(KINDS) do
+    over = math.max(over, tonumber(redis.call('HGET', K.progress, order .. '.' .. kind .. '|left') or over))
+  end
+  return over <= last_reload(shift)
+end
+
+local goods, closed, all = {}, {}, redis.call('HGETALL', K.goods)
+for i = 1, #all, 2 do
+  if not handed_over(all[i], all[i + 1]) then
+    goods[#goods + 1], goods[#goods + 2] = all[i], all[i + 1]
+    closed[#closed + 1] = all[i]
+  end
+end
 local trail = redis.call('HGETALL', K.trail)
 local progress = {}
 for i = 2, #trail, 2 do
@@ -49,5 +79,5 @@ return {
   redis.call('HGETALL', K.returned), trail, progress, redis.call('HGETALL', K.sequences),
   redis.call('HKEYS', K.unassigned), some(K.road_events, events), redis.call('HGETALL', K.record_rev),
   redis.call('ZRANGE', K.triggers, 0, -1), redis.call('GET', K.planned_on) or '',
-  redis.call('ZRANGE', K.improving, 0, -1), held, redis.call('HGETALL', K.breaks), redis.call('HGETALL', K.rested),
+  redis.call('ZRANGE', K.improving, 0, -1), held, redis.call('HGETALL', K.breaks), redis.call('HGETALL', K.rested), left_out,
 }

@@ -124,9 +124,10 @@ local function prove()
 end
 
 -- Who comes with what is loaded at a reload has been there, reported or not: at the last one before the stop in the route, and before
--- the first stop behind that.
+-- the first stop behind that. A stop may have failed without anybody having come.
 local function reloaded_before()
   if not at_depot(shift, stop) or redis.call('HGET', K.goods, order) then return end
+  if kind == 'failed' and redis.call('HEXISTS', K.progress, stop .. '|arrived') == 0 then return end
   local last, before, found
   for _, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local reached = tonumber(redis.call('HGET', K.progress, other .. '|arrived')) or other == stop and tonumber(at)
@@ -145,6 +146,27 @@ local function reloaded_before()
   unexpect(last)
   trail_add(shift, last)
   reload(shift, last, before, rev)
+end
+
+-- Nobody is at, or drives to, a stop of a transport that is over: who has delivered has picked up, all else is given up.
+local function finish()
+  if redis.call('SISMEMBER', K.open, order) == 1 then return end
+  for _, part in ipairs({order .. '.pickup', order .. '.delivery'}) do
+    local begun, carrier = state_of(part), redis.call('HGET', K.stop_shift, part)
+    if begun and not TERMINAL[begun] and carrier and trail_has(carrier, part) then
+      local delivery = order .. '.delivery'
+      if state_of(delivery) == 'completed' and redis.call('HGET', K.stop_shift, delivery) == carrier then
+        local left = redis.call('HGET', K.progress, part .. '|arrived') or redis.call('HGET', K.progress, delivery .. '|left')
+        first(part .. '|arrived', left)
+        redis.call('HSET', K.progress, part .. '|state', 'completed', part .. '|left', left, part .. '|inferred', 'completed')
+        redis.call('HDEL', K.progress, part .. '|since', part .. '|reached')
+      else
+        trail_drop(carrier, part)
+        if carrier ~= shift then advance(carrier) end
+      end
+      unexpect(part)
+    end
+  end
 end
 
 if kind == 'loaded' then
@@ -182,16 +204,14 @@ elseif TERMINAL[state] and state ~= 'cancelled' then
     prove()
     if kind == 'failed' then
       if string.sub(stop, -9) == '.delivery' and shift ~= '' and not over then redis.call('HSET', K.goods, order, shift) end
-      if string.sub(stop, -11) == '.collection' then redis.call('HDEL', K.goods, order) end
+      if string.sub(stop, -11) == '.collection' or string.sub(stop, -7) == '.pickup' then redis.call('HDEL', K.goods, order) end
+      if string.sub(stop, -7) == '.pickup' then close_order(order) end
       if is_reload(stop) then unload(shift, stop, rev) end
       touch(order, rev)
       trigger('stop_failed', stop, rev, now)
     end
-    if is_reload(stop) and kind == 'completed' and not over then
-      take_back(shift, stop)
-      reload(shift, stop, at, rev)
-    end
-    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded', stop .. '|unloaded')
+    if is_reload(stop) and kind == 'completed' and not over then reload(shift, stop, at, rev) end
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
   elseif theirs and kind == state and redis.call('HEXISTS', PERSONAL, ARGV[10] or '') == 0 then
     prove()  -- which the first report had left out
   end
@@ -240,22 +260,19 @@ else
       if kind == 'completed' and not over then reload(shift, stop, at, rev) end
     end
     if kind == 'completed' and string.sub(stop, -9) == '.delivery' then redis.call('HDEL', K.goods, order) end
-    local taken = picked_up and redis.call('SISMEMBER', K.open, order) == 1
+    local taken = picked_up and (redis.call('SISMEMBER', K.open, order) == 1 or state_of(order .. '.delivery') == 'failed')
     if (taken or (kind == 'completed' and string.sub(stop, -11) == '.collection')) and shift ~= '' and not over then
       redis.call('HSET', K.goods, order, shift)
     end
-    local since, there = last_reload(shift)
-    if redis.call('HGET', K.goods, order) == shift and redis.call('SISMEMBER', K.open, order) == 0 and tonumber(at) <= since then
-      hand_over(there, order, redis.call('HEXISTS', K.progress, there .. '|inferred') == 1)
-    end
-    if shift ~= '' then advance(shift) end
     if kind == 'failed' then trigger('stop_failed', stop, rev, now) end
   end
   if inferred then
     redis.call('HSET', K.progress, stop .. '|inferred', kind)
   else
-    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded', stop .. '|unloaded')
+    redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
   end
+  finish()
+  if shift ~= '' then advance(shift) end
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end
 if shift ~= '' then
