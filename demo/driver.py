@@ -117,7 +117,7 @@ class SimulatedDriver(threading.Thread):
         """Decline the last open stop of the route, as drivers do; its id."""
         route = self.api.get(f"/v1/drivers/{self.driver_id}/route")
         open_ = [stop for shift in route["shifts"] for stop in shift["stops"]
-                 if stop["state"] == "open" and stop["kind"] != "delivery"]  # fmt: skip
+                 if stop["state"] == "open" and stop["kind"] not in ("delivery", "reload")]  # fmt: skip
         if not open_ or self._offline():
             return None
         self._report(f"/v1/stops/{open_[-1]['stop_id']}/events", "declined", reason="not with this van")

@@ -25,6 +25,9 @@ MANY = 25
 ALONE = frozenset({ReasonCode.OUTPRIORITISED, ReasonCode.SOLVER_TIMEOUT, ReasonCode.DISRUPTION_BUDGET})
 """Reasons of a driver who could serve the order, were there no others."""
 
+LOADED = frozenset({ReasonCode.DEPARTED, ReasonCode.CAPACITY})
+"""Reasons that coming back to the depot may do away with."""
+
 WALKED = 40_000
 """So many stops are walked past at most to measure what is missing: of many orders, or in long routes, fewer drivers each. Where
 that is not enough for one each, the shortfalls of the last orders are not told."""
@@ -108,11 +111,16 @@ def _reason(problem: Problem, solution: Solution, v: int, task: int, position: i
     pair = problem.tasks[task].pair
     wanted = [task, pair] if pair in left else [task]
     alone = _breach(problem, v, [*crew.frozen, *wanted])
+    spare = crew.spare(crew.frozen)
+    if alone is not None and alone.code in LOADED and spare is not None:
+        alone = _breach(problem, v, [*crew.frozen, spare, *wanted])
     if alone is not None:
         return _as_reason(alone, alone.code, crew.driver_id)
     if position is None:
         return Reason(ReasonCode.OUTPRIORITISED, crew.driver_id)
-    crowded = _breach(problem, v, [*route[:position], *wanted, *route[position:]])
+    crowded, spare = _breach(problem, v, [*route[:position], *wanted, *route[position:]]), crew.spare(route)
+    if crowded is not None and crowded.code in LOADED and spare is not None:
+        crowded = _breach(problem, v, [*route, spare, *wanted])
     if crowded is None:  # it would fit: the engine ran out of time
         return Reason(ReasonCode.SOLVER_TIMEOUT, crew.driver_id)
     return _as_reason(crowded, crowded.code if crowded.code is ReasonCode.RELATION else ReasonCode.OUTPRIORITISED, crew.driver_id)

@@ -168,6 +168,10 @@ class Crew:
     reloads: tuple[int, ...] = ()
     collected: tuple[int, ...] = ()
 
+    def spare(self, route: Sequence[int]) -> int | None:
+        """The next reload that a route of this crew does not have yet."""
+        return next((reload for reload in self.reloads if reload not in route), None)
+
     @property
     def rests(self) -> bool:
         """Whether it has breaks to take, or to rest from driving."""

@@ -54,37 +54,31 @@ def quote(problem: Problem, task: int, windows: Sequence[TimeWindow]) -> list[Of
     spans = np.array([(max(window.start, earliest), window.end) for window in open_], np.int64).reshape(-1, 2) - arrays.zero
     found = np.empty((len(open_), len(problem.crews), 4), np.int64)
     k.offers(arrays.constants, arrays.live, arrays.number[task], np.clip(spans, -k.BEYOND, k.BEYOND), found)
-    offers = []
+    k.keep_best(arrays.constants, arrays.live)  # the plan in force as far as it keeps the rules
+    kernels = arrays.solution()
+    start = settle(problem, kernels)
     if problem.hours is not None or any(crew.rests for crew in problem.crews):
-        offers = _by_the_hour(arrays, task, open_, found)
+        offers = _by_the_hour(arrays, kernels, start, task, open_, found)
     else:
         offers = [Offer(open_[s], problem.crews[v].driver_id, problem.crews[v].shift_id, int(found[s, v, 0]),
                         int(found[s, v, 1]) + arrays.zero)
                   for s, v in zip(*np.nonzero(found[:, :, 0] < k.NO), strict=True)]  # fmt: skip
     best: dict[tuple[TimeWindow, str], Offer] = {}
-    for offer in (*offers, *_coming_back(arrays, task, open_)):
+    for offer in (*offers, *_coming_back(problem, start, task, open_)):
         known = best.setdefault((offer.window, offer.shift_id), offer)
         if offer.extra_cost < known.extra_cost:
             best[offer.window, offer.shift_id] = offer
     return sorted(best.values(), key=lambda offer: (offer.window.start, offer.window.end, offer.extra_cost, offer.driver_id))
 
 
-def _start(arrays: Arrays) -> tuple[Solution, Solution]:
-    """The plan in force as far as it keeps the rules: as the kernel sees it, and held to the hours of the day."""
-    k.keep_best(arrays.constants, arrays.live)
-    kernels = arrays.solution()
-    return kernels, settle(arrays.problem, kernels)
-
-
-def _coming_back(arrays: Arrays, task: int, windows: Sequence[TimeWindow]) -> Iterator[Offer]:
+def _coming_back(problem: Problem, start: Solution, task: int, windows: Sequence[TimeWindow]) -> Iterator[Offer]:
     """Offers of whoever may come back to the depot once more, and would do so at the end of the route."""
-    problem = arrays.problem
     if not any(crew.reloads for crew in problem.crews):
         return
-    start, mine = _start(arrays)[1], held(problem)
+    mine = held(problem)
     wanted = [half for half in (task, problem.tasks[task].pair) if half is not None]
     for v, (crew, route) in enumerate(zip(problem.crews, start.routes, strict=True)):
-        spare = next((reload for reload in crew.reloads if reload not in route), None)
+        spare = crew.spare(route)
         if spare is None or any(closed(problem, crew, other) for other in (spare, *wanted)):
             continue
         longer, ends = (*route, spare, *wanted), deadline(problem, crew)
@@ -103,9 +97,12 @@ def _coming_back(arrays: Arrays, task: int, windows: Sequence[TimeWindow]) -> It
                 yield Offer(window, crew.driver_id, crew.shift_id, cost - before, begins)
 
 
-def _by_the_hour(arrays: Arrays, task: int, windows: Sequence[TimeWindow], found: NDArray[np.int64]) -> list[Offer]:
-    """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried."""
-    kernels, start = _start(arrays)
+def _by_the_hour(arrays: Arrays, kernels: Solution, start: Solution, task: int, windows: Sequence[TimeWindow],
+                 found: NDArray[np.int64]) -> list[Offer]:  # fmt: skip
+    """The same held to the hours of the day: where the kernel's place breaks a rule then, all others of that route are tried.
+
+    `start` is what these leave of the `kernels`.
+    """
     ends = [deadline(arrays.problem, crew) for crew in arrays.problem.crews]
     mine = held(arrays.problem)
     before = [evaluate(arrays.problem, crew, route, ends_by=end).cost + changed(arrays.problem, mine, v, route).price

@@ -9,7 +9,7 @@ import numpy as np
 from routing.model import RelationKind
 from routing.solve import kernel
 from routing.solve.arrays import Arrays
-from routing.solve.evaluation import bars, drivable, evaluate
+from routing.solve.evaluation import bars, closed, drivable, evaluate
 from routing.solve.problem import Problem, Solution, of_routes, one_each
 from routing.solve.rules import hold_together
 from routing.solve.rules.changes import Held, changed, held
@@ -141,20 +141,30 @@ def insertions(problem: Problem, mine: dict[int, Held], number: int, route: Sequ
                stop: Stop = never) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
     """Each way to put a task, or a pickup with its delivery, into one crew's route that keeps all rules, and what it costs then.
 
+    The last one is behind all others and one reload more, if the crew has one left.
+
     Changes of the plan in force are in the price; `mine` is `changes.held(problem)`. Places after `stop` says so are not tried.
     """
     crew, pair = problem.crews[number], problem.tasks[task].pair
-    ends_by = deadline(problem, crew)
-    for position in range(len(crew.frozen), len(route) + 1):
-        ways = [[*route[:position], task, *route[position:]]]
-        if pair is not None and not problem.tasks[task].second and pair not in problem.fixed:
-            ways = [[*ways[0][:second], pair, *ways[0][second:]] for second in range(position + 1, len(route) + 2)]
-        for way in ways:
-            if stop():
-                return
-            after = evaluate(problem, crew, way, ends_by=ends_by)
-            if after.breach is None:
-                yield after.cost + changed(problem, mine, number, way).price, way
+    ends_by, spare = deadline(problem, crew), crew.spare(route)
+    both = pair is not None and not problem.tasks[task].second and pair not in problem.fixed
+
+    def ways() -> Iterator[list[int]]:
+        for position in range(len(crew.frozen), len(route) + 1):
+            way = [*route[:position], task, *route[position:]]
+            if pair is not None and both:
+                yield from ([*way[:second], pair, *way[second:]] for second in range(position + 1, len(route) + 2))
+            else:
+                yield way
+        if spare is not None and closed(problem, crew, spare) is None:
+            yield [*route, spare, task, *([pair] if pair is not None and both else [])]
+
+    for way in ways():
+        if stop():
+            return
+        after = evaluate(problem, crew, way, ends_by=ends_by)
+        if after.breach is None:
+            yield after.cost + changed(problem, mine, number, way).price, way
 
 
 def mend(arrays: Arrays, initial: Solution | None = None, *, stop: Stop = never) -> int:

@@ -134,6 +134,8 @@ def _crew(problem: Problem, crew: Crew, size: int) -> Iterator[str]:
         yield "what it has collected is not part of its load"
     if not 0 <= crew.setup <= LONGEST:
         yield f"setup is {crew.setup}, not seconds from 0 on"
+    if any(0 <= task < len(problem.tasks) and problem.tasks[task].reload_of for task in crew.frozen[:-1]):
+        yield "its route has frozen stops behind a reload, which is over then"
     if crew.frozen and not crew.departed:
         yield "its route has frozen stops, but it has not left"
     if not crew.frozen and crew.ready < problem.now:

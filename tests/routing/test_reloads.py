@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from routing.model import ReasonCode, TimeWindow
-from routing.solve import improve, repair, wellformed
+from routing.solve import improve, relax, repair, wellformed
 from routing.solve.checker import check
 from routing.solve.evaluation import drivable, evaluate, total
 from routing.solve.plan import publishable
@@ -111,6 +111,21 @@ def test_who_is_at_the_depot_already_takes_more() -> None:
     found = judged(problem, repair.repair(problem))
     first, *rest = (task.stop_id for task in stops(problem, found))
     assert (first, sorted(rest)) == ("d.day-a.1.reload", ["d.new.delivery", "d.out.delivery"])
+
+
+def test_reasons_are_those_that_coming_back_does_not_do_away_with() -> None:
+    """Not that the van has left: what is too large is too large, what is too late is too late; relaxations say by how much."""
+    late = order("late", 2, 0, windows=(TimeWindow(T0, T0 + 60),), hard=True)
+    situation = able(Situation(1, capacity=5)).add(order("old", 5, 5), order("large", 1, 0, demand=(9,)), late)
+    situation.on_the_road("a", ["d.old.delivery"], at=T0)
+    problem = situation.problem(now=T0 + 60)
+    found = judged(problem, repair.repair(problem))
+    told = {item.order_id: item.reasons[0] for item in publishable(problem, found, progress={}, engine="test").unassigned}
+    assert {order_id: reason.code for order_id, reason in told.items()} == {
+        "d.large": ReasonCode.CAPACITY, "d.late": ReasonCode.TIME_WINDOW}  # fmt: skip
+    assert told["d.large"].shortfall == 4
+    number = next(number for number, task in enumerate(problem.tasks) if task.order_id == "d.late")
+    assert [one.relaxation.code for one in relax.relaxations(problem, found, number)] == [ReasonCode.TIME_WINDOW]
 
 
 def test_a_locked_route_keeps_its_reload() -> None:

@@ -301,7 +301,7 @@ def extra_costs(problem: Problem, task: int, number: int) -> Iterator[int]:
     if any(half is not None and barred(crew, problem.tasks[half]) for half in (task, pair)):
         return
     left = tuple(other for other in start.unassigned if other not in (task, pair))
-    spare = next((reload for reload in crew.reloads if reload not in route), None)
+    spare = crew.spare(route)
     back = [] if spare is None or barred(crew, problem.tasks[spare]) else [(*route, spare, task, *([] if pair is None else [pair]))]
     for position in range(len(crew.frozen), len(route) + 1):
         once = (*route[:position], task, *route[position:])

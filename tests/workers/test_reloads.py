@@ -273,6 +273,23 @@ def test_who_is_at_a_stop_of_the_next_trip_has_loaded(shop: Shop) -> None:
 
 
 @one_server
+@pytest.mark.parametrize("late", [False, True])
+def test_who_is_elsewhere_has_left_the_depot(shop: Shop, late: bool) -> None:
+    """At a stop that is not even hers; whatever order it is told in."""
+    anna, _, second = out(shop, 2, 3)
+    shop.crew("bo")
+    body = {"depot_id": "hel", "kind": "service", "location": SPOTS[5], "pin": {"driver_id": "hel.bo"}}
+    other = shop.made("/v1/orders", body)["id"]
+    repair(shop)
+    told = [(RELOAD, "arrived", "08:20:00"), (f"{other}.service", "arrived", "08:30:00")]
+    for stop, kind, at in reversed(told) if late else told:
+        tell(shop, anna, stop, kind, at)
+    assert states(shop, anna)[RELOAD] == "completed"
+    assert aboard(shop) == set(second)
+    assert repair(shop) == 1
+
+
+@one_server
 def test_what_she_has_declined_is_not_loaded(shop: Shop) -> None:
     """Though it still is in her route when she is at the depot."""
     anna, _, second = out(shop, 1, 2)

@@ -123,29 +123,48 @@ local function prove()
   keep_personal(PERSONAL)
 end
 
+-- Nobody has said so, but a reload is over since before a moment.
+local function reloaded(there, moment)
+  first(there .. '|arrived', moment - 1)
+  redis.call('HSET', K.progress, there .. '|state', 'completed', there .. '|left', moment - 1, there .. '|inferred', 'completed')
+  redis.call('HDEL', K.progress, there .. '|since', there .. '|reached')
+  unexpect(there)
+  trail_add(shift, there)
+  reload(shift, there, moment - 1, rev)
+end
+
+-- Who comes to another stop has left the depot.
+local function reloaded_since()
+  local stops = words(redis.call('HGET', K.trail, shift))
+  for _, there in ipairs(stops) do
+    if is_reload(there) and state_of(there) == 'arrived' then
+      local came, after = tonumber(redis.call('HGET', K.progress, there .. '|arrived')), math.huge
+      for _, other in ipairs(stops) do
+        local reached = tonumber(redis.call('HGET', K.progress, other .. '|arrived'))
+        if reached and reached > came then after = math.min(after, reached) end
+      end
+      if after < math.huge then reloaded(there, after) end
+    end
+  end
+end
+
 -- Who comes with what is loaded at a reload has been there, reported or not: at the last one before the stop in the route, and before
 -- the first stop behind that. A stop may have failed without anybody having come.
 local function reloaded_before()
   if not at_depot(shift, stop) or redis.call('HGET', K.goods, order) then return end
   if kind == 'failed' and redis.call('HEXISTS', K.progress, stop .. '|arrived') == 0 then return end
-  local last, before, found
+  local last, after, found
   for _, other in ipairs(words(redis.call('HGET', K.sequences, shift))) do
     local reached = tonumber(redis.call('HGET', K.progress, other .. '|arrived')) or other == stop and tonumber(at)
     if is_reload(other) then
-      last, before = other, math.huge
+      last, after = other, math.huge
     elseif last and reached then
-      before = math.min(before, reached - 1)
+      after = math.min(after, reached)
     end
     found = found or other == stop
     if found then break end
   end
-  if not found or not last or TERMINAL[state_of(last)] then return end
-  first(last .. '|arrived', before)
-  redis.call('HSET', K.progress, last .. '|state', 'completed', last .. '|left', before, last .. '|inferred', 'completed')
-  redis.call('HDEL', K.progress, last .. '|since', last .. '|reached')
-  unexpect(last)
-  trail_add(shift, last)
-  reload(shift, last, before, rev)
+  if found and last and not TERMINAL[state_of(last)] then reloaded(last, after) end
 end
 
 -- Nobody is at, or drives to, a stop of a transport that is over: who has delivered has picked up, all else is given up.
@@ -272,6 +291,7 @@ else
     redis.call('HDEL', K.progress, stop .. '|inferred', stop .. '|loaded')
   end
   finish()
+  if shift ~= '' and not over then reloaded_since() end
   if shift ~= '' then advance(shift) end
   if jumped and theirs then trigger('stop_conflict', stop, rev, now) end
 end
