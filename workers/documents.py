@@ -28,7 +28,7 @@ from routing.model import (
 def route_document(snapshot: Snapshot, plan: Plan, change: RouteChange, orders: dict[str, Order]) -> dict[str, Any]:
     """A driver's whole route with what changed and why. No names or phones: those are joined when it is read."""
     mine = [route for route in plan.routes if route.driver_id == change.driver_id]
-    loaded = {stop: orders for route in mine for stop, orders in loads(route, snapshot.goods).items()}
+    loaded = {stop: there for route in mine for stop, there in loads(route, snapshot.goods).items()}
     return {
         "driver_id": change.driver_id, "depot_id": plan.depot_id, "route_version": plan.version,
         "planned_at": iso(plan.created_at),
