@@ -27,10 +27,10 @@ def bars(crew: Crew, task: Task) -> ReasonCode | None:
 
 def breach(tour: Tour) -> Breach | None:
     """The first delivery whose goods have not come aboard before, or pickup without its delivery afterwards."""
-    loaded = not tour.crew.departed
-    for position, task in enumerate(tour.tasks):
-        loaded = loaded or task.reload_of is not None
-        if position >= len(tour.crew.frozen) and not loaded and task.at_depot:
+    for position, task in enumerate(tour.tasks if tour.crew.departed else ()):
+        if task.reload_of is not None:
+            break
+        if position >= len(tour.crew.frozen) and task.at_depot:
             return Breach(ReasonCode.DEPARTED, 0, "", position)
     numbers = [visit.task for visit in tour.visits]
     at = {number: position for position, number in enumerate(numbers)}
